@@ -1,0 +1,51 @@
+/**
+ * Lifts events that were written by older versions to today's shape, at the log's edge, so that folds know one shape.
+ *
+ * An event's type never changes its meaning. When its shape must change, its schema version rises, the former schema
+ * stays here under its version, and a `Schema.transform` from it to the next one is listed below. A golden file of every
+ * version that was ever written stays in `test/golden` and must decode for ever.
+ */
+import { Effect, type ParseResult, Schema } from "effect"
+import { Event, isEventType, schemaVersions } from "./Catalogue.ts"
+
+/** A type that this version of the program does not know: written by a newer one. Folds of truth and index stop at it. */
+export class UnknownEvent extends Schema.TaggedError<UnknownEvent>()("UnknownEvent", {
+  type: Schema.String,
+  schemaVersion: Schema.Int
+}) {
+  override get message() {
+    return `The event ${this.type} (schema version ${this.schemaVersion}) is not known to this version of Reprise. A newer one wrote it: use that one.`
+  }
+}
+
+/** From the encoded data of version n to that of version n + 1. */
+type Upcaster = (data: { readonly [key: string]: unknown }) => { readonly [key: string]: unknown }
+
+/** `upcasters[type][n]` lifts version n. None yet: every event is at its first version. */
+const upcasters: { readonly [type: string]: { readonly [version: number]: Upcaster } } = {}
+
+const decode = Schema.decodeUnknown(Event)
+
+/** Decodes the data of a stored event of any version that was ever written. */
+export const decodeEvent = (
+  type: string,
+  schemaVersion: number,
+  data: unknown
+): Effect.Effect<Event, UnknownEvent | ParseResult.ParseError> => {
+  if (!isEventType(type) || schemaVersion > schemaVersions[type]) {
+    return Effect.fail(new UnknownEvent({ type, schemaVersion }))
+  }
+  return decode({ ...lift(type, schemaVersion, data), _tag: type })
+}
+
+const lift = (type: string, schemaVersion: number, data: unknown): { readonly [key: string]: unknown } => {
+  let lifted = { ...(typeof data === "object" && data !== null ? data : {}) } as {
+    readonly [key: string]: unknown
+  }
+  for (let version = schemaVersion; isEventType(type) && version < schemaVersions[type]; version++) {
+    const upcaster = upcasters[type]?.[version]
+    if (upcaster === undefined) break
+    lifted = upcaster(lifted)
+  }
+  return lifted
+}

@@ -1,0 +1,31 @@
+/**
+ * The ledger of what was paid for: a batch of new vectors of one project under one model.
+ *
+ * The vectors themselves are content, keyed by (project, model, input hash).
+ */
+import { createHash } from "node:crypto"
+import { Schema } from "effect"
+import { CodeFingerprint, Digest } from "./Ids.ts"
+
+export class VectorsRecorded extends Schema.TaggedClass<VectorsRecorded>()("VectorsRecorded", {
+  model: CodeFingerprint,
+  count: Schema.NonNegativeInt,
+  tokens: Schema.NonNegativeInt,
+  elapsedMs: Schema.NonNegativeInt
+}) {}
+
+/** One stream a project and model. */
+export const vectorsStream = (team: string, project: string, model: CodeFingerprint): string =>
+  `vectors-${team}.${project}.${model}`
+
+/**
+ * The digest that a commit carries of its inputs' vectors: SHA-256 over (input hash, vector digest) of every manifest
+ * entry in order, both as 32 raw bytes. A vector's digest is SHA-256 of its stored bytes (float32, little endian).
+ */
+export const vectorsRoot = (
+  inputs: Iterable<{ readonly inputHash: Digest; readonly vectorDigest: Digest }>
+): Digest => {
+  const hash = createHash("sha256")
+  for (const { inputHash, vectorDigest } of inputs) hash.update(inputHash, "hex").update(vectorDigest, "hex")
+  return Digest.make(hash.digest("hex"))
+}

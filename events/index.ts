@@ -1,0 +1,11 @@
+/** What can happen: everything that somebody who integrates with Reprise needs to read. */
+export * from "./Canonical.ts"
+export * from "./Catalogue.ts"
+export * from "./Document.ts"
+export * from "./Envelope.ts"
+export * from "./Generation.ts"
+export * from "./Ids.ts"
+export * from "./Job.ts"
+export * from "./Source.ts"
+export * from "./Upcasters.ts"
+export * from "./Vectors.ts"

@@ -1,0 +1,169 @@
+/**
+ * A worker thread as a transport around a synchronous core: requests go in as messages, each is answered once.
+ *
+ * Nothing here knows what a core does. The same core runs in its caller's thread where a test or the simulation wants
+ * it to. A thread that dies fails every request in hand; nobody waits for ever.
+ */
+import { existsSync, readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { parentPort, Worker, workerData } from "node:worker_threads"
+import { Effect, Schema, type Scope } from "effect"
+
+/** The thread is gone, or its core threw what it does not declare. Open it again. */
+export class ThreadFailed extends Schema.TaggedError<ThreadFailed>()("ThreadFailed", {
+  thread: Schema.String,
+  cause: Schema.Defect
+}) {
+  override get message() {
+    return `The ${this.thread} thread failed: ${String(this.cause)}`
+  }
+}
+
+/** What a core can be asked: names with their argument and their answer. */
+export type Operations = { readonly [name: string]: (argument: never) => unknown }
+type Argument<Ops extends Operations, Name extends keyof Ops> = Parameters<Ops[Name]>[0]
+type Answer<Ops extends Operations, Name extends keyof Ops> = Awaited<ReturnType<Ops[Name]>>
+
+export interface Thread<Ops extends Operations> {
+  readonly call: <Name extends keyof Ops & string>(
+    name: Name,
+    argument: Argument<Ops, Name>,
+    transfer?: ReadonlyArray<ArrayBuffer>
+  ) => Effect.Effect<Answer<Ops, Name>, ThreadFailed>
+}
+
+interface Request {
+  readonly id: number
+  readonly name: string
+  readonly argument: unknown
+}
+type Reply =
+  | { readonly id: number; readonly answer: unknown }
+  | { readonly id: number; readonly failure: unknown }
+
+/** The entries that the build (and the tests' global set-up) bundles, by name: `src/threads/entries/<name>.ts`. */
+export const threadNames = ["log-writer", "indexer", "prepare", "search"] as const
+export type ThreadName = (typeof threadNames)[number]
+
+/** Where a bundled entry lies: beside the built package, or in the cache that the tests' set-up fills. */
+export const entryPath = (name: ThreadName): string => {
+  const here = fileURLToPath(import.meta.url)
+  const root = packageRoot(dirname(here))
+  return here.endsWith(".ts")
+    ? join(root, "node_modules", ".cache", "reprise", "threads", `${name}.js`)
+    : join(root, "dist", "threads", `${name}.js`)
+}
+
+const packageRoot = (from: string): string => {
+  const manifest = join(from, "package.json")
+  if (existsSync(manifest) && /"name":\s*"reprise"/.test(readFileSync(manifest, "utf8"))) return from
+  const parent = dirname(from)
+  if (parent === from)
+    throw new Error("No package.json of reprise above its own code: the installation is broken.")
+  return packageRoot(parent)
+}
+
+/** Starts a thread and ends it with the scope. `data` is structured-cloned and reaches the entry as `threadData`. */
+export const spawn = <Ops extends Operations>(
+  name: ThreadName,
+  data: unknown
+): Effect.Effect<Thread<Ops>, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => start(name, data)),
+    (thread) => Effect.promise(() => thread.close())
+  )
+
+const start = <Ops extends Operations>(name: ThreadName, data: unknown) => {
+  const worker = new Worker(pathToFileURL(entryPath(name)), { workerData: data, name })
+  const waiting = new Map<number, (reply: Effect.Effect<unknown, ThreadFailed>) => void>()
+  let next = 0
+  let gone: ThreadFailed | undefined
+  const end = (cause: unknown) => {
+    gone ??= new ThreadFailed({ thread: name, cause })
+    for (const resume of waiting.values()) resume(Effect.fail(gone))
+    waiting.clear()
+  }
+  worker.on("message", (reply: Reply) => {
+    const resume = waiting.get(reply.id)
+    waiting.delete(reply.id)
+    resume?.(
+      "answer" in reply
+        ? Effect.succeed(reply.answer)
+        : Effect.fail(new ThreadFailed({ thread: name, cause: reply.failure }))
+    )
+  })
+  worker.on("error", end)
+  worker.on("exit", (code) => end(new Error(`It exited with ${code}.`)))
+  const call: Thread<Ops>["call"] = (operation, argument, transfer = []) =>
+    Effect.async((resume) => {
+      if (gone !== undefined) return resume(Effect.fail(gone))
+      const request: Request = { id: next++, name: operation, argument }
+      // The cast is the one place where the wire's `unknown` becomes what the operations' type says.
+      waiting.set(request.id, resume as (reply: Effect.Effect<unknown, ThreadFailed>) => void)
+      worker.postMessage(request, [...transfer])
+    })
+  return { call, close: () => worker.terminate() }
+}
+
+/** In a worker entry: what `spawn` was given. */
+export const threadData: unknown = workerData
+
+/** An answer together with the buffers that move instead of being copied. */
+export class Moved<A> {
+  readonly answer: A
+  readonly transfer: ReadonlyArray<ArrayBuffer>
+  constructor(answer: A, transfer: ReadonlyArray<ArrayBuffer>) {
+    this.answer = answer
+    this.transfer = transfer
+  }
+}
+
+/**
+ * In a worker entry: hands each tick's requests to `handle` in one go, so that a core can treat whatever queued up
+ * during its last fsync as a group. `reply` answers one of them, once.
+ */
+export const serveGroups = (
+  handle: (
+    group: ReadonlyArray<{
+      readonly name: string
+      readonly argument: unknown
+      readonly succeed: (answer: unknown) => void
+      readonly fail: (failure: unknown) => void
+    }>
+  ) => void
+): void => {
+  if (parentPort === null) throw new Error("serveGroups runs in a worker thread only.")
+  const port = parentPort
+  let group: Array<Request> = []
+  port.on("message", (request: Request) => {
+    if (group.length === 0) setImmediate(flush)
+    group.push(request)
+  })
+  const flush = () => {
+    const requests = group
+    group = []
+    handle(
+      requests.map(({ id, name, argument }) => ({
+        name,
+        argument,
+        succeed: (answer) =>
+          answer instanceof Moved
+            ? port.postMessage({ id, answer: answer.answer }, answer.transfer)
+            : port.postMessage({ id, answer }),
+        fail: (failure) => port.postMessage({ id, failure })
+      }))
+    )
+  }
+}
+
+/** In a worker entry: answers each request by the operation of its name. A throw fails that request alone. */
+export const serve = <Ops extends Operations>(operations: Ops): void => {
+  serveGroups((group) => {
+    for (const request of group) {
+      const operation = operations[request.name]
+      const run = async () => operation?.(request.argument as never)
+      run().then(request.succeed, request.fail)
+    }
+  })
+}
