@@ -1,0 +1,230 @@
+/**
+ * What the log's inline read models answer: keyed, bounded reads as of the last acknowledged append.
+ *
+ * The writer folds them in the transaction of the append; all but the operational rows can be rebuilt from the events
+ * alone. Readers see them at the head of their own snapshot.
+ */
+import { Context, type Effect } from "effect"
+import type { Reason, RemovalReason } from "../../events/Document.ts"
+import type { Spec } from "../../events/Generation.ts"
+import type {
+  CodeFingerprint,
+  CommandId,
+  Digest,
+  DocumentId,
+  GenerationId,
+  JobId,
+  ProjectScope,
+  SourceId
+} from "../../events/Ids.ts"
+import type { JobState, Lane } from "../../events/Job.ts"
+import type { SourceKind, SyncCounts } from "../../events/Source.ts"
+import type { LogFailed } from "./Log.ts"
+import type { VersionContents } from "./LogSnapshot.ts"
+
+/** What a chunker made of a version. */
+export interface Chunking {
+  readonly chunker: CodeFingerprint
+  readonly descriptor: Digest
+  readonly textBlob: Digest
+  readonly manifestBlob: Digest
+  readonly count: number
+}
+
+/** A mutation that is neither committed nor rolled back: the newest submitted version of a document. */
+export interface OpenMutation {
+  readonly version: number
+  readonly submittedPosition: number
+  readonly commandId: string
+  readonly sync: number | undefined
+  readonly movedFrom: DocumentId | undefined
+  /** Chunkings recorded so far, newest last. */
+  readonly chunkings: ReadonlyArray<Chunking>
+}
+
+/** A document at the head. */
+export interface DocumentRow {
+  readonly documentId: DocumentId
+  readonly scope: ProjectScope
+  readonly sourceId: SourceId
+  /** Version of the document's stream: what an append expects. */
+  readonly streamVersion: number
+  /** The newest submitted version, and what it was submitted with. */
+  readonly submittedVersion: number
+  readonly raw: Digest
+  readonly rawBytes: number
+  readonly descriptor: Digest
+  readonly open: OpenMutation | undefined
+  /** The version that searches find; absent where none was ever committed or it was removed. */
+  readonly live: { readonly version: number; readonly position: number; readonly chunks: number } | undefined
+  /** Set while the newest fact is a removal. `requested` excludes the path until it is added again. */
+  readonly removed: RemovalReason | undefined
+  /** The newest submitted version was rejected and its job waits, parked. */
+  readonly parked:
+    | { readonly jobId: JobId; readonly version: number; readonly reason: Reason; readonly code: string }
+    | undefined
+  /** Operational: the last accepted order key. */
+  readonly orderKey: string | undefined
+}
+
+export interface SourceRow {
+  readonly sourceId: SourceId
+  readonly scope: ProjectScope
+  readonly kind: SourceKind
+  readonly settings: Digest
+  readonly streamVersion: number
+  readonly removed: boolean
+  /** The number of the newest sync, 0 before the first. */
+  readonly sync: number
+  readonly syncState: "none" | "running" | "completed" | "failed"
+  readonly lastCounts: SyncCounts | undefined
+  readonly lastFailure: Reason | undefined
+  /** Removals that wait for approval. */
+  readonly held: { readonly sync: number; readonly count: number; readonly documents: Digest } | undefined
+}
+
+export interface JobAttempt {
+  readonly attempt: number
+  readonly worker: string
+  readonly startedAt: number
+  readonly endedAt: number | undefined
+  readonly outcome: "running" | "completed" | "failed" | "paced" | "interrupted"
+  readonly error: string | undefined
+  readonly solo: boolean
+}
+
+/** `processing` and `failed` follow from the last attempt of a queued job. */
+export interface JobRow {
+  readonly jobId: JobId
+  readonly lane: Lane
+  readonly scope: ProjectScope
+  readonly documentId: DocumentId
+  readonly version: number
+  readonly state: JobState
+  readonly reason: Reason | undefined
+  readonly queuedPosition: number
+  readonly queuedAt: number
+  readonly attempts: ReadonlyArray<JobAttempt>
+}
+
+export interface GenerationRow {
+  readonly generation: GenerationId
+  readonly spec: Spec
+  readonly reason: "initial" | "replay" | "build"
+  readonly state: "building" | "live" | "retired"
+  readonly openedPosition: number
+  readonly promotedPosition: number | undefined
+  /** The promotion of another one that ended this one's fold (FOLD.md rule 4). */
+  readonly endedPosition: number | undefined
+  readonly verifiedPosition: number | undefined
+  readonly fingerprint: Digest | undefined
+  readonly excluded: ReadonlyArray<DocumentId>
+}
+
+export interface FileState {
+  readonly documentId: DocumentId
+  readonly path: Uint8Array
+  readonly size: number
+  readonly mtimeNs: bigint
+  readonly inode: bigint
+  readonly raw: Digest
+  readonly descriptor: Digest
+  readonly sync: number
+}
+
+export interface Counts {
+  readonly events: number
+  readonly documents: number
+  readonly chunks: number
+  readonly parked: number
+  readonly open: number
+}
+
+export interface LaneCounts {
+  readonly lane: Lane
+  readonly paused: boolean
+  readonly queued: number
+  readonly processing: number
+  readonly completed: number
+  readonly failed: number
+  readonly cancelled: number
+  readonly parked: number
+  /** `queuedAt` of the oldest unfinished job. */
+  readonly oldestQueuedAt: number | undefined
+}
+
+export interface Page<A> {
+  readonly rows: ReadonlyArray<A>
+  /** Pass it on to get the next page; absent on the last. */
+  readonly next: string | undefined
+}
+
+type Read<A> = Effect.Effect<A, LogFailed>
+
+export interface ReadModelsService {
+  readonly document: (id: DocumentId) => Read<DocumentRow | undefined>
+  /** By document id; `state` narrows to live, open, parked or removed ones. */
+  readonly documents: (query: {
+    readonly scope: ProjectScope
+    readonly source?: SourceId
+    readonly state?: "live" | "open" | "parked" | "removed"
+    readonly after?: string
+    readonly limit: number
+  }) => Read<Page<DocumentRow>>
+  readonly chunking: (
+    documentId: DocumentId,
+    version: number,
+    chunker: CodeFingerprint
+  ) => Read<Chunking | undefined>
+  readonly contents: (
+    documentId: DocumentId,
+    version: number,
+    chunker: CodeFingerprint,
+    model: CodeFingerprint
+  ) => Read<VersionContents | undefined>
+  /** All unfinished mutations by submitted position, for recovery. */
+  readonly openDocuments: (afterPosition: number, limit: number) => Read<ReadonlyArray<DocumentRow>>
+  /** Live documents whose live version has no contents under the pair, by document id. */
+  readonly unbuilt: (
+    pair: { readonly chunker: CodeFingerprint; readonly model: CodeFingerprint },
+    after: DocumentId | undefined,
+    limit: number
+  ) => Read<ReadonlyArray<DocumentRow>>
+  readonly source: (id: SourceId) => Read<SourceRow | undefined>
+  readonly sources: (scope?: ProjectScope) => Read<ReadonlyArray<SourceRow>>
+  readonly job: (id: JobId) => Read<JobRow | undefined>
+  readonly jobs: (query: {
+    readonly scope?: ProjectScope
+    readonly lane?: Lane
+    readonly state?: JobState
+    readonly after?: string
+    readonly limit: number
+  }) => Read<Page<JobRow>>
+  readonly lanes: Read<ReadonlyArray<LaneCounts>>
+  readonly generations: Read<ReadonlyArray<GenerationRow>>
+  readonly live: Read<GenerationRow | undefined>
+  /** The kept outcome of a command, as JSON, with its body's digest. */
+  readonly outcome: (
+    scope: ProjectScope,
+    command: CommandId
+  ) => Read<{ readonly bodyDigest: Digest; readonly answer: string } | undefined>
+  /** Whether a cause (a command's id, a job's) left events in any epoch, and where the last of them stands. */
+  readonly causedEvents: (
+    scope: ProjectScope,
+    cause: string
+  ) => Read<{ readonly lastPosition: number; readonly lastSequence: number } | undefined>
+  readonly orderKey: (id: DocumentId) => Read<string | undefined>
+  /** What the last sync saw of a source's files, by path (raw bytes), together with the documents' state. */
+  readonly fileStates: (
+    source: SourceId,
+    afterPath: Uint8Array | undefined,
+    limit: number
+  ) => Read<ReadonlyArray<FileState & { readonly document: DocumentRow | undefined }>>
+  readonly counts: (scope?: ProjectScope) => Read<Counts>
+  /** The project's sequence at a log position: what leaves the project's scope. */
+  readonly sequenceAt: (scope: ProjectScope, position: number) => Read<number>
+  /** The log position of a project's sequence; the head's position for one that is not there yet. */
+  readonly positionOf: (scope: ProjectScope, sequence: number) => Read<number>
+}
+
+export class ReadModels extends Context.Tag("reprise/log/ReadModels")<ReadModels, ReadModelsService>() {}
