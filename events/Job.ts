@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { Reason } from "./Document.ts"
-import { DocumentId, JobId } from "./Ids.ts"
+import { type CodeFingerprint, type Digest, DocumentId, JobId, jobId } from "./Ids.ts"
 
 /** `prepare` parses and chunks a version, `embed` computes its missing vectors. */
 export const Lane = Schema.Literal("prepare", "embed")
@@ -33,3 +33,24 @@ export const JobEvent = Schema.Union(JobParked, JobRetried, JobCancelled)
 export type JobEvent = typeof JobEvent.Type
 
 export const jobStream = (id: JobId): string => `job-${id}`
+
+/** The job that `DocumentSubmitted` opens. */
+export const prepareJobId = (epoch: number, document: DocumentId, version: number, raw: Digest): JobId =>
+  jobId(epoch, "prepare", [document, String(version), raw])
+
+/** The job that `DocumentChunked` of a version's mutation opens; without a missing vector it is completed at once. */
+export const embedJobId = (
+  epoch: number,
+  document: DocumentId,
+  version: number,
+  manifestBlob: Digest
+): JobId => jobId(epoch, "embed", [document, String(version), manifestBlob])
+
+/** The job that completes a committed version under another (chunker, model), in either lane. */
+export const buildJobId = (
+  epoch: number,
+  lane: Lane,
+  document: DocumentId,
+  version: number,
+  pair: { readonly chunker: CodeFingerprint; readonly model: CodeFingerprint }
+): JobId => jobId(epoch, lane, [document, String(version), "build", pair.chunker, pair.model])
