@@ -1,6 +1,7 @@
 /** What can happen: everything that somebody who integrates with Reprise needs to read. */
 export * from "./Canonical.ts"
 export * from "./Catalogue.ts"
+export * from "./Commands.ts"
 export * from "./Document.ts"
 export * from "./Envelope.ts"
 export * from "./Generation.ts"

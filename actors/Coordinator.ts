@@ -1,0 +1,66 @@
+/**
+ * The only actor that appends. It takes commands, deduplicates, opens mutations, hands out jobs, takes results, and
+ * decides commit or rollback. It never does slow work itself.
+ */
+import { Context, type Effect, Schema, type Stream } from "effect"
+import type { Command, CommandAnswer, MutationEnd, OperatorCommand } from "../events/Commands.ts"
+import type { DocumentId, GenerationId } from "../events/Ids.ts"
+import type { CommandConflict, HeadMoved, LogFailed } from "../src/log/Log.ts"
+
+/** The command cannot be carried out as things stand. `code` is for programs. Change the command, or the state. */
+export class CommandRefused extends Schema.TaggedError<CommandRefused>()("CommandRefused", {
+  command: Schema.String,
+  code: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `${this.command} was refused (${this.code}): ${this.detail}`
+  }
+}
+
+/** The actor crashed with the request in hand. Nothing unacknowledged is promised; ask again under the same id. */
+export class ActorRestarted extends Schema.TaggedError<ActorRestarted>()("ActorRestarted", {
+  actor: Schema.String
+}) {
+  override get message() {
+    return `The ${this.actor} was restarted with this request in hand. Send it again under the same id.`
+  }
+}
+
+export type CommandError = CommandRefused | CommandConflict | HeadMoved | LogFailed | ActorRestarted
+
+export interface OperatorAnswer {
+  readonly position: number
+  readonly generation?: GenerationId
+}
+
+export interface CoordinatorService {
+  /** Answers when the command's events are on disk. */
+  readonly ask: (command: Command) => Effect.Effect<CommandAnswer, CommandError>
+  readonly operate: (command: OperatorCommand) => Effect.Effect<OperatorAnswer, CommandError>
+  /** Waits for the end of the document's mutation with this version (at once if it is over). */
+  readonly ended: (
+    document: DocumentId,
+    version: number
+  ) => Effect.Effect<MutationEnd, LogFailed | ActorRestarted>
+  /** Resolves when no mutation is open and no job is queued (parked ones aside). */
+  readonly idle: Effect.Effect<void>
+  /** Holds all appends while `effect` runs, bounded by a time limit: for the last stretch before a promotion. */
+  readonly whileHeld: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Open mutations by lane and what they wait for, whenever it changes: progress for people. */
+  readonly progress: Stream.Stream<CoordinatorProgress>
+}
+
+export interface CoordinatorProgress {
+  readonly open: number
+  readonly prepared: number
+  readonly committed: number
+  readonly parked: number
+  readonly vectorsComputed: number
+  readonly vectorsReused: number
+}
+
+export class Coordinator extends Context.Tag("reprise/actors/Coordinator")<
+  Coordinator,
+  CoordinatorService
+>() {}

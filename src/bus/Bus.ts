@@ -1,0 +1,153 @@
+/**
+ * How actors and the outside exchange messages. The log stays the truth: a bus may lose, repeat, delay and reorder
+ * anything, and only time is lost, because the Coordinator hands out again and every effect is idempotent by its id.
+ */
+import { Context, type Duration, type Effect, Schema, type Stream } from "effect"
+import type { StoredEvent } from "../../events/Envelope.ts"
+import type { CodeFingerprint, Digest, DocumentId, JobId, ProjectScope } from "../../events/Ids.ts"
+import type { Lane } from "../../events/Job.ts"
+
+/** The bus is away (or its server refuses). Retried; what waits, waits. */
+export class BusUnavailable extends Schema.TaggedError<BusUnavailable>()("BusUnavailable", {
+  bus: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `The ${this.bus} bus is not available: ${this.detail}`
+  }
+}
+
+/** Parse and chunk a version, from content alone. */
+export interface PrepareOrder {
+  readonly lane: "prepare"
+  readonly jobId: JobId
+  readonly attempt: number
+  readonly scope: ProjectScope
+  readonly documentId: DocumentId
+  readonly version: number
+  readonly raw: Digest
+  readonly descriptor: Digest
+  readonly chunker: CodeFingerprint
+}
+
+/** Compute those of a version's vectors that its project does not have. */
+export interface EmbedOrder {
+  readonly lane: "embed"
+  readonly jobId: JobId
+  readonly attempt: number
+  readonly scope: ProjectScope
+  readonly documentId: DocumentId
+  readonly version: number
+  readonly descriptor: Digest
+  readonly textBlob: Digest
+  readonly manifestBlob: Digest
+  readonly model: CodeFingerprint
+  /** What is missing, in the order of the manifest. */
+  readonly inputs: ReadonlyArray<Digest>
+}
+
+export type WorkOrder = PrepareOrder | EmbedOrder
+
+/** What work led to. Bodies travel with it: the Coordinator stores them before the event that names them. */
+export type WorkResult =
+  | {
+      readonly _tag: "Prepared"
+      readonly jobId: JobId
+      readonly attempt: number
+      readonly worker: string
+      /** Canonical JSON, UTF-8 text, canonical JSON. */
+      readonly descriptor: Uint8Array
+      readonly text: Uint8Array
+      readonly manifest: Uint8Array
+    }
+  | {
+      readonly _tag: "Skipped"
+      readonly jobId: JobId
+      readonly attempt: number
+      readonly worker: string
+      readonly reason: "empty" | "binary" | "too-large"
+      readonly detail: string
+    }
+  | {
+      /** A batch of new vectors of one project; `jobs` are those whose inputs are among them. */
+      readonly _tag: "Vectors"
+      readonly batchId: string
+      readonly scope: ProjectScope
+      readonly model: CodeFingerprint
+      readonly worker: string
+      readonly jobs: ReadonlyArray<{ readonly jobId: JobId; readonly attempt: number }>
+      readonly vectors: ReadonlyArray<{ readonly inputHash: Digest; readonly vector: Float32Array }>
+      readonly tokens: number
+      readonly elapsedMs: number
+    }
+  | {
+      readonly _tag: "Failed"
+      readonly jobId: JobId
+      readonly attempt: number
+      readonly worker: string
+      readonly code: string
+      readonly message: string
+      /** False where trying again cannot help (unparseable, refused input). */
+      readonly retryable: boolean
+    }
+
+/** One copy of a message; at least one arrives. Without an `ack` within the lane's time it is delivered again. */
+export interface Delivery<A> {
+  readonly value: A
+  readonly ack: Effect.Effect<void, BusUnavailable>
+  /** Still working on it: the time starts anew. */
+  readonly inProgress: Effect.Effect<void, BusUnavailable>
+}
+
+export type Claim = { readonly _tag: "Granted" } | { readonly _tag: "Refused"; readonly reason: string }
+
+export interface BusState {
+  readonly kind: "memory" | "nats"
+  readonly connected: boolean
+  readonly detail: string | undefined
+}
+
+export interface BusService {
+  /** Puts a work order into its lane. An order with the same job and attempt that still waits there is not doubled. */
+  readonly dispatch: (order: WorkOrder) => Effect.Effect<void, BusUnavailable>
+  /** Takes the next order of a lane; waits where there is none. Call it only for a free slot. */
+  readonly receive: (lane: Lane) => Effect.Effect<Delivery<WorkOrder>, BusUnavailable>
+  /** Takes back whatever waits for a job (finished, cancelled, superseded). */
+  readonly withdraw: (lane: Lane, job: JobId) => Effect.Effect<void, BusUnavailable>
+  /** Asked by a worker before it starts; answered by whoever serves claims (the Coordinator). */
+  readonly claim: (request: {
+    readonly lane: Lane
+    readonly jobId: JobId
+    readonly attempt: number
+    readonly worker: string
+    /** The chunker or model that the worker would use. */
+    readonly code: CodeFingerprint
+  }) => Effect.Effect<Claim, BusUnavailable>
+  readonly serveClaims: (
+    answer: (request: {
+      readonly lane: Lane
+      readonly jobId: JobId
+      readonly attempt: number
+      readonly worker: string
+      readonly code: CodeFingerprint
+    }) => Effect.Effect<Claim>
+  ) => Effect.Effect<never, BusUnavailable>
+  readonly report: (result: WorkResult) => Effect.Effect<void, BusUnavailable>
+  readonly results: Stream.Stream<Delivery<WorkResult>, BusUnavailable>
+  /** Sends an event to whoever listens, after its append. */
+  readonly publish: (event: StoredEvent) => Effect.Effect<void, BusUnavailable>
+  readonly events: (filter: {
+    readonly team?: string
+    readonly project?: string
+  }) => Stream.Stream<StoredEvent, BusUnavailable>
+  readonly state: Effect.Effect<BusState>
+}
+
+/** How long a delivery may stay without an ack or a sign of progress. */
+export interface BusOptions {
+  readonly ackWait: Duration.Duration
+  /** Messages that may wait in a lane or for a subscriber. */
+  readonly capacity: number
+}
+
+export class Bus extends Context.Tag("reprise/bus/Bus")<Bus, BusService>() {}
