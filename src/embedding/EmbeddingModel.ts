@@ -49,7 +49,9 @@ export class InputRefused extends Schema.TaggedError<InputRefused>()("InputRefus
   }
 }
 
-export type EmbeddingError = ProviderBusy | ProviderUnavailable | ProviderRefused | InputRefused
+/** What concerns the provider as a whole: no input is to blame. */
+export type ProviderError = ProviderBusy | ProviderUnavailable | ProviderRefused
+export type EmbeddingError = ProviderError | InputRefused
 
 export interface EmbeddingInput {
   /** The input's hash: names it in errors. */
@@ -58,8 +60,13 @@ export interface EmbeddingInput {
 }
 
 export interface Embedded {
-  /** One for each input, in order: unit length within 1e-6, float32, `dimensions` long, no −0. */
-  readonly vectors: ReadonlyArray<Float32Array>
+  /**
+   * One for each input, in order: unit length within 1e-6, float32, `dimensions` long, no −0. `undefined` where
+   * `refused` names the input, so that one bad input costs its neighbours nothing.
+   */
+  readonly vectors: ReadonlyArray<Float32Array | undefined>
+  /** Inputs that were refused one by one, each with its reason. Empty when all went well. */
+  readonly refused: ReadonlyArray<InputRefused>
   /** As reported by the provider, or estimated. */
   readonly tokens: number
 }
@@ -77,7 +84,9 @@ export interface EmbeddingModelService {
   readonly denseWeight: number
   /** Time after which a batch counts as lost. */
   readonly timeout: Duration.Duration
-  readonly embed: (inputs: ReadonlyArray<EmbeddingInput>) => Effect.Effect<Embedded, EmbeddingError>
+  /** Any number of inputs; more than `batchSize` are asked for in several requests, one after the other. */
+  readonly embed: (inputs: ReadonlyArray<EmbeddingInput>) => Effect.Effect<Embedded, ProviderError>
+  /** Fails sooner than `embed`: somebody waits for the answer. */
   readonly embedQuery: (text: string) => Effect.Effect<Float32Array, EmbeddingError>
 }
 
