@@ -5,7 +5,7 @@
  * stays here under its version, and a `Schema.transform` from it to the next one is listed below. A golden file of every
  * version that was ever written stays in `test/golden` and must decode for ever.
  */
-import { Effect, type ParseResult, Schema } from "effect"
+import { Either, type ParseResult, Schema } from "effect"
 import { Event, isEventType, schemaVersions } from "./Catalogue.ts"
 
 /** A type that this version of the program does not know: written by a newer one. Folds of truth and index stop at it. */
@@ -24,16 +24,16 @@ type Upcaster = (data: { readonly [key: string]: unknown }) => { readonly [key: 
 /** `upcasters[type][n]` lifts version n. None yet: every event is at its first version. */
 const upcasters: { readonly [type: string]: { readonly [version: number]: Upcaster } } = {}
 
-const decode = Schema.decodeUnknown(Event)
+const decode = Schema.decodeUnknownEither(Event)
 
-/** Decodes the data of a stored event of any version that was ever written. */
+/** Decodes the data of a stored event of any version that was ever written. An `Either` is an Effect as well: yield it. */
 export const decodeEvent = (
   type: string,
   schemaVersion: number,
   data: unknown
-): Effect.Effect<Event, UnknownEvent | ParseResult.ParseError> => {
+): Either.Either<Event, UnknownEvent | ParseResult.ParseError> => {
   if (!isEventType(type) || schemaVersion > schemaVersions[type]) {
-    return Effect.fail(new UnknownEvent({ type, schemaVersion }))
+    return Either.left(new UnknownEvent({ type, schemaVersion }))
   }
   return decode({ ...lift(type, schemaVersion, data), _tag: type })
 }

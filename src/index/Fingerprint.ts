@@ -1,0 +1,136 @@
+/**
+ * The digest that proves an index equals the fold of the log. It says what search can find, not how it came about.
+ *
+ * - leaf = SHA-256(chunk id as 16 raw bytes ‖ SHA-256(payload, canonical JSON in UTF-8) ‖ SHA-256(sparse, (u32, f32)
+ *   pairs, little endian, sorted by id) ‖ SHA-256(dense, float32, little endian)). No position, no version number.
+ * - bucket of a chunk = the first of its id's raw bytes; a bucket holds the sum of its leaves, as big-endian unsigned
+ *   integers, modulo 2^256, and their count: free of order, and a leaf can be taken out again.
+ * - fingerprint of a project = SHA-256 over the 256 buckets in order, each: sum (32 bytes, big endian) ‖ count (u64,
+ *   big endian).
+ * - fingerprint of all projects = SHA-256 over every project with at least one visible chunk, by `team/project` in code
+ *   unit order: length of that key (u32, big endian) ‖ key ‖ the project's fingerprint (32 raw bytes).
+ */
+import { createHash } from "node:crypto"
+import { Digest } from "../../events/Ids.ts"
+import type { SparseVector } from "./Index.ts"
+
+/** A UUID as its 16 raw bytes. */
+export const uuidBytes = (uuid: string): Buffer => Buffer.from(uuid.replaceAll("-", ""), "hex")
+
+/** 16 raw bytes as a UUID. */
+export const uuidText = (bytes: Uint8Array): string => {
+  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, 16).toString("hex")
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+}
+
+/** (u32, f32) pairs, little endian. */
+export const sparseBytes = (sparse: SparseVector): Buffer => {
+  const bytes = Buffer.allocUnsafe(sparse.ids.length * 8)
+  for (let index = 0; index < sparse.ids.length; index++) {
+    bytes.writeUInt32LE(sparse.ids[index] ?? 0, index * 8)
+    bytes.writeFloatLE(sparse.weights[index] ?? 0, index * 8 + 4)
+  }
+  return bytes
+}
+
+/** float32, little endian: the bytes of the array itself on the machines that Node runs on. */
+export const denseBytes = (dense: Float32Array): Buffer =>
+  Buffer.from(dense.buffer, dense.byteOffset, dense.byteLength)
+
+export const digestBytes = (bytes: Uint8Array | string): Buffer => createHash("sha256").update(bytes).digest()
+
+/** The leaf of a chunk from the raw digests of its parts. */
+export const leaf = (
+  chunkId: Uint8Array,
+  payloadDigest: Uint8Array,
+  sparseDigest: Uint8Array,
+  denseDigest: Uint8Array
+): Buffer =>
+  createHash("sha256").update(chunkId).update(payloadDigest).update(sparseDigest).update(denseDigest).digest()
+
+export const bucketOf = (chunkId: Uint8Array): number => chunkId[0] ?? 0
+
+/** The sum of leaves modulo 2^256 as eight 32-bit limbs, most significant first, and how many there are. */
+export class Bucket {
+  readonly limbs = new Uint32Array(8)
+  count = 0
+
+  static from(sum: Uint8Array, count: number): Bucket {
+    const bucket = new Bucket()
+    const view = new DataView(sum.buffer, sum.byteOffset, 32)
+    for (let limb = 0; limb < 8; limb++) bucket.limbs[limb] = view.getUint32(limb * 4)
+    bucket.count = count
+    return bucket
+  }
+
+  add(leaf: Uint8Array): void {
+    this.#combine(leaf, 1)
+    this.count += 1
+  }
+
+  subtract(leaf: Uint8Array): void {
+    this.#combine(leaf, -1)
+    this.count -= 1
+  }
+
+  get sum(): Buffer {
+    const bytes = Buffer.allocUnsafe(32)
+    for (let limb = 0; limb < 8; limb++) bytes.writeUInt32BE(this.limbs[limb] ?? 0, limb * 4)
+    return bytes
+  }
+
+  #combine(leaf: Uint8Array, sign: 1 | -1): void {
+    const view = new DataView(leaf.buffer, leaf.byteOffset, 32)
+    let carry = 0
+    for (let limb = 7; limb >= 0; limb--) {
+      const total = (this.limbs[limb] ?? 0) + sign * view.getUint32(limb * 4) + carry
+      this.limbs[limb] = total
+      carry = Math.floor(total / 0x1_0000_0000)
+    }
+  }
+}
+
+/** The 256 buckets of a project. */
+export class Buckets {
+  readonly buckets: ReadonlyArray<Bucket>
+
+  constructor(buckets: ReadonlyArray<Bucket> = Array.from({ length: 256 }, () => new Bucket())) {
+    this.buckets = buckets
+  }
+
+  /** The bucket into which a chunk falls. */
+  of(chunkId: Uint8Array): Bucket {
+    const bucket = this.buckets[bucketOf(chunkId)]
+    if (bucket === undefined) throw new RangeError("A project has 256 buckets.")
+    return bucket
+  }
+
+  get count(): number {
+    return this.buckets.reduce((total, bucket) => total + bucket.count, 0)
+  }
+
+  get fingerprint(): Digest {
+    const hash = createHash("sha256")
+    const count = Buffer.alloc(8)
+    for (const bucket of this.buckets) {
+      count.writeBigUInt64BE(BigInt(bucket.count))
+      hash.update(bucket.sum).update(count)
+    }
+    return Digest.make(hash.digest("hex"))
+  }
+}
+
+/** Over all projects that have a visible chunk; `key` is `team/project`. */
+export const overallFingerprint = (
+  projects: Iterable<{ readonly key: string; readonly buckets: Buckets }>
+): Digest => {
+  const hash = createHash("sha256")
+  const length = Buffer.alloc(4)
+  const present = [...projects].filter(({ buckets }) => buckets.count > 0)
+  for (const { key, buckets } of present.sort((one, other) => (one.key < other.key ? -1 : 1))) {
+    const bytes = Buffer.from(key)
+    length.writeUInt32BE(bytes.length)
+    hash.update(length).update(bytes).update(buckets.fingerprint, "hex")
+  }
+  return Digest.make(hash.digest("hex"))
+}
