@@ -4,8 +4,9 @@
  * Implementations hold read-only connections of their own. Everything is bounded: callers page.
  */
 import type { StoredEvent } from "../../events/Envelope.ts"
-import type { CodeFingerprint, Digest, DocumentId } from "../../events/Ids.ts"
+import type { CodeFingerprint, Digest, DocumentId, SourceId } from "../../events/Ids.ts"
 import type { EventFilter, Head } from "./Log.ts"
+import type { GenerationRow } from "./ReadModels.ts"
 
 /** What a version became under one (chunker, model): a row of the `contents` read model, from Committed or Built. */
 export interface VersionContents {
@@ -43,7 +44,26 @@ export interface LogSnapshot {
   readonly versionAt: (
     documentId: DocumentId,
     position: number
-  ) => { readonly version: number; readonly sourceId: string; readonly committedAt: number } | undefined
+  ) => { readonly version: number; readonly sourceId: SourceId; readonly committedAt: number } | undefined
+  /** The versions of a project that are committed at `position` and not ended there, by document id. */
+  readonly versionsAt: (
+    team: string,
+    project: string,
+    position: number,
+    after: DocumentId | undefined,
+    limit: number
+  ) => ReadonlyArray<{
+    readonly documentId: DocumentId
+    readonly version: number
+    readonly sourceId: SourceId
+    readonly committedAt: number
+  }>
+  /** Projects that ever had an event. */
+  readonly projects: () => ReadonlyArray<{ readonly team: string; readonly project: string }>
+  /** All generations, in the order of opening, as of the snapshot's head. */
+  readonly generations: () => ReadonlyArray<GenerationRow>
+  /** The place of a log position among its project's events: what leaves the project's scope. */
+  readonly sequenceAt: (team: string, project: string, position: number) => number
   /** The newest contents of a version under a pair, completed at or before `position`. */
   readonly contents: (
     documentId: DocumentId,

@@ -1,0 +1,395 @@
+/**
+ * The fold: from the events after a checkpoint to the points that an engine must hold and the state that expects them.
+ *
+ * Pure with regard to what it reads: the state at its checkpoint P, and the log. It computes one batch (P, Q], where Q
+ * is always the end of an append, and writes nothing; whoever applies it writes the engine first, its marker second and
+ * the state last. Computing a batch twice gives the same points.
+ *
+ * A version that comes and goes within one batch leaves no point: no query can be made at a position inside a batch.
+ */
+import { Either } from "effect"
+import type { Event } from "../../events/Catalogue.ts"
+import { isEventType, visibilityEvents } from "../../events/Catalogue.ts"
+import type { DocumentBuilt, DocumentCommitted, DocumentRemoved } from "../../events/Document.ts"
+import type { StoredEvent } from "../../events/Envelope.ts"
+import { type Spec, samePair } from "../../events/Generation.ts"
+import { type GenerationId, ProjectName, type ProjectScope, pointId, TeamName } from "../../events/Ids.ts"
+import { decodeEvent, type UnknownEvent } from "../../events/Upcasters.ts"
+import type { Analyzer } from "../documents/Analyzer.ts"
+import type { LogSnapshot } from "../log/LogSnapshot.ts"
+import { uuidBytes, uuidText } from "./Fingerprint.ts"
+import type {
+  FoldedDocument,
+  GenerationState,
+  LedgerRow,
+  ScopeChange,
+  StateChange
+} from "./GenerationState.ts"
+import { forever, type Point } from "./Index.ts"
+import { openVersion, type VersionPoint } from "./VersionPoints.ts"
+
+/** What the fold of a generation needs to know. */
+export interface FoldContext {
+  readonly generation: GenerationId
+  readonly spec: Spec
+  readonly analyzer: Analyzer
+  readonly snapshot: LogSnapshot
+  readonly state: GenerationState
+}
+
+/** Points to insert and to end, and the state after them. */
+export interface FoldedBatch {
+  readonly from: number
+  readonly change: StateChange
+  readonly inserts: ReadonlyArray<Point>
+  readonly ends: ReadonlyArray<{
+    readonly scope: ProjectScope
+    readonly id: Point["id"]
+    readonly until: number
+  }>
+  readonly events: number
+}
+
+/** Bounds of a batch. A single append beyond them is still taken whole. */
+export interface FoldLimits {
+  readonly points: number
+  readonly events: number
+}
+
+export const defaultLimits: FoldLimits = { points: 10_000, events: 4_000 }
+
+/** The next batch after the state's checkpoint; `undefined` where there is nothing to fold, or the fold has ended. */
+export const foldNext = (
+  context: FoldContext,
+  upTo: number,
+  limits: FoldLimits = defaultLimits
+): Either.Either<FoldedBatch | undefined, UnknownEvent> => {
+  const { state, snapshot } = context
+  if (state.replacedAt > 0) return Either.right(undefined)
+  const batch = new Batch(context)
+  let seen = state.checkpoint
+  let appendEnd = seen
+  while (seen < upTo) {
+    const events = snapshot.events(seen, upTo, Math.min(limits.events, 500))
+    if (events.length === 0) break
+    for (const event of events) {
+      const folded = batch.fold(event)
+      if (Either.isLeft(folded)) return Either.left(folded.left)
+      seen = event.position
+      appendEnd = event.metadata.appendEnd
+      const isEnd = seen === appendEnd
+      if (isEnd && (batch.isFull(limits) || batch.replacedAt !== undefined))
+        return Either.right(batch.close(event))
+      if (isEnd) batch.last = event
+    }
+  }
+  return Either.right(batch.last === undefined ? undefined : batch.close(batch.last))
+}
+
+/** A chunk that lives, as far as this batch has come. */
+type Living =
+  | { readonly _tag: "Stored"; readonly row: LedgerRow }
+  | {
+      readonly _tag: "Pending"
+      readonly key: string
+      readonly point: VersionPoint
+      readonly payloadDigest: Buffer
+    }
+
+interface OpenDocument {
+  readonly id: Buffer
+  readonly scope: ScopeChange
+  folded: FoldedDocument
+  readonly living: Map<string, Living>
+}
+
+interface PendingPoint {
+  readonly point: Point
+  readonly ledger: Omit<LedgerRow, "row" | "until" | "words">
+  readonly words: VersionPoint["words"]
+  readonly scope: ScopeChange
+}
+
+const nothing: FoldedDocument = { version: 0, position: 0, missing: undefined }
+
+class Batch {
+  readonly #context: FoldContext
+  readonly #scopes = new Map<string, ScopeChange>()
+  readonly #documents = new Map<string, OpenDocument>()
+  readonly #pending = new Map<string, PendingPoint>()
+  readonly #ended: Array<{ readonly row: number; readonly until: number }> = []
+  readonly #ends: Array<{ readonly scope: ProjectScope; readonly id: Point["id"]; readonly until: number }> =
+    []
+  readonly #next: { scope: number; word: number }
+  #events = 0
+  #promoted: boolean
+  replacedAt: number | undefined
+  last: StoredEvent | undefined
+
+  constructor(context: FoldContext) {
+    this.#context = context
+    this.#next = { ...context.state.nextIds() }
+    this.#promoted = context.state.promoted
+  }
+
+  isFull(limits: FoldLimits): boolean {
+    return this.#pending.size + this.#ended.length >= limits.points || this.#events >= limits.events
+  }
+
+  fold(stored: StoredEvent): Either.Either<void, UnknownEvent> {
+    this.#events += 1
+    // Only what changes visibility or generations is decoded; all other known events leave an index as it is.
+    const concerns =
+      !isEventType(stored.type) || visibilityEvents.has(stored.type) || stored.type === "GenerationPromoted"
+    if (!concerns) return Either.void
+    const decoded = decodeEvent(stored.type, stored.schemaVersion, stored.data)
+    if (Either.isLeft(decoded)) {
+      if (decoded.left._tag === "UnknownEvent") return Either.left(decoded.left)
+      throw decoded.left
+    }
+    this.#evolve(stored, decoded.right)
+    return Either.void
+  }
+
+  #evolve(stored: StoredEvent, event: Event): void {
+    switch (event._tag) {
+      case "DocumentCommitted":
+        return this.#committed(stored, event)
+      case "DocumentBuilt":
+        return this.#built(stored, event)
+      case "DocumentRemoved":
+        return this.#removed(stored, event)
+      case "GenerationPromoted":
+        if (event.generation === this.#context.generation) this.#promoted = true
+        else if (this.#promoted) this.replacedAt ??= stored.position
+    }
+  }
+
+  #committed(stored: StoredEvent, event: DocumentCommitted): void {
+    const document = this.#open(stored, event.documentId)
+    document.folded = { version: event.version, position: stored.position, missing: undefined }
+    if (samePair(event, this.#context.spec)) this.#take(stored, document, event)
+    else this.#empty(stored, document, "build")
+  }
+
+  /** Counts for every generation of its pair, and only while its version is still the committed one. */
+  #built(stored: StoredEvent, event: DocumentBuilt): void {
+    if (!samePair(event, this.#context.spec)) return
+    const document = this.#open(stored, event.documentId)
+    if (document.folded.version !== event.version || document.folded.missing === undefined) return
+    document.folded = { version: event.version, position: stored.position, missing: undefined }
+    this.#take(stored, document, event)
+  }
+
+  #removed(stored: StoredEvent, event: DocumentRemoved): void {
+    const document = this.#open(stored, event.documentId)
+    if (document.folded.version === 0) return
+    this.#endAll(stored, document)
+    document.folded = { ...nothing, position: stored.position }
+  }
+
+  #empty(stored: StoredEvent, document: OpenDocument, missing: string): void {
+    this.#endAll(stored, document)
+    document.folded = { ...document.folded, missing }
+  }
+
+  /** Makes a version's chunks the living ones; a chunk that survives with its payload is not touched. */
+  #take(stored: StoredEvent, document: OpenDocument, event: DocumentCommitted | DocumentBuilt): void {
+    const { snapshot, analyzer, spec } = this.#context
+    const version = snapshot.versionAt(event.documentId, stored.position)
+    if (version === undefined)
+      throw new Error(`No version of ${event.documentId} at position ${stored.position}.`)
+    const scope = { team: stored.team, project: stored.project }
+    const opened = openVersion(snapshot, analyzer, spec, scope, version.sourceId, event.documentId, event)
+    if (opened._tag === "Missing") return this.#empty(stored, document, opened.what)
+    const wanted = new Map(opened.entries.map((entry, index) => [entry.chunkId.replaceAll("-", ""), index]))
+    for (const [chunk, living] of document.living) {
+      const digest = living._tag === "Stored" ? living.row.payloadDigest : living.payloadDigest
+      if (wanted.has(chunk) && digest.equals(opened.payloadDigest)) wanted.delete(chunk)
+      else this.#end(stored, document, chunk, living)
+    }
+    const projectScope: ProjectScope = {
+      team: TeamName.make(stored.team),
+      project: ProjectName.make(stored.project)
+    }
+    for (const [chunk, index] of wanted) {
+      const point = opened.point(index)
+      const id = pointId(point.chunkId, stored.position)
+      this.#pending.set(id, {
+        point: {
+          id,
+          scope: projectScope,
+          documentId: event.documentId,
+          chunkId: point.chunkId,
+          payload: opened.payload,
+          dense: point.dense,
+          sparse: point.sparse,
+          from: stored.position,
+          until: forever
+        },
+        ledger: {
+          scope: document.scope.id,
+          id: uuidBytes(id),
+          chunk: point.chunk,
+          document: document.id,
+          payloadDigest: opened.payloadDigest,
+          leaf: point.leaf,
+          from: stored.position
+        },
+        words: point.words,
+        scope: document.scope
+      })
+      document.living.set(chunk, { _tag: "Pending", key: id, point, payloadDigest: opened.payloadDigest })
+      this.#count(document.scope, point.chunk, point.leaf, point.words, 1)
+    }
+  }
+
+  #endAll(stored: StoredEvent, document: OpenDocument): void {
+    for (const [chunk, living] of document.living) this.#end(stored, document, chunk, living)
+  }
+
+  #end(stored: StoredEvent, document: OpenDocument, chunk: string, living: Living): void {
+    document.living.delete(chunk)
+    if (living._tag === "Pending") {
+      this.#pending.delete(living.key)
+      this.#count(document.scope, living.point.chunk, living.point.leaf, living.point.words, -1)
+      return
+    }
+    const { row } = living
+    this.#ended.push({ row: row.row, until: stored.position })
+    this.#ends.push({
+      scope: { team: TeamName.make(stored.team), project: ProjectName.make(stored.project) },
+      id: pointId(asChunkId(row.chunk), row.from),
+      until: stored.position
+    })
+    this.#count(document.scope, row.chunk, row.leaf, this.#wordsOf(row), -1)
+  }
+
+  /** Adds a chunk to its project's sums, or takes it out. */
+  #count(scope: ScopeChange, chunk: Buffer, leaf: Buffer, words: VersionPoint["words"], sign: 1 | -1): void {
+    const bucket = scope.buckets.of(chunk)
+    if (sign === 1) bucket.add(leaf)
+    else bucket.subtract(leaf)
+    scope.touched.add(chunk[0] ?? 0)
+    scope.total += sign
+    const tokens = new Set<number>()
+    for (const { word, stem, token } of words) {
+      tokens.add(token)
+      const known = scope.words.get(word)
+      if (known !== undefined) known.delta += sign
+      else {
+        const id = this.#context.state.wordId(scope.id, word) ?? this.#next.word++
+        scope.words.set(word, { id, token, stem, delta: sign })
+      }
+    }
+    for (const token of tokens) scope.tokens.set(token, (scope.tokens.get(token) ?? 0) + sign)
+  }
+
+  #wordsOf(row: LedgerRow): VersionPoint["words"] {
+    return decodeIds(row.words).map((id) => {
+      const word = this.#context.state.word(id)
+      if (word === undefined)
+        throw new Error(`The ledger names word ${id}, which the vocabulary does not know.`)
+      return word
+    })
+  }
+
+  #open(stored: StoredEvent, id: Point["documentId"]): OpenDocument {
+    const known = this.#documents.get(id)
+    if (known !== undefined) return known
+    const raw = uuidBytes(id)
+    const folded = this.#context.state.document(raw)
+    const living = new Map<string, Living>()
+    if (folded !== undefined) {
+      for (const row of this.#context.state.living(raw)) {
+        living.set(row.chunk.toString("hex"), { _tag: "Stored", row })
+      }
+    }
+    const document: OpenDocument = { id: raw, scope: this.#scope(stored), folded: folded ?? nothing, living }
+    this.#documents.set(id, document)
+    return document
+  }
+
+  #scope({ team, project }: StoredEvent): ScopeChange {
+    const key = `${team}/${project}`
+    const known = this.#scopes.get(key)
+    if (known !== undefined) return known
+    const stored = this.#context.state.scope(team, project)
+    const id = stored?.id ?? this.#next.scope++
+    const scope: ScopeChange = {
+      id,
+      team,
+      project,
+      total: stored?.total ?? 0,
+      buckets: this.#context.state.buckets(id),
+      touched: new Set(),
+      words: new Map(),
+      tokens: new Map()
+    }
+    this.#scopes.set(key, scope)
+    return scope
+  }
+
+  close(last: StoredEvent): FoldedBatch {
+    const pending = [...this.#pending.values()]
+    return {
+      from: this.#context.state.checkpoint,
+      events: this.#events,
+      inserts: pending.map(({ point }) => point),
+      ends: this.#ends,
+      change: {
+        checkpoint: last.position,
+        witness: last.hash,
+        promoted: this.#promoted,
+        replacedAt: this.replacedAt,
+        scopes: this.#scopes,
+        documents: Array.from(this.#documents.values(), ({ id, scope, folded }) => ({
+          id,
+          scope: scope.id,
+          folded
+        })),
+        ended: this.#ended,
+        inserted: pending.map(({ ledger, words, scope }) => ({
+          ...ledger,
+          words: encodeIds(words.map(({ word }) => scope.words.get(word)?.id ?? 0))
+        }))
+      }
+    }
+  }
+}
+
+const asChunkId = (bytes: Buffer): Point["chunkId"] => uuidText(bytes) as Point["chunkId"]
+
+/** Ascending ids as differences in LEB128: about a byte a word. */
+const encodeIds = (ids: ReadonlyArray<number>): Buffer => {
+  const bytes: Array<number> = []
+  let last = 0
+  for (const id of [...ids].sort((one, other) => one - other)) {
+    let rest = id - last
+    last = id
+    while (rest >= 0x80) {
+      bytes.push((rest % 0x80) | 0x80)
+      rest = Math.floor(rest / 0x80)
+    }
+    bytes.push(rest)
+  }
+  return Buffer.from(bytes)
+}
+
+const decodeIds = (bytes: Uint8Array): Array<number> => {
+  const ids: Array<number> = []
+  let last = 0
+  let value = 0
+  let factor = 1
+  for (const byte of bytes) {
+    value += (byte & 0x7f) * factor
+    factor *= 0x80
+    if (byte < 0x80) {
+      last += value
+      ids.push(last)
+      value = 0
+      factor = 1
+    }
+  }
+  return ids
+}

@@ -1,0 +1,442 @@
+/**
+ * What a generation is expected to hold: a pure fold of the log in one SQLite file, committed in one transaction with
+ * the checkpoint. The same for every engine.
+ *
+ * It keeps the ledger (leaf and window of every point), each project's document frequencies and vocabulary, the sums of
+ * the fingerprint, and the documents that it had to fold as empty because their contents were not there.
+ *
+ * Invariants: `checkpoint` is the end of an append and never falls; a ledger row's `until` only ever goes from living to
+ * ended; the sums equal those of the rows that live at the checkpoint.
+ */
+import { existsSync, mkdirSync, rmSync, statSync } from "node:fs"
+import { dirname } from "node:path"
+import Database from "better-sqlite3"
+import type { GenerationId } from "../../events/Ids.ts"
+import { scopeKey } from "../../events/Ids.ts"
+import type { FailpointsService } from "../faults/Failpoints.ts"
+import { Bucket, Buckets, overallFingerprint } from "./Fingerprint.ts"
+import { forever } from "./Index.ts"
+
+/** The file is absent, or belongs to another log, epoch, spec or schema: it must be folded anew. */
+export class StateUnusable extends Error {
+  override readonly name = "StateUnusable"
+  readonly reason: "absent" | "foreign" | "damaged"
+  constructor(reason: StateUnusable["reason"], detail: string) {
+    super(detail)
+    this.reason = reason
+  }
+}
+
+/** What a state file is the state of. */
+export interface StateIdentity {
+  readonly generation: GenerationId
+  readonly logId: string
+  readonly epoch: number
+  /** Canonical JSON of the spec. */
+  readonly spec: string
+}
+
+/** A point as expected: one row of the ledger. Ids and digests are raw bytes. */
+export interface LedgerRow {
+  readonly row: number
+  readonly scope: number
+  readonly id: Buffer
+  readonly chunk: Buffer
+  readonly document: Buffer
+  readonly payloadDigest: Buffer
+  readonly leaf: Buffer
+  /** Ids of the distinct words of its text, ascending. */
+  readonly words: Buffer
+  readonly from: number
+  readonly until: number
+}
+
+/** A document as folded. `version` 0: known, but nothing of it is committed. */
+export interface FoldedDocument {
+  readonly version: number
+  readonly position: number
+  /** Why it was folded as empty, if it was: it needs a `DocumentBuilt`. */
+  readonly missing: string | undefined
+}
+
+export interface ScopeRow {
+  readonly id: number
+  readonly team: string
+  readonly project: string
+  /** Chunks that live at the checkpoint. */
+  readonly total: number
+}
+
+const schema = `
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE scopes (id INTEGER PRIMARY KEY, team TEXT NOT NULL, project TEXT NOT NULL, total INTEGER NOT NULL, UNIQUE (team, project));
+CREATE TABLE buckets (scope INTEGER NOT NULL, bucket INTEGER NOT NULL, sum BLOB NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (scope, bucket)) WITHOUT ROWID;
+CREATE TABLE documents (document BLOB PRIMARY KEY, scope INTEGER NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL, missing TEXT) WITHOUT ROWID;
+CREATE INDEX documents_missing ON documents (document) WHERE missing IS NOT NULL;
+CREATE TABLE ledger (row INTEGER PRIMARY KEY, scope INTEGER NOT NULL, id BLOB NOT NULL UNIQUE, chunk BLOB NOT NULL, document BLOB NOT NULL, payload_digest BLOB NOT NULL, leaf BLOB NOT NULL, words BLOB NOT NULL, from_position INTEGER NOT NULL, until_position INTEGER NOT NULL);
+CREATE INDEX ledger_living ON ledger (document) WHERE until_position = ${forever};
+CREATE INDEX ledger_chunk ON ledger (scope, chunk, from_position);
+CREATE INDEX ledger_ended ON ledger (until_position) WHERE until_position < ${forever};
+CREATE TABLE words (id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, word TEXT NOT NULL, token INTEGER NOT NULL, stem TEXT NOT NULL, frequency INTEGER NOT NULL, UNIQUE (scope, word));
+CREATE TABLE tokens (scope INTEGER NOT NULL, token INTEGER NOT NULL, frequency INTEGER NOT NULL, PRIMARY KEY (scope, token)) WITHOUT ROWID;
+`
+
+/** Raised when the tables change: an older file is folded anew. */
+const schemaVersion = 1
+
+export class GenerationState {
+  readonly db: Database.Database
+  readonly path: string
+  readonly #inode: string
+  readonly #statements = new Map<string, Database.Statement<Array<unknown>, unknown>>()
+
+  private constructor(path: string, db: Database.Database) {
+    this.path = path
+    this.db = db
+    this.#inode = inodeOf(path)
+  }
+
+  /** Opens for writing; creates an empty state where there is none, throws `StateUnusable` where it is another's. */
+  static open(path: string, identity: StateIdentity): GenerationState {
+    mkdirSync(dirname(path), { recursive: true })
+    const isNew = !existsSync(path)
+    const db = connect(path, false)
+    db.pragma("journal_mode = WAL")
+    db.pragma("synchronous = FULL")
+    db.pragma("wal_autocheckpoint = 4000")
+    if (isNew) {
+      db.transaction(() => {
+        db.exec(schema)
+        const put = db.prepare("INSERT INTO meta (key, value) VALUES (?, ?)")
+        put.run("schema", schemaVersion)
+        put.run("generation", identity.generation)
+        put.run("logId", identity.logId)
+        put.run("epoch", identity.epoch)
+        put.run("spec", identity.spec)
+        for (const key of ["checkpoint", "horizon", "target", "replacedAt", "promoted"]) put.run(key, 0)
+        put.run("witness", "")
+      }).immediate()
+    }
+    const state = new GenerationState(path, db)
+    state.#check(identity)
+    return state
+  }
+
+  /** Opens for reading beside a writer in this or another process. */
+  static openReadOnly(path: string, identity: StateIdentity): GenerationState {
+    if (!existsSync(path)) throw new StateUnusable("absent", `${path} does not exist.`)
+    const state = new GenerationState(path, connect(path, true))
+    state.#check(identity)
+    return state
+  }
+
+  /** Removes the file and its side files. */
+  static delete(path: string): void {
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true })
+  }
+
+  #check(identity: StateIdentity): void {
+    try {
+      const found = [this.#meta("schema"), this.#meta("logId"), this.#meta("epoch"), this.#meta("spec")]
+      const expected = [schemaVersion, identity.logId, identity.epoch, identity.spec]
+      if (found.some((value, index) => value !== expected[index])) {
+        throw new StateUnusable("foreign", `${this.path} is the state of another log, epoch or spec.`)
+      }
+    } catch (cause) {
+      this.db.close()
+      if (cause instanceof StateUnusable) throw cause
+      throw new StateUnusable("damaged", `${this.path} cannot be read: ${String(cause)}`)
+    }
+  }
+
+  /** False once the file was deleted or replaced under the open handle. */
+  get isCurrent(): boolean {
+    return inodeOf(this.path) === this.#inode
+  }
+
+  close(): void {
+    this.db.close()
+  }
+
+  /** Statements are prepared once: the fold asks for tens of thousands of words an apply. */
+  #prepare<Parameters extends Array<unknown>, Row = unknown>(
+    sql: string
+  ): Database.Statement<Parameters, Row> {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known as Database.Statement<Parameters, Row>
+    const statement = this.db.prepare<Parameters, Row>(sql)
+    this.#statements.set(sql, statement as Database.Statement<Array<unknown>, unknown>)
+    return statement
+  }
+
+  #meta(key: string): unknown {
+    return this.#prepare("SELECT value FROM meta WHERE key = ?").pluck().get(key)
+  }
+
+  #number(key: string): number {
+    const value = this.#meta(key)
+    return typeof value === "number" ? value : 0
+  }
+
+  setNumber(key: "horizon" | "target", value: number): void {
+    this.#prepare("UPDATE meta SET value = ? WHERE key = ?").run(value, key)
+  }
+
+  /** The position up to which the log is folded: the visible position V of this generation. */
+  get checkpoint(): number {
+    return this.#number("checkpoint")
+  }
+
+  /** Ended points at or below it are swept. */
+  get horizon(): number {
+    return this.#number("horizon")
+  }
+
+  /** The checkpoint that a rebuild must reach before anybody is served from here. */
+  get target(): number {
+    return this.#number("target")
+  }
+
+  /** Position of the promotion that replaced this generation: its fold ends there. 0 while there is none. */
+  get replacedAt(): number {
+    return this.#number("replacedAt")
+  }
+
+  get promoted(): boolean {
+    return this.#number("promoted") > 0
+  }
+
+  /** Hash of the event at the checkpoint: with it, this file is a witness of the log's head. */
+  get witness(): string {
+    return String(this.#meta("witness") ?? "")
+  }
+
+  scope(team: string, project: string): ScopeRow | undefined {
+    return this.#prepare<[string, string], ScopeRow>(
+      "SELECT * FROM scopes WHERE team = ? AND project = ?"
+    ).get(team, project)
+  }
+
+  scopes(): ReadonlyArray<ScopeRow> {
+    return this.db.prepare<[], ScopeRow>("SELECT * FROM scopes ORDER BY team, project").all()
+  }
+
+  buckets(scope: number): Buckets {
+    const buckets = Array.from({ length: 256 }, () => new Bucket())
+    const rows = this.#prepare<[number], { bucket: number; sum: Buffer; count: number }>(
+      "SELECT bucket, sum, count FROM buckets WHERE scope = ?"
+    ).all(scope)
+    for (const { bucket, sum, count } of rows) buckets[bucket] = Bucket.from(sum, count)
+    return new Buckets(buckets)
+  }
+
+  get fingerprint(): string {
+    return overallFingerprint(
+      this.scopes().map((scope) => ({ key: scopeKey(scope), buckets: this.buckets(scope.id) }))
+    )
+  }
+
+  /** Documents with at least one living chunk, and living chunks. */
+  get counts(): { readonly documents: number; readonly chunks: number } {
+    const chunks = this.#prepare("SELECT coalesce(sum(total), 0) FROM scopes").pluck().get()
+    const documents = this.#prepare("SELECT count(*) FROM documents WHERE version > 0 AND missing IS NULL")
+      .pluck()
+      .get()
+    return { documents: Number(documents), chunks: Number(chunks) }
+  }
+
+  document(id: Buffer): FoldedDocument | undefined {
+    const row = this.#prepare<[Buffer], { version: number; position: number; missing: string | null }>(
+      "SELECT version, position, missing FROM documents WHERE document = ?"
+    ).get(id)
+    return row && { version: row.version, position: row.position, missing: row.missing ?? undefined }
+  }
+
+  /** Documents folded as empty for want of contents, by id. */
+  missing(limit: number): ReadonlyArray<{ readonly document: Buffer; readonly missing: string }> {
+    return this.#prepare<[number], { document: Buffer; missing: string }>(
+      "SELECT document, missing FROM documents WHERE missing IS NOT NULL ORDER BY document LIMIT ?"
+    ).all(limit)
+  }
+
+  get missingCount(): number {
+    return Number(this.#prepare("SELECT count(*) FROM documents WHERE missing IS NOT NULL").pluck().get())
+  }
+
+  living(document: Buffer): ReadonlyArray<LedgerRow> {
+    return this.#prepare<[Buffer], LedgerRow>(
+      `${ledgerColumns} WHERE document = ? AND until_position = ${forever}`
+    ).all(document)
+  }
+
+  /** Rows that are visible at `at`, by chunk id, after `after`. */
+  visible(scope: number, at: number, after: Buffer, limit: number): ReadonlyArray<LedgerRow> {
+    return this.#prepare<[number, Buffer, number, number, number], LedgerRow>(
+      `${ledgerColumns} WHERE scope = ? AND chunk > ? AND from_position <= ? AND until_position > ? ORDER BY chunk LIMIT ?`
+    ).all(scope, after, at, at, limit)
+  }
+
+  /** Every row that is not swept, in the order of insertion: what an emptied engine is refilled from. */
+  rows(after: number, limit: number): ReadonlyArray<LedgerRow> {
+    return this.#prepare<[number, number], LedgerRow>(
+      `${ledgerColumns} WHERE row > ? ORDER BY row LIMIT ?`
+    ).all(after, limit)
+  }
+
+  word(id: number): { readonly word: string; readonly stem: string; readonly token: number } | undefined {
+    return this.#prepare<[number], { word: string; stem: string; token: number }>(
+      "SELECT word, stem, token FROM words WHERE id = ?"
+    ).get(id)
+  }
+
+  wordId(scope: number, word: string): number | undefined {
+    const id = this.#prepare("SELECT id FROM words WHERE scope = ? AND word = ?").pluck().get(scope, word)
+    return typeof id === "number" ? id : undefined
+  }
+
+  /** In how many of a project's living chunks a token occurs. */
+  frequency(scope: number, token: number): number {
+    const found = this.#prepare("SELECT frequency FROM tokens WHERE scope = ? AND token = ?")
+      .pluck()
+      .get(scope, token)
+    return typeof found === "number" ? found : 0
+  }
+
+  /** The project's surface words that live, paged by word: the vocabulary of corrections. */
+  vocabulary(
+    scope: number,
+    after: string,
+    limit: number
+  ): ReadonlyArray<{ readonly word: string; readonly stem: string; readonly frequency: number }> {
+    return this.#prepare<[number, string, number], { word: string; stem: string; frequency: number }>(
+      "SELECT word, stem, frequency FROM words WHERE scope = ? AND word > ? AND frequency > 0 ORDER BY word LIMIT ?"
+    ).all(scope, after, limit)
+  }
+
+  /** One read transaction: every answer within it is of the same checkpoint. */
+  consistently<A>(read: () => A): A {
+    return this.db.transaction(read).deferred()
+  }
+
+  /** Forgets rows that ended at or below the horizon. First step of a sweep: the engine's rows follow later. */
+  sweep(horizon: number): void {
+    this.db
+      .transaction(() => {
+        this.#prepare("DELETE FROM ledger WHERE until_position <= ?").run(horizon)
+        this.setNumber("horizon", horizon)
+      })
+      .immediate()
+  }
+
+  commit(change: StateChange, failpoints: FailpointsService): void {
+    failpoints.hit("state.commit.before")
+    this.db.transaction(() => this.#write(change)).immediate()
+    failpoints.hit("state.commit.after")
+  }
+
+  #write(change: StateChange): void {
+    const setMeta = this.#prepare("UPDATE meta SET value = ? WHERE key = ?")
+    for (const scope of change.scopes.values()) {
+      this.#prepare(
+        "INSERT INTO scopes (id, team, project, total) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET total = excluded.total"
+      ).run(scope.id, scope.team, scope.project, scope.total)
+      const putBucket = this.#prepare(
+        "INSERT INTO buckets (scope, bucket, sum, count) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET sum = excluded.sum, count = excluded.count"
+      )
+      for (const index of scope.touched) {
+        const bucket = scope.buckets.buckets[index]
+        if (bucket !== undefined) putBucket.run(scope.id, index, bucket.sum, bucket.count)
+      }
+      const putWord = this.#prepare(
+        "INSERT INTO words (id, scope, word, token, stem, frequency) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET frequency = frequency + excluded.frequency"
+      )
+      for (const [word, { id, token, stem, delta }] of scope.words) {
+        putWord.run(id, scope.id, word, token, stem, delta)
+      }
+      const putToken = this.#prepare(
+        "INSERT INTO tokens (scope, token, frequency) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET frequency = frequency + excluded.frequency"
+      )
+      for (const [token, delta] of scope.tokens) if (delta !== 0) putToken.run(scope.id, token, delta)
+    }
+    const putDocument = this.#prepare(
+      "INSERT INTO documents (document, scope, version, position, missing) VALUES (?, ?, ?, ?, ?) ON CONFLICT (document) DO UPDATE SET version = excluded.version, position = excluded.position, missing = excluded.missing"
+    )
+    for (const { id, scope, folded } of change.documents) {
+      putDocument.run(id, scope, folded.version, folded.position, folded.missing ?? null)
+    }
+    const endRow = this.#prepare("UPDATE ledger SET until_position = ? WHERE row = ?")
+    for (const { row, until } of change.ended) endRow.run(until, row)
+    const putRow = this.#prepare(
+      "INSERT INTO ledger (scope, id, chunk, document, payload_digest, leaf, words, from_position, until_position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    )
+    for (const row of change.inserted) {
+      putRow.run(
+        row.scope,
+        row.id,
+        row.chunk,
+        row.document,
+        row.payloadDigest,
+        row.leaf,
+        row.words,
+        row.from,
+        forever
+      )
+    }
+    setMeta.run(change.checkpoint, "checkpoint")
+    setMeta.run(change.witness, "witness")
+    if (change.promoted) setMeta.run(1, "promoted")
+    if (change.replacedAt !== undefined) setMeta.run(change.replacedAt, "replacedAt")
+  }
+
+  nextIds(): { readonly scope: number; readonly word: number } {
+    const scope = this.#prepare("SELECT coalesce(max(id), 0) + 1 FROM scopes").pluck().get()
+    const word = this.#prepare("SELECT coalesce(max(id), 0) + 1 FROM words").pluck().get()
+    return { scope: Number(scope), word: Number(word) }
+  }
+}
+
+/** What one apply changes, computed by the fold and written here in one transaction. */
+export interface StateChange {
+  readonly checkpoint: number
+  readonly witness: string
+  readonly promoted: boolean
+  /** Position of the promotion that replaced this generation, if it is in this stretch. */
+  readonly replacedAt: number | undefined
+  readonly scopes: ReadonlyMap<string, ScopeChange>
+  readonly documents: ReadonlyArray<{
+    readonly id: Buffer
+    readonly scope: number
+    readonly folded: FoldedDocument
+  }>
+  readonly ended: ReadonlyArray<{ readonly row: number; readonly until: number }>
+  readonly inserted: ReadonlyArray<Omit<LedgerRow, "row" | "until">>
+}
+
+export interface ScopeChange {
+  readonly id: number
+  readonly team: string
+  readonly project: string
+  total: number
+  readonly buckets: Buckets
+  readonly touched: Set<number>
+  readonly words: Map<
+    string,
+    { readonly id: number; readonly token: number; readonly stem: string; delta: number }
+  >
+  readonly tokens: Map<number, number>
+}
+
+const ledgerColumns = `SELECT row, scope, id, chunk, document, payload_digest AS payloadDigest, leaf, words, from_position AS "from", until_position AS "until" FROM ledger`
+
+const connect = (path: string, readonly: boolean): Database.Database => {
+  try {
+    return new Database(path, { readonly, timeout: 2000 })
+  } catch (cause) {
+    throw new StateUnusable("damaged", `${path} cannot be opened: ${String(cause)}`)
+  }
+}
+
+const inodeOf = (path: string): string => {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return stat === undefined ? "" : `${stat.dev}:${stat.ino}`
+}

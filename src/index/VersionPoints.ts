@@ -1,0 +1,129 @@
+/**
+ * From a version's contents in the log to its points. The one place that decides what a point holds, used by the fold,
+ * by repair, and by the log engine, so that they cannot disagree.
+ *
+ * Text, manifest and vectors are facts; only the analysis and the payload's projection are computed here.
+ */
+
+import { canonicalJson, type Json } from "../../events/Canonical.ts"
+import type { Descriptor, Manifest, ManifestEntry } from "../../events/Document.ts"
+import type { Spec } from "../../events/Generation.ts"
+import type { DocumentId, SourceId } from "../../events/Ids.ts"
+import { Digest } from "../../events/Ids.ts"
+import { vectorsRoot } from "../../events/Vectors.ts"
+import type { Analyzer } from "../documents/Analyzer.ts"
+import { renderInput } from "../documents/Prepare.ts"
+import { documentVector, tokenId } from "../documents/SparseVector.ts"
+import type { LogSnapshot, VersionContents } from "../log/LogSnapshot.ts"
+import { denseBytes, digestBytes, leaf, sparseBytes, uuidBytes } from "./Fingerprint.ts"
+import type { Payload, SparseVector } from "./Index.ts"
+
+/** A chunk as this spec sees it, before it has a place in time. */
+export interface VersionPoint {
+  readonly chunkId: ManifestEntry["chunkId"]
+  readonly chunk: Buffer
+  readonly dense: Float32Array
+  readonly sparse: SparseVector
+  /** Distinct surface words, with stem and token. */
+  readonly words: ReadonlyArray<{ readonly word: string; readonly stem: string; readonly token: number }>
+  readonly leaf: Buffer
+}
+
+/** A version's contents, opened: what is cheap to know of all chunks, and each chunk's point on demand. */
+export interface OpenedVersion {
+  readonly _tag: "Opened"
+  readonly descriptor: Descriptor
+  readonly text: string
+  readonly entries: ReadonlyArray<ManifestEntry>
+  /** Canonical JSON, the same for all chunks of a version. */
+  readonly payload: string
+  readonly payloadDigest: Buffer
+  readonly point: (entry: number) => VersionPoint
+}
+
+/** What the fold notes where it has to fold a document as empty. */
+export interface ContentsMissing {
+  readonly _tag: "Missing"
+  readonly what: "descriptor" | "text" | "manifest" | "vectors" | "other vectors"
+}
+
+/** The fields of `DocumentCommitted` and `DocumentBuilt` that name a version's contents. */
+export type ContentsNamed = Pick<VersionContents, "descriptor" | "textBlob" | "manifestBlob" | "vectorsRoot">
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+export const filterPayload = (source: SourceId, document: DocumentId, descriptor: Descriptor): Payload => ({
+  source,
+  document,
+  metadata: descriptor.metadata
+})
+
+export const openVersion = (
+  snapshot: LogSnapshot,
+  analyzer: Analyzer,
+  spec: Spec,
+  scope: { readonly team: string; readonly project: string },
+  source: SourceId,
+  document: DocumentId,
+  named: ContentsNamed
+): OpenedVersion | ContentsMissing => {
+  const { team, project } = scope
+  const descriptorBytes = snapshot.blob(team, project, named.descriptor)
+  if (descriptorBytes === undefined) return { _tag: "Missing", what: "descriptor" }
+  const manifestBytes = snapshot.blob(team, project, named.manifestBlob)
+  if (manifestBytes === undefined) return { _tag: "Missing", what: "manifest" }
+  const textBytes = snapshot.blob(team, project, named.textBlob)
+  if (textBytes === undefined) return { _tag: "Missing", what: "text" }
+  // Their digests were checked, and only our own codec writes them: their shapes need no second check here.
+  const descriptor: Descriptor = JSON.parse(decoder.decode(descriptorBytes))
+  const { entries }: Manifest = JSON.parse(decoder.decode(manifestBytes))
+  const text = decoder.decode(textBytes)
+  const vectors = snapshot.vectors(
+    team,
+    project,
+    spec.model,
+    entries.map(({ inputHash }) => inputHash)
+  )
+  const dense: Array<{ readonly vector: Float32Array; readonly digest: Buffer }> = []
+  for (const vector of vectors) {
+    if (vector === undefined) return { _tag: "Missing", what: "vectors" }
+    dense.push({ vector, digest: digestBytes(denseBytes(vector)) })
+  }
+  const root = vectorsRoot(
+    entries.map(({ inputHash }, index) => ({
+      inputHash,
+      vectorDigest: Digest.make(dense[index]?.digest.toString("hex") ?? "")
+    }))
+  )
+  if (root !== named.vectorsRoot) return { _tag: "Missing", what: "other vectors" }
+  const json: Json = { ...filterPayload(source, document, descriptor) }
+  const payload = canonicalJson(json)
+  const payloadDigest = digestBytes(payload)
+  return {
+    _tag: "Opened",
+    descriptor,
+    text,
+    entries,
+    payload,
+    payloadDigest,
+    point: (index) => {
+      const entry = entries[index]
+      const vector = dense[index]
+      if (entry === undefined || vector === undefined)
+        throw new RangeError(`No chunk ${index} in the version.`)
+      const analysis = analyzer.analyze(
+        renderInput(descriptor, entry.headings, text.slice(entry.start, entry.end))
+      )
+      const sparse = documentVector(analysis)
+      const chunk = uuidBytes(entry.chunkId)
+      return {
+        chunkId: entry.chunkId,
+        chunk,
+        dense: vector.vector,
+        sparse,
+        words: Array.from(analysis.words, ([word, stem]) => ({ word, stem, token: tokenId(stem) })),
+        leaf: leaf(chunk, payloadDigest, digestBytes(sparseBytes(sparse)), vector.digest)
+      }
+    }
+  }
+}
