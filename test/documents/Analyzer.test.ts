@@ -1,0 +1,153 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FastCheck as fc } from "effect"
+import { languages, makeAnalyzer } from "../../src/documents/Analyzer.ts"
+import { maxWordLength } from "../../src/documents/WordCutter.ts"
+
+const analyzer = makeAnalyzer({ language: "english", unicodeVersion: "15.1" })
+const wordsOf = (text: string) => Array.from(analyzer.tokens(text), ({ word }) => word)
+const spansOf = (text: string) =>
+  Array.from(analyzer.tokens(text), ({ end, start }) => text.slice(start, end))
+
+describe("cutting words", () => {
+  it("cuts at whatever is no letter, digit or mark", () => {
+    assert.deepStrictEqual(wordsOf("Café (open): e-mail, 3.5!"), ["café", "open", "e", "mail", "3", "5"])
+  })
+
+  it("cuts identifiers at case and underscore, and gives them as a whole too", () => {
+    assert.deepStrictEqual(wordsOf("parseHttpUrl"), ["parse", "http", "url", "parsehttpurl"])
+    assert.deepStrictEqual(wordsOf("pg_blocking_pids"), ["pg", "blocking", "pids", "pgblockingpids"])
+    assert.deepStrictEqual(wordsOf("MAX_SAFE_INTEGER"), ["max", "safe", "integer", "maxsafeinteger"])
+    assert.deepStrictEqual(wordsOf("__proto__"), ["proto"])
+  })
+
+  it("keeps acronyms together", () => {
+    assert.deepStrictEqual(wordsOf("HTTPServer"), ["http", "server", "httpserver"])
+    assert.deepStrictEqual(wordsOf("URLs"), ["urls"])
+    assert.deepStrictEqual(wordsOf("SQLITE_BUSY"), ["sqlite", "busy", "sqlitebusy"])
+  })
+
+  it("gives spans that hold in the text as it was given", () => {
+    assert.deepStrictEqual(spansOf("x ﬁle \u0065\u0301t\u00ade y"), ["x", "ﬁle", "e\u0301t\u00ade", "y"])
+    assert.deepStrictEqual(wordsOf("ﬁle \u0065\u0301t\u00ade"), ["file", "éte"])
+  })
+
+  it("cuts scripts without spaces into overlapping pairs, also across its own limit", () => {
+    assert.deepStrictEqual(wordsOf("東京都に行く"), ["東京", "京都", "都に", "に行", "行く"])
+    assert.deepStrictEqual(wordsOf("水"), ["水"])
+    const long = Array.from({ length: 500 }, (_, index) => String.fromCodePoint(0x4e00 + index)).join("")
+    const pairs = Array.from({ length: 499 }, (_, index) => long.slice(index, index + 2))
+    assert.deepStrictEqual(spansOf(long), pairs)
+  })
+
+  it("has spans inside the text, in order, and words without separators, whatever the text", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
+        let last = 0
+        for (const { end, start, word } of analyzer.tokens(text)) {
+          assert.isTrue(start < end && end <= text.length)
+          assert.isTrue(end >= last)
+          last = end
+          assert.notMatch(word, /[\s_]/u)
+        }
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  it("takes lone surrogates and NUL as separators", () => {
+    assert.deepStrictEqual(wordsOf("one\ud800two\0three"), ["one", "two", "three"])
+  })
+})
+
+describe("analysing", () => {
+  it("stems with porter2 and counts by stem", () => {
+    const { terms } = analyzer.analyze("Running runs; the runner ran")
+    assert.deepStrictEqual(
+      [...terms],
+      [
+        ["run", 2],
+        ["runner", 1],
+        ["ran", 1]
+      ]
+    )
+  })
+
+  it("drops stop words from the terms but counts them in the length", () => {
+    const { length, terms } = analyzer.analyze("the cat and the hat")
+    assert.strictEqual(length, 5)
+    assert.deepStrictEqual([...terms.keys()], ["cat", "hat"])
+  })
+
+  it("counts an identifier as its parts", () => {
+    assert.strictEqual(analyzer.analyze("parseHttpUrl now").length, 4)
+  })
+
+  it("maps surface words to stems and counts", () => {
+    const { counts, words } = analyzer.analyze("Cats cats cat")
+    assert.deepStrictEqual(
+      [...words],
+      [
+        ["cats", "cat"],
+        ["cat", "cat"]
+      ]
+    )
+    assert.deepStrictEqual(
+      [...counts],
+      [
+        ["cats", 2],
+        ["cat", 1]
+      ]
+    )
+  })
+
+  it("gives the same terms after its cache was turned over", () => {
+    const fresh = makeAnalyzer({ language: "english", unicodeVersion: "15.1" })
+    const before = [...fresh.analyze("connection pools").terms]
+    for (let round = 0; round < 100; round += 1) {
+      fresh.analyze(Array.from({ length: 1000 }, (_, index) => `w${round}x${index}`).join(" "))
+    }
+    assert.deepStrictEqual([...fresh.analyze("connection pools").terms], before)
+  })
+
+  it("takes a line of 20 MB that is one word, and cuts the word off", () => {
+    const { length, terms } = analyzer.analyze("a".repeat(20_000_000))
+    assert.strictEqual(length, 1)
+    assert.deepStrictEqual([...terms.keys()], ["a".repeat(maxWordLength)])
+  })
+
+  it("never cuts a long word within a surrogate pair", () => {
+    const [token] = analyzer.tokens(`x${"𝒳".repeat(200)}`)
+    assert.isTrue(token?.word.isWellFormed())
+  })
+
+  it("stops at a limit and says so", () => {
+    const analysis = analyzer.analyze("a b ".repeat(600_000))
+    assert.isTrue(analysis.truncated)
+    assert.strictEqual(analysis.length, 1_000_000)
+    assert.isFalse(analyzer.analyze("a b").truncated)
+  })
+})
+
+describe("languages", () => {
+  it("stems each with its own algorithm", () => {
+    const german = makeAnalyzer({ language: "german", unicodeVersion: "15.1" })
+    assert.deepStrictEqual([...german.analyze("Häuser Hauses").terms.keys()], ["haus"])
+    const none = makeAnalyzer({ language: "none", unicodeVersion: "15.1" })
+    assert.deepStrictEqual([...none.analyze("the houses").terms.keys()], ["the", "houses"])
+  })
+
+  it("have fingerprints of their own, which the Unicode version changes", () => {
+    const fingerprints = languages.map(
+      (language) => makeAnalyzer({ language, unicodeVersion: "15.1" }).fingerprint
+    )
+    assert.strictEqual(new Set(fingerprints).size, languages.length)
+    assert.notStrictEqual(
+      makeAnalyzer({ language: "english", unicodeVersion: "16.0" }).fingerprint,
+      analyzer.fingerprint
+    )
+  })
+
+  it("refuse a name that nobody knows", () => {
+    assert.throws(() => makeAnalyzer({ language: "klingon", unicodeVersion: "15.1" }), /klingon/)
+  })
+})

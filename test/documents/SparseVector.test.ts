@@ -1,0 +1,69 @@
+import { assert, describe, it } from "@effect/vitest"
+import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
+import {
+  documentVector,
+  inverseFrequency,
+  queryVector,
+  sparseVector,
+  tokenId
+} from "../../src/documents/SparseVector.ts"
+
+const analyzer = makeAnalyzer({ language: "english", unicodeVersion: "15.1" })
+
+describe("a document's sparse vector", () => {
+  it("weighs by BM25 with a fixed average length of 64", () => {
+    const { ids, weights } = documentVector(analyzer.analyze("cat cat dog and the"))
+    const weightOf = (stem: string) => weights[ids.indexOf(tokenId(stem))] ?? Number.NaN
+    const norm = 1.2 * (0.25 + (0.75 * 5) / 64)
+    assert.strictEqual(weightOf("cat"), Math.fround((2 * 2.2) / (2 + norm)))
+    assert.strictEqual(weightOf("dog"), Math.fround(2.2 / (1 + norm)))
+  })
+
+  it("is sorted by unsigned id", () => {
+    const { ids } = documentVector(analyzer.analyze("one two three four five six seven eight nine ten"))
+    assert.deepStrictEqual(
+      [...ids],
+      [...ids].sort((a, b) => a - b)
+    )
+    assert.isTrue(ids.some((id) => id > 0x7fffffff))
+  })
+
+  it("adds up the weights of colliding ids", () => {
+    assert.deepStrictEqual(
+      sparseVector([
+        [7, 1],
+        [3, 2],
+        [7, 0.5]
+      ]),
+      {
+        ids: Uint32Array.of(3, 7),
+        weights: Float32Array.of(2, 1.5)
+      }
+    )
+  })
+
+  it("is empty for a text without words", () => {
+    assert.strictEqual(documentVector(analyzer.analyze("?! the")).ids.length, 0)
+  })
+})
+
+describe("a query's sparse vector", () => {
+  const frequencies = { total: 100, frequency: (token: number) => (token === tokenId("cat") ? 10 : 0) }
+
+  it("weighs by inverse frequency, count and factor", () => {
+    const { weights } = queryVector([{ stem: "cat", count: 2, factor: 0.7 }], frequencies)
+    assert.deepStrictEqual(
+      weights,
+      Float32Array.of(0.7 * (1 + Math.log(2)) * Math.log(1 + (100 - 10 + 0.5) / 10.5))
+    )
+  })
+
+  it("leaves out what the project does not hold", () => {
+    assert.strictEqual(queryVector([{ stem: "dog", count: 1, factor: 1 }], frequencies).ids.length, 0)
+  })
+
+  it("stays positive for a word that every chunk holds, and while counts are behind", () => {
+    assert.isAbove(inverseFrequency(10, 10), 0)
+    assert.isAbove(inverseFrequency(10, 12), 0)
+  })
+})
