@@ -45,7 +45,10 @@ export interface CoordinatorService {
   ) => Effect.Effect<MutationEnd, LogFailed | ActorRestarted>
   /** Resolves when no mutation is open and no job is queued (parked ones aside). */
   readonly idle: Effect.Effect<void>
-  /** Holds all appends while `effect` runs, bounded by a time limit: for the last stretch before a promotion. */
+  /** Builds for open generations that are still at work, and those that are parked. */
+  readonly unfinishedBuilds: Effect.Effect<{ readonly open: number; readonly parked: number }>
+  /** Holds all appends while `effect` runs, bounded by a time limit: for the last stretch before a promotion. What is
+   * operated within is not held. */
   readonly whileHeld: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Open mutations by lane and what they wait for, whenever it changes: progress for people. */
   readonly progress: Stream.Stream<CoordinatorProgress>

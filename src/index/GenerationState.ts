@@ -276,6 +276,10 @@ export class GenerationState {
     ).all(scope, after, at, at, limit)
   }
 
+  rowOf(id: Buffer): LedgerRow | undefined {
+    return this.#prepare<[Buffer], LedgerRow>(`${ledgerColumns} WHERE id = ?`).get(id)
+  }
+
   /** Every row that is not swept, in the order of insertion: what an emptied engine is refilled from. */
   rows(after: number, limit: number): ReadonlyArray<LedgerRow> {
     return this.#prepare<[number, number], LedgerRow>(

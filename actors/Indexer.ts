@@ -1,0 +1,120 @@
+/**
+ * Reads the log from the live generation's checkpoint and applies it. It knows nothing of the actors upstream: a new
+ * head is all it hears.
+ *
+ * An engine that is away makes it wait and try again, visibly; an event or body that it cannot take stops the generation
+ * where it is, and searches go on there.
+ */
+import { Context, Effect, Layer, Queue, Schedule, Stream, SubscriptionRef } from "effect"
+import type { GenerationId } from "../events/Ids.ts"
+import { Projections, type ProjectionsError } from "../src/index/Projections.ts"
+import { Log } from "../src/log/Log.ts"
+import { ReadModels } from "../src/log/ReadModels.ts"
+
+export interface IndexerStatus {
+  readonly generation: GenerationId | undefined
+  /** V: what searches see. */
+  readonly visible: number
+  readonly applied: number
+  readonly failures: number
+  readonly problem: ProjectionsError | undefined
+}
+
+export interface IndexerService {
+  /** Waits until searches see everything up to a position. */
+  readonly untilVisible: (position: number) => Effect.Effect<void>
+  readonly status: Effect.Effect<IndexerStatus>
+  /** The status each time it changes; starts with the present one. */
+  readonly changes: Stream.Stream<IndexerStatus>
+  /** Has the live generation looked up anew: after a promotion. */
+  readonly refresh: Effect.Effect<void>
+}
+
+export class Indexer extends Context.Tag("reprise/actors/Indexer")<Indexer, IndexerService>() {}
+
+const pause = Schedule.exponential("100 millis", 2).pipe(
+  Schedule.either(Schedule.spaced("5 seconds")),
+  Schedule.jittered
+)
+
+export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections> = Layer.scoped(
+  Indexer,
+  Effect.gen(function* () {
+    const log = yield* Log
+    const readModels = yield* ReadModels
+    const projections = yield* Projections
+    const status = yield* SubscriptionRef.make<IndexerStatus>({
+      generation: undefined,
+      visible: 0,
+      applied: 0,
+      failures: 0,
+      problem: undefined
+    })
+    /** One wake-up waiting is as good as many: whoever takes it reads the log's head. */
+    const wakeUps = yield* Queue.sliding<void>(1)
+    const refresh = Effect.asVoid(Queue.offer(wakeUps, undefined))
+
+    /** Applies until nothing is left of what the log holds now. */
+    const catchUp = Effect.gen(function* () {
+      while (true) {
+        const live = yield* readModels.live
+        if (live === undefined) return
+        const applied = yield* projections.advance(live.generation)
+        yield* SubscriptionRef.update(status, (last) => ({
+          generation: live.generation,
+          visible: Math.max(last.visible, applied.checkpoint),
+          applied: last.applied + applied.events,
+          failures: last.failures,
+          problem: undefined
+        }))
+        const head = yield* log.head
+        if (applied.checkpoint >= head.position) return
+        // The fold of a replaced generation ends where it was replaced: look up its successor.
+        if (applied.events === 0 && (yield* readModels.live)?.generation === live.generation) return
+      }
+    }).pipe(
+      Effect.tapError((problem) =>
+        SubscriptionRef.update(status, (last) => ({
+          ...last,
+          failures: last.failures + 1,
+          problem: problem._tag === "LogFailed" ? undefined : problem
+        })).pipe(
+          Effect.zipRight(Effect.logWarning("the live generation could not be advanced", problem.message)),
+          Effect.annotateLogs({ actor: "indexer" })
+        )
+      ),
+      Effect.retry(pause),
+      Effect.orDie
+    )
+
+    /** A step of upkeep, as long as there is nothing new to apply. */
+    const maintain = Effect.gen(function* () {
+      while (yield* Queue.isEmpty(wakeUps)) {
+        const live = yield* readModels.live
+        const more = live !== undefined && (yield* projections.maintain(live.generation))
+        if (!more) return
+      }
+    }).pipe(Effect.catchAll((problem) => Effect.logDebug("index upkeep put off", problem.message)))
+
+    yield* Stream.runForEach(log.heads, () => refresh).pipe(Effect.forkScoped)
+    yield* Queue.take(wakeUps).pipe(
+      Effect.zipRight(catchUp),
+      Effect.zipRight(maintain),
+      Effect.forever,
+      Effect.annotateLogs({ actor: "indexer" }),
+      Effect.forkScoped
+    )
+
+    return Indexer.of({
+      untilVisible: (position) =>
+        status.changes.pipe(
+          Stream.filter(({ visible }) => visible >= position),
+          Stream.runHead,
+          Effect.asVoid
+        ),
+      status: SubscriptionRef.get(status),
+      changes: status.changes,
+      refresh
+    })
+  })
+)

@@ -1,0 +1,211 @@
+/**
+ * Builds a generation beside the live one and lets it take over: `replay` under the live spec, `build` under another.
+ *
+ * Searches stay on the live generation until the new one has nothing missing, was read back from its own bytes, and
+ * stands at the log's head. Everything is resumable: a generation that a crash left half built is gone on with.
+ */
+import { Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
+import { GenerationOpen, GenerationPromote } from "../../events/Commands.ts"
+import type { Spec } from "../../events/Generation.ts"
+import { type DocumentId, GenerationId } from "../../events/Ids.ts"
+import { Failpoints } from "../../src/faults/Failpoints.ts"
+import { Projections, type ProjectionsError } from "../../src/index/Projections.ts"
+import { isClean, type VerifyReport } from "../../src/index/Verify.ts"
+import { Log, type LogFailed } from "../../src/log/Log.ts"
+import { ReadModels } from "../../src/log/ReadModels.ts"
+import { type CommandError, Coordinator } from "../Coordinator.ts"
+import { Indexer } from "../Indexer.ts"
+
+/** The new generation must not take over. The live one goes on; what to do is in the message. */
+export class PromotionRefused extends Schema.TaggedError<PromotionRefused>()("PromotionRefused", {
+  generation: GenerationId,
+  code: Schema.Literal("no-live-generation", "unbuilt", "differs", "head-moves"),
+  detail: Schema.String
+}) {
+  override get message() {
+    return `Generation ${this.generation} was not promoted (${this.code}): ${this.detail}`
+  }
+}
+
+export type PromotionError = PromotionRefused | CommandError | ProjectionsError | LogFailed
+
+export interface Promoted {
+  readonly from: GenerationId | undefined
+  readonly to: GenerationId
+  readonly position: number
+  readonly events: number
+  readonly report: VerifyReport
+}
+
+export interface PromotionProgress {
+  readonly generation: GenerationId
+  readonly checkpoint: number
+  readonly head: number
+  readonly phase: "applying" | "building" | "verifying" | "promoting"
+}
+
+export interface PromotionOptions {
+  /** The spec of the new generation; the live one's for a replay. */
+  readonly spec: Spec
+  readonly reason: "replay" | "build"
+  /** Documents whose parked builds may stay behind. */
+  readonly excluded: ReadonlyArray<DocumentId>
+  readonly onProgress: (progress: PromotionProgress) => Effect.Effect<void>
+}
+
+export interface PromotionService {
+  readonly run: (options: PromotionOptions) => Effect.Effect<Promoted, PromotionError>
+}
+
+export class Promotion extends Context.Tag("reprise/actors/Indexer/Promotion")<
+  Promotion,
+  PromotionService
+>() {}
+
+/** How often the last stretch is tried before appends are held for it. */
+const attemptsUnheld = 3
+
+export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections | Coordinator | Indexer> =
+  Layer.effect(
+    Promotion,
+    Effect.gen(function* () {
+      const log = yield* Log
+      const readModels = yield* ReadModels
+      const projections = yield* Projections
+      const coordinator = yield* Coordinator
+      const indexer = yield* Indexer
+      const failpoints = yield* Failpoints
+
+      const open = Effect.fnUntraced(function* (options: PromotionOptions) {
+        const unfinished = (yield* readModels.generations).find(
+          (row) =>
+            row.state === "building" && row.reason === options.reason && equalSpec(row.spec, options.spec)
+        )
+        if (unfinished !== undefined) return unfinished.generation
+        failpoints.hit("generation.open.before")
+        const { generation } = yield* coordinator.operate(
+          new GenerationOpen({ spec: options.spec, reason: options.reason })
+        )
+        failpoints.hit("generation.open.after")
+        if (generation === undefined) return yield* Effect.dieMessage("Opening a generation names it.")
+        return generation
+      })
+
+      /** Applies up to the head; answers how many events that were. */
+      const catchUp = (generation: GenerationId, onProgress: PromotionOptions["onProgress"]) =>
+        Effect.gen(function* () {
+          let events = 0
+          while (true) {
+            const applied = yield* projections.advance(generation)
+            events += applied.events
+            const head = yield* log.head
+            const { checkpoint } = applied
+            yield* onProgress({ generation, checkpoint, head: head.position, phase: "applying" })
+            if (applied.atHead && checkpoint >= head.position) return { events, checkpoint }
+            // The log has events that are not yet on this thread's snapshot: look again shortly.
+            if (applied.events === 0) yield* Effect.sleep("5 millis")
+          }
+        })
+
+      /** Waits for the builds that opening under another pair created, applying as they come. */
+      const untilBuilt = Effect.fnUntraced(function* (generation: GenerationId, options: PromotionOptions) {
+        let events = 0
+        while (true) {
+          events += (yield* catchUp(generation, options.onProgress)).events
+          const { missing, checkpoint } = yield* projections.status(generation)
+          if (missing <= options.excluded.length) return events
+          const before = yield* coordinator.unfinishedBuilds
+          if (before.open === 0) {
+            return yield* new PromotionRefused({
+              generation,
+              code: "unbuilt",
+              detail: `${missing} document(s) could not be built (${before.parked} parked). See reprise jobs list --state parked: retry them, remove them, or exclude them with --exclude`
+            })
+          }
+          yield* options.onProgress({ generation, checkpoint, head: before.open, phase: "building" })
+          yield* Effect.sleep("50 millis")
+        }
+      })
+
+      const promoteAt = Effect.fnUntraced(function* (
+        generation: GenerationId,
+        options: PromotionOptions,
+        fullAfter: number
+      ) {
+        const { events, checkpoint } = yield* catchUp(generation, options.onProgress)
+        const report = yield* projections.verify(generation, { level: "ids", repair: false, fullAfter })
+        yield* refuseUnlessClean(generation, report, options)
+        failpoints.hit("generation.promote.before")
+        const { position } = yield* coordinator.operate(
+          new GenerationPromote({
+            generation,
+            position: checkpoint,
+            fingerprint: report.fingerprint.actual,
+            documents: report.documents,
+            chunks: report.chunks,
+            excluded: options.excluded
+          })
+        )
+        failpoints.hit("generation.promote.after")
+        return { events, position, report }
+      })
+
+      const run = Effect.fn("Promotion.run")(function* (options: PromotionOptions) {
+        const from = (yield* readModels.live)?.generation
+        const generation = yield* open(options)
+        const events = yield* untilBuilt(generation, options)
+        const { checkpoint } = yield* projections.status(generation)
+        yield* options.onProgress({ generation, checkpoint, head: checkpoint, phase: "verifying" })
+        failpoints.hit("generation.verify.before")
+        const full = yield* projections.verify(generation, { level: "full", repair: false })
+        failpoints.hit("generation.verify.after")
+        yield* refuseUnlessClean(generation, full, options)
+        const promote = promoteAt(generation, options, full.position)
+        const promoted = yield* promote.pipe(
+          Effect.retry({ while: (error) => error._tag === "HeadMoved", times: attemptsUnheld }),
+          Effect.catchTag("HeadMoved", () => coordinator.whileHeld(promote))
+        )
+        yield* indexer.refresh
+        yield* indexer.untilVisible(promoted.position).pipe(Effect.timeoutOption(Duration.seconds(30)))
+        if (from !== undefined) yield* retire(from)
+        return {
+          from,
+          to: generation,
+          position: promoted.position,
+          events: events + promoted.events,
+          report: { ...full, position: promoted.report.position, fingerprint: promoted.report.fingerprint }
+        }
+      })
+
+      /** The promotion's append retired it already; here its files go. */
+      const retire = (generation: GenerationId) =>
+        Effect.gen(function* () {
+          failpoints.hit("generation.drop.before")
+          yield* projections.drop(generation)
+          failpoints.hit("generation.drop.after")
+        }).pipe(
+          Effect.retry({ times: 3, schedule: Schedule.spaced("100 millis") }),
+          Effect.catchAll((error) =>
+            Effect.logWarning("a retired generation's files were left", error.message)
+          )
+        )
+
+      return Promotion.of({ run })
+    })
+  )
+
+const refuseUnlessClean = (generation: GenerationId, report: VerifyReport, options: PromotionOptions) =>
+  isClean({ ...report, unbuilt: Math.max(0, report.unbuilt - options.excluded.length) })
+    ? Effect.void
+    : new PromotionRefused({
+        generation,
+        code: "differs",
+        detail: `read back from its engine it differs from the log (${report.missing} missing, ${report.extra} extra, ${report.different} different, ${report.unbuilt} unbuilt). Run it again; if it stays so, see reprise doctor`
+      })
+
+const equalSpec = (one: Spec, other: Spec): boolean =>
+  one.engine === other.engine &&
+  one.chunker === other.chunker &&
+  one.model === other.model &&
+  one.analyzer === other.analyzer &&
+  one.payload === other.payload

@@ -1,0 +1,356 @@
+/**
+ * A generation being kept equal to the fold of the log: its state, its engine, and the apply between them.
+ *
+ * Order of writes, always: points, then the engine's marker, then the state. So the engine is never behind the state's
+ * checkpoint, what it holds beyond is invisible, and applying again after a crash changes nothing.
+ *
+ * An engine that is behind its state (emptied, restored older, deleted) is refilled from the ledger, never patched. A
+ * state that is gone or older than the engine's sweep is folded anew into an emptied engine.
+ */
+import { Effect, Either, Schema, type Scope } from "effect"
+import { canonicalJson } from "../../events/Canonical.ts"
+import type { Spec } from "../../events/Generation.ts"
+import { ChunkId, DocumentId, PointId, ProjectName, TeamName } from "../../events/Ids.ts"
+import type { UnknownEvent } from "../../events/Upcasters.ts"
+import type { Analyzer } from "../documents/Analyzer.ts"
+import { Failpoints } from "../faults/Failpoints.ts"
+import { ContentDamaged, type LogSnapshot } from "../log/LogSnapshot.ts"
+import type { GenerationRow } from "../log/ReadModels.ts"
+import { uuidText } from "./Fingerprint.ts"
+import { defaultLimits, type FoldContext, type FoldLimits, foldNext } from "./Fold.ts"
+import { GenerationState, type LedgerRow, type StateIdentity, StateUnusable } from "./GenerationState.ts"
+import {
+  type EngineError,
+  type EngineGeneration,
+  EngineMismatch,
+  type EngineService,
+  forever,
+  type GenerationRef,
+  type Point
+} from "./Index.ts"
+import { type OpenedVersion, openVersion } from "./VersionPoints.ts"
+
+/** The fold cannot go on: an event or body that this program cannot take. The live generation stays as it is. */
+export class ProjectionStopped extends Schema.TaggedError<ProjectionStopped>()("ProjectionStopped", {
+  generation: Schema.String,
+  position: Schema.Int,
+  detail: Schema.String,
+  cause: Schema.Defect
+}) {
+  override get message() {
+    return `Generation ${this.generation} stopped at position ${this.position}: ${this.detail}`
+  }
+}
+
+export type ProjectionError = EngineError | ProjectionStopped | UnknownEvent
+
+export interface ProjectionStatus {
+  readonly checkpoint: number
+  readonly horizon: number
+  readonly replacedAt: number
+  /** Documents folded as empty for want of contents: each needs a `DocumentBuilt`. */
+  readonly missing: number
+  readonly documents: number
+  readonly chunks: number
+}
+
+export interface Applied {
+  readonly checkpoint: number
+  readonly events: number
+  readonly inserted: number
+  readonly ended: number
+  /** Nothing was left to fold at the time of the call. */
+  readonly atHead: boolean
+}
+
+/** An open projection; one process writes at a time. */
+export interface Projection {
+  readonly ref: GenerationRef
+  readonly state: GenerationState
+  readonly engine: EngineGeneration
+  readonly status: Effect.Effect<ProjectionStatus>
+  /** Folds and applies one bounded batch. */
+  readonly advance: Effect.Effect<Applied, ProjectionError>
+  /** The point that a ledger row stands for, made again from the log. */
+  readonly pointOf: (row: LedgerRow) => Point
+}
+
+/** What verification and queries need of a generation, without the right to write. */
+export type OpenGeneration = Pick<Projection, "ref" | "state" | "engine" | "pointOf">
+
+/** What a projection is built from. */
+export interface ProjectionContext {
+  readonly engine: EngineService
+  readonly snapshot: LogSnapshot
+  readonly analyzerOf: (spec: Spec) => Analyzer
+  readonly statePath: (ref: GenerationRef) => string
+  readonly limits?: FoldLimits
+}
+
+export const refOf = (
+  row: GenerationRow,
+  head: { readonly logId: string; readonly epoch: number }
+): GenerationRef => ({
+  generation: row.generation,
+  spec: row.spec,
+  logId: head.logId,
+  epoch: head.epoch
+})
+
+export const identityOf = (ref: GenerationRef): StateIdentity => ({
+  generation: ref.generation,
+  logId: ref.logId,
+  epoch: ref.epoch,
+  spec: canonicalJson({ ...ref.spec })
+})
+
+/** Opens a generation for applying, and brings engine and state into step with each other. */
+export const openProjection: (
+  context: ProjectionContext,
+  row: GenerationRow
+) => Effect.Effect<Projection, ProjectionError, Scope.Scope> = Effect.fn("Projection.open")(
+  function* (context, row) {
+    const failpoints = yield* Failpoints
+    const head = context.snapshot.head()
+    const ref = refOf(row, head)
+    const path = context.statePath(ref)
+    const identity = identityOf(ref)
+    const isLive = row.state === "live"
+
+    const openState = Effect.acquireRelease(
+      Effect.sync(() => openOrAnew(path, identity, isLive ? head.position : 0)),
+      (state) => Effect.sync(() => state.close())
+    )
+    let state = yield* openState
+    let engine = yield* context.engine.open(ref)
+    const marker = yield* engine.marker.pipe(
+      Effect.catchTag("EngineMismatch", () => Effect.succeed(undefined))
+    )
+    const isOurs = marker !== undefined && marker.logId === ref.logId && marker.epoch === ref.epoch
+
+    if (isOurs && marker.horizon > state.horizon) {
+      state.close()
+      GenerationState.delete(path)
+      state = yield* openState
+    }
+    const fold: FoldContext = {
+      generation: row.generation,
+      spec: row.spec,
+      analyzer: context.analyzerOf(row.spec),
+      snapshot: context.snapshot,
+      state
+    }
+    const points = pointMaker(fold)
+
+    const isInStep = isOurs && marker.checkpoint >= state.checkpoint && marker.horizon <= state.horizon
+    if (isInStep) {
+      yield* engine.rewind(state.checkpoint)
+      if (marker.horizon < state.horizon) {
+        yield* engine.mark({ ...markerOf(ref, state), checkpoint: marker.checkpoint })
+        yield* engine.sweep(state.horizon)
+      }
+    } else {
+      if (marker !== undefined || state.checkpoint > 0) {
+        yield* context.engine.drop(ref)
+        engine = yield* context.engine.open(ref)
+      }
+      yield* refill(state, engine, points)
+      yield* engine.mark(markerOf(ref, state))
+    }
+
+    let isDirty = false
+    const advance: Projection["advance"] = Effect.gen(function* () {
+      if (isDirty) yield* engine.rewind(state.checkpoint)
+      isDirty = true
+      const marker = yield* engine.marker
+      const isOursStill = marker?.logId === ref.logId && marker.epoch === ref.epoch
+      if (!state.isCurrent || !isOursStill || marker.checkpoint < state.checkpoint) {
+        return yield* new EngineMismatch({
+          engine: context.engine.kind,
+          reason: marker === undefined ? "absent" : "behind",
+          detail: `generation ${row.generation} was deleted or restored while it was open`
+        })
+      }
+      const upTo = context.snapshot.head().position
+      const batch = yield* Effect.try({
+        try: () => foldNext(fold, upTo, context.limits ?? defaultLimits),
+        catch: (cause) =>
+          new ProjectionStopped({
+            generation: row.generation,
+            position: state.checkpoint,
+            detail:
+              cause instanceof ContentDamaged
+                ? cause.message
+                : `the events after it could not be folded (${String(cause)}). reprise log verify checks the log.`,
+            cause
+          })
+      }).pipe(Effect.flatMap(Either.match({ onLeft: Effect.fail, onRight: Effect.succeed })))
+      if (batch === undefined) {
+        isDirty = false
+        return { checkpoint: state.checkpoint, events: 0, inserted: 0, ended: 0, atHead: true }
+      }
+      failpoints.hit("index.apply.before")
+      if (batch.inserts.length > 0) yield* engine.insert(batch.inserts)
+      if (batch.ends.length > 0) yield* engine.end(batch.ends)
+      yield* engine.mark({ ...markerOf(ref, state), checkpoint: batch.change.checkpoint })
+      yield* Effect.sync(() => state.commit(batch.change, failpoints))
+      failpoints.hit("index.apply.after")
+      isDirty = false
+      return {
+        checkpoint: batch.change.checkpoint,
+        events: batch.events,
+        inserted: batch.inserts.length,
+        ended: batch.ends.length,
+        atHead: batch.change.checkpoint >= upTo || state.replacedAt > 0
+      }
+    })
+
+    return {
+      ref,
+      state,
+      engine,
+      advance,
+      pointOf: points,
+      status: Effect.sync(() => statusOf(state))
+    }
+  }
+)
+
+/** Opens a generation beside whoever writes it. Fails where it is absent, another's, or not yet to be served. */
+export const openForReading: (
+  context: ProjectionContext,
+  row: GenerationRow
+) => Effect.Effect<OpenGeneration, EngineError, Scope.Scope> = Effect.fn("Projection.openForReading")(
+  function* (context, row) {
+    const ref = refOf(row, context.snapshot.head())
+    const state = yield* Effect.acquireRelease(
+      Effect.try({
+        try: () => GenerationState.openReadOnly(context.statePath(ref), identityOf(ref)),
+        catch: (cause) =>
+          new EngineMismatch({
+            engine: context.engine.kind,
+            reason: cause instanceof StateUnusable ? cause.reason : "damaged",
+            detail: `its state cannot be used (${String(cause)})`
+          })
+      }),
+      (one) => Effect.sync(() => one.close())
+    )
+    const engine = yield* context.engine.openReadOnly(ref)
+    const analyzer = context.analyzerOf(row.spec)
+    const fold = { generation: row.generation, spec: row.spec, analyzer, snapshot: context.snapshot, state }
+    return { ref, state, engine, pointOf: pointMaker(fold) }
+  }
+)
+
+export const statusOf = (state: GenerationState): ProjectionStatus => ({
+  checkpoint: state.checkpoint,
+  horizon: state.horizon,
+  replacedAt: state.replacedAt,
+  missing: state.missingCount,
+  ...state.counts
+})
+
+const markerOf = (ref: GenerationRef, state: GenerationState) => ({
+  logId: ref.logId,
+  epoch: ref.epoch,
+  checkpoint: state.checkpoint,
+  horizon: state.horizon
+})
+
+/** A live generation that must be folded anew serves nobody before it has reached today's head again. */
+const openOrAnew = (path: string, identity: StateIdentity, target: number): GenerationState => {
+  try {
+    const state = GenerationState.open(path, identity)
+    if (state.checkpoint === 0 && target > 0) state.setNumber("target", target)
+    return state
+  } catch (cause) {
+    if (!(cause instanceof StateUnusable)) throw cause
+    GenerationState.delete(path)
+    const state = GenerationState.open(path, identity)
+    state.setNumber("target", target)
+    return state
+  }
+}
+
+const refillPage = 2_000
+
+/** Everything that the ledger expects, made again from the log. */
+const refill = Effect.fnUntraced(function* (
+  state: GenerationState,
+  engine: EngineGeneration,
+  pointOf: (row: LedgerRow) => Point
+) {
+  let after = 0
+  while (true) {
+    const rows = state.rows(after, refillPage)
+    const last = rows.at(-1)
+    if (last === undefined) return
+    yield* engine.insert(rows.map(pointOf))
+    after = last.row
+    yield* Effect.yieldNow()
+  }
+})
+
+interface LocatedVersion {
+  readonly opened: OpenedVersion
+  readonly indexes: ReadonlyMap<string, number>
+}
+
+/**
+ * Makes a ledger row's point again. A living chunk is taken from its document's present version, so that it can be made
+ * even where older versions were collected; an ended one from the version that brought it.
+ */
+const pointMaker = ({ state, snapshot, analyzer, spec }: FoldContext): ((row: LedgerRow) => Point) => {
+  const scopes = new Map<number, { readonly team: string; readonly project: string }>()
+  let last: { readonly key: string; readonly version: LocatedVersion } | undefined
+  const open = (
+    row: LedgerRow,
+    scope: { readonly team: string; readonly project: string }
+  ): LocatedVersion => {
+    const document = DocumentId.make(uuidText(row.document))
+    const at = row.until === forever ? state.checkpoint : row.from
+    const version = snapshot.versionAt(document, at)
+    const contents =
+      version &&
+      snapshot.contents(
+        document,
+        version.version,
+        spec.chunker,
+        spec.model,
+        Math.max(at, version.committedAt)
+      )
+    if (version === undefined || contents === undefined) {
+      throw new Error(`The log holds no contents of document ${document} at position ${at}.`)
+    }
+    const key = `${document} ${contents.position}`
+    if (last?.key === key) return last.version
+    const opened = openVersion(snapshot, analyzer, spec, scope, version.sourceId, document, contents)
+    if (opened._tag === "Missing")
+      throw new Error(`The ${opened.what} of document ${document} is not stored.`)
+    const indexes = new Map<string, number>(opened.entries.map(({ chunkId }, index) => [chunkId, index]))
+    last = { key, version: { opened, indexes } }
+    return last.version
+  }
+  return (row) => {
+    const known = scopes.get(row.scope)
+    const scope = known ?? state.scopes().find(({ id }) => id === row.scope)
+    if (scope === undefined) throw new Error(`The ledger names scope ${row.scope}, which is not known.`)
+    if (known === undefined) scopes.set(row.scope, scope)
+    const { opened, indexes } = open(row, scope)
+    const chunk = ChunkId.make(uuidText(row.chunk))
+    const index = indexes.get(chunk)
+    if (index === undefined) throw new Error(`Chunk ${chunk} is not in the version that the log names.`)
+    const { dense, sparse } = opened.point(index)
+    return {
+      id: PointId.make(uuidText(row.id)),
+      scope: { team: TeamName.make(scope.team), project: ProjectName.make(scope.project) },
+      documentId: DocumentId.make(uuidText(row.document)),
+      chunkId: chunk,
+      payload: opened.payload,
+      dense,
+      sparse,
+      from: row.from,
+      until: row.until
+    }
+  }
+}

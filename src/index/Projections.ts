@@ -1,0 +1,128 @@
+/**
+ * The generations that this process keeps: opened on demand, applied, verified, dropped. What the Indexer drives, in its
+ * own thread or in its caller's.
+ */
+import { Context, Effect, Exit, Layer, Scope } from "effect"
+import type { GenerationId } from "../../events/Ids.ts"
+import type { ThreadFailed } from "../threads/Thread.ts"
+import type { EngineError } from "./Index.ts"
+import { EngineMismatch } from "./Index.ts"
+import {
+  type Applied,
+  openProjection,
+  type Projection,
+  type ProjectionContext,
+  type ProjectionError,
+  type ProjectionStatus,
+  refOf,
+  statusOf
+} from "./Projection.ts"
+import { type Recomputed, recompute } from "./Recompute.ts"
+import { type VerifyOptions, type VerifyReport, verify } from "./Verify.ts"
+
+export type ProjectionsError = ProjectionError | ThreadFailed
+
+export interface ProjectionsService {
+  /** Folds and applies one bounded batch. An engine that was deleted or restored meanwhile is refilled first. */
+  readonly advance: (generation: GenerationId) => Effect.Effect<Applied, ProjectionsError>
+  readonly status: (generation: GenerationId) => Effect.Effect<ProjectionStatus, ProjectionsError>
+  readonly verify: (
+    generation: GenerationId,
+    options: VerifyOptions
+  ) => Effect.Effect<VerifyReport, ProjectionsError>
+  /** Folds the log anew beside the state, and compares the two. */
+  readonly recompute: (generation: GenerationId) => Effect.Effect<Recomputed, ProjectionsError>
+  /** A step of background upkeep; true while there is more to do. */
+  readonly maintain: (generation: GenerationId) => Effect.Effect<boolean, ProjectionsError>
+  /** Deletes engine and state of a retired generation. */
+  readonly drop: (generation: GenerationId) => Effect.Effect<void, ProjectionsError>
+  /** Deletes engine and state of an unretired one, so that the next advance folds it anew. */
+  readonly reset: (generation: GenerationId) => Effect.Effect<void, ProjectionsError>
+}
+
+export class Projections extends Context.Tag("reprise/index/Projections")<
+  Projections,
+  ProjectionsService
+>() {}
+
+/** In the caller's thread. Asks are made one at a time: the Indexer alone asks. */
+export const make = (
+  context: ProjectionContext & { readonly deleteState: (path: string) => void }
+): Effect.Effect<ProjectionsService, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const open = new Map<
+      GenerationId,
+      { readonly projection: Projection; readonly scope: Scope.CloseableScope }
+    >()
+    const lock = yield* Effect.makeSemaphore(1)
+
+    const rowOf = (generation: GenerationId) =>
+      Effect.suspend(() => {
+        const row = context.snapshot.generations().find((one) => one.generation === generation)
+        return row === undefined
+          ? new EngineMismatch({
+              engine: context.engine.kind,
+              reason: "absent",
+              detail: `the log knows no generation ${generation}`
+            })
+          : Effect.succeed(row)
+      })
+
+    const close = (generation: GenerationId) =>
+      Effect.suspend(() => {
+        const known = open.get(generation)
+        open.delete(generation)
+        return known === undefined ? Effect.void : Scope.close(known.scope, Exit.void)
+      })
+
+    const opened = (generation: GenerationId) =>
+      Effect.gen(function* () {
+        const known = open.get(generation)
+        if (known !== undefined) return known.projection
+        const scope = yield* Scope.make()
+        const projection = yield* openProjection(context, yield* rowOf(generation)).pipe(
+          Scope.extend(scope),
+          Effect.onError(() => Scope.close(scope, Exit.void))
+        )
+        open.set(generation, { projection, scope })
+        return projection
+      })
+
+    /** What was found deleted or restored is opened once more: opening brings it into step. */
+    const using = <A, E>(generation: GenerationId, use: (projection: Projection) => Effect.Effect<A, E>) => {
+      const once = Effect.flatMap(opened(generation), use).pipe(Effect.tapErrorCause(() => close(generation)))
+      return lock.withPermits(1)(
+        Effect.catchIf(
+          once,
+          (error): error is Extract<E | EngineError, EngineMismatch> => error instanceof EngineMismatch,
+          () => once
+        )
+      )
+    }
+
+    const erase = (generation: GenerationId) =>
+      lock.withPermits(1)(
+        Effect.gen(function* () {
+          const ref = refOf(yield* rowOf(generation), context.snapshot.head())
+          yield* close(generation)
+          yield* context.engine.drop(ref)
+          context.deleteState(context.statePath(ref))
+        })
+      )
+
+    yield* Effect.addFinalizer(() => Effect.forEach([...open.keys()], close, { discard: true }))
+
+    return Projections.of({
+      advance: (generation) => using(generation, (projection) => projection.advance),
+      status: (generation) => using(generation, ({ state }) => Effect.sync(() => statusOf(state))),
+      verify: (generation, options) => using(generation, (projection) => verify(projection, options)),
+      recompute: (generation) => using(generation, (projection) => recompute(context, projection)),
+      maintain: (generation) => using(generation, ({ engine }) => engine.maintain),
+      drop: erase,
+      reset: erase
+    })
+  })
+
+export const layer = (
+  context: ProjectionContext & { readonly deleteState: (path: string) => void }
+): Layer.Layer<Projections> => Layer.scoped(Projections, make(context))

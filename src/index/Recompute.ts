@@ -1,0 +1,105 @@
+/**
+ * Folds the log anew, without an engine, and compares what comes out with the state that a generation keeps.
+ *
+ * Where content was collected the fold gives surviving chunks another `from` (FOLD.md, rule 10): windows are compared
+ * only where nothing was.
+ */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect, Either, Schema } from "effect"
+import type { UnknownEvent } from "../../events/Upcasters.ts"
+import { inert } from "../faults/Failpoints.ts"
+import { foldNext } from "./Fold.ts"
+import { GenerationState } from "./GenerationState.ts"
+import { identityOf, type OpenGeneration, type ProjectionContext, ProjectionStopped } from "./Projection.ts"
+
+export const Recomputed = Schema.Struct({
+  position: Schema.Int,
+  fingerprint: Schema.Struct({ expected: Schema.String, actual: Schema.String, equal: Schema.Boolean }),
+  /** Tokens whose document frequency differs, words of the vocabulary that differ, ledger rows that differ. */
+  frequencies: Schema.Int,
+  words: Schema.Int,
+  windows: Schema.Int,
+  equal: Schema.Boolean
+})
+export type Recomputed = typeof Recomputed.Type
+
+export const recompute: (
+  context: ProjectionContext,
+  projection: OpenGeneration
+) => Effect.Effect<Recomputed, ProjectionStopped | UnknownEvent> = Effect.fn("Recompute.recompute")(
+  function* (context, projection) {
+    const { ref, state } = projection
+    const folder = yield* Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "reprise-recompute-"))),
+      (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+    )
+    const anew = yield* Effect.acquireRelease(
+      Effect.sync(() => GenerationState.open(join(folder, "state.sqlite"), identityOf(ref))),
+      (one) => Effect.sync(() => one.close())
+    )
+    const at = state.checkpoint
+    const fold = {
+      generation: ref.generation,
+      spec: ref.spec,
+      analyzer: context.analyzerOf(ref.spec),
+      snapshot: context.snapshot,
+      state: anew
+    }
+    while (anew.checkpoint < at) {
+      const batch = yield* Effect.try({
+        try: () => foldNext(fold, at, context.limits),
+        catch: (cause) =>
+          new ProjectionStopped({
+            generation: ref.generation,
+            position: anew.checkpoint,
+            detail: `it could not be folded anew: ${String(cause)}`,
+            cause
+          })
+      }).pipe(Effect.flatMap(Either.match({ onLeft: Effect.fail, onRight: Effect.succeed })))
+      if (batch === undefined) break
+      yield* Effect.sync(() => anew.commit(batch.change, inert))
+      yield* Effect.yieldNow()
+    }
+    return compareStates(anew, state, at)
+  },
+  Effect.scoped
+)
+
+const compareStates = (anew: GenerationState, kept: GenerationState, position: number): Recomputed => {
+  const [expected, actual] = [anew.fingerprint, kept.fingerprint]
+  const [frequencies, words, windows] = differences(anew, kept)
+  return {
+    position,
+    fingerprint: { expected, actual, equal: expected === actual },
+    frequencies,
+    words,
+    windows,
+    equal: expected === actual && frequencies + words + windows === 0
+  }
+}
+
+/** Rows that stand in one of the two files only, by team and project, since the files number scopes for themselves. */
+const differences = (anew: GenerationState, kept: GenerationState): readonly [number, number, number] => {
+  anew.db.prepare("ATTACH DATABASE ? AS kept").run(kept.path)
+  const both = (select: (schema: "main" | "kept") => string) => {
+    const [here, there] = [select("main"), select("kept")]
+    const sql = `SELECT (SELECT count(*) FROM (${here} EXCEPT ${there})) + (SELECT count(*) FROM (${there} EXCEPT ${here}))`
+    return Number(anew.db.prepare(sql).pluck().get())
+  }
+  return [
+    both(
+      (schema) =>
+        `SELECT team, project, token, frequency FROM ${schema}.tokens JOIN ${schema}.scopes ON scopes.id = tokens.scope WHERE frequency <> 0`
+    ),
+    both(
+      (schema) =>
+        `SELECT team, project, word, stem, frequency FROM ${schema}.words JOIN ${schema}.scopes ON scopes.id = words.scope WHERE frequency <> 0`
+    ),
+    both(
+      (schema) =>
+        `SELECT team, project, ledger.id, leaf, from_position FROM ${schema}.ledger JOIN ${schema}.scopes ON scopes.id = ledger.scope WHERE until_position = ${Number.MAX_SAFE_INTEGER}`
+    )
+  ]
+}

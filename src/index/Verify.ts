@@ -1,0 +1,259 @@
+/**
+ * Compares what a generation must hold (the ledger) with what its engine holds, read back from the engine's own bytes at
+ * one position, and mends only what differs, from the log.
+ */
+import { Chunk, Effect, Schema, Stream } from "effect"
+import { Digest, PointId, ProjectName, type ProjectScope, scopeKey, TeamName } from "../../events/Ids.ts"
+import { Failpoints } from "../faults/Failpoints.ts"
+import {
+  Buckets,
+  bucketOf,
+  denseBytes,
+  digestBytes,
+  leaf,
+  overallFingerprint,
+  sparseBytes,
+  uuidBytes,
+  uuidText
+} from "./Fingerprint.ts"
+import type { LedgerRow, ScopeRow } from "./GenerationState.ts"
+import type { EngineError, ScannedPoint } from "./Index.ts"
+import type { OpenGeneration } from "./Projection.ts"
+
+/** `ids`: points and windows; `sample`: sixteen of the 256 buckets in full; `full`: every byte, and what is derived. */
+export const VerifyLevel = Schema.Literal("ids", "sample", "full")
+export type VerifyLevel = typeof VerifyLevel.Type
+
+export const Difference = Schema.Struct({
+  what: Schema.Literal("missing", "extra", "different"),
+  scope: Schema.String,
+  chunkId: Schema.String,
+  pointId: Schema.String,
+  detail: Schema.String
+})
+export type Difference = typeof Difference.Type
+
+export const Comparison = Schema.Struct({ expected: Digest, actual: Digest, equal: Schema.Boolean })
+
+export const VerifyReport = Schema.Struct({
+  generation: Schema.String,
+  position: Schema.Int,
+  level: VerifyLevel,
+  fingerprint: Comparison,
+  documents: Schema.Int,
+  chunks: Schema.Int,
+  missing: Schema.Int,
+  extra: Schema.Int,
+  different: Schema.Int,
+  repaired: Schema.Int,
+  /** Documents that the fold has no contents for: they need `reprise build`, not a repair. */
+  unbuilt: Schema.Int,
+  examples: Schema.Array(Difference)
+})
+export type VerifyReport = typeof VerifyReport.Type
+
+export interface VerifyOptions {
+  readonly level: VerifyLevel
+  readonly repair: boolean
+  /** Which buckets a `sample` reads; sixteen consecutive ones from here. */
+  readonly sampleFrom?: number
+  /** With `ids`: points that became visible after this position are read in full (the others were, before). */
+  readonly fullAfter?: number
+}
+
+/** No difference of any kind, and nothing left unbuilt. */
+export const isClean = (report: VerifyReport): boolean =>
+  report.fingerprint.equal && report.missing + report.extra + report.different + report.unbuilt === 0
+
+interface Found extends Difference {
+  readonly projectScope: ProjectScope
+  readonly row: LedgerRow | undefined
+}
+
+const exampleLimit = 20
+const page = 1_000
+/** Damage beyond it is not mended point by point: a replay is quicker and as safe. */
+const repairLimit = 100_000
+
+export const verify: (
+  projection: OpenGeneration,
+  options: VerifyOptions
+) => Effect.Effect<VerifyReport, EngineError> = Effect.fn("Verify.verify")(function* (projection, options) {
+  const { state, ref } = projection
+  const at = state.checkpoint
+  const found: Array<Found> = []
+  const expected: Array<{ key: string; buckets: Buckets }> = []
+  const actual: Array<{ key: string; buckets: Buckets }> = []
+  for (const row of state.scopes()) {
+    const compared = yield* compareScope(projection, row, at, options)
+    expected.push({ key: scopeKey(row), buckets: compared.expected })
+    actual.push({ key: scopeKey(row), buckets: compared.actual })
+    found.push(...compared.found)
+  }
+  if (options.level === "full") found.push(...(yield* derivedDifferences(projection, at, found)))
+  const repaired = options.repair ? yield* repair(projection, found.slice(0, repairLimit)) : 0
+  const expectedFingerprint = overallFingerprint(expected)
+  const actualFingerprint = overallFingerprint(actual)
+  const count = (what: Difference["what"]) => found.filter((difference) => difference.what === what).length
+  return {
+    generation: ref.generation,
+    position: at,
+    level: options.level,
+    fingerprint: {
+      expected: expectedFingerprint,
+      actual: actualFingerprint,
+      equal: expectedFingerprint === actualFingerprint
+    },
+    ...state.counts,
+    missing: count("missing"),
+    extra: count("extra"),
+    different: count("different"),
+    repaired,
+    unbuilt: state.missingCount,
+    examples: found
+      .slice(0, exampleLimit)
+      .map(({ what, scope, chunkId, pointId, detail }) => ({ what, scope, chunkId, pointId, detail }))
+  }
+})
+
+/** A merge of two sequences in chunk order: the ledger's visible rows and the engine's visible points. */
+const compareScope = Effect.fnUntraced(function* (
+  projection: OpenGeneration,
+  row: ScopeRow,
+  at: number,
+  options: VerifyOptions
+) {
+  const { engine } = projection
+  const scope: ProjectScope = { team: TeamName.make(row.team), project: ProjectName.make(row.project) }
+  const expected = new Buckets()
+  const actual = new Buckets()
+  const found: Array<Found> = []
+  const sampleFrom = options.sampleFrom ?? 0
+  const isRead = (chunk: Uint8Array, from: number) =>
+    options.level === "full" ||
+    (options.level === "sample" && (bucketOf(chunk) - sampleFrom + 256) % 256 < 16) ||
+    (options.fullAfter !== undefined && from > options.fullAfter)
+  const rows = ledgerRows(projection, row.id, at)
+  let next = rows.next()
+  const report = (
+    what: Difference["what"],
+    of: { chunkId: string; pointId: string },
+    detail: string,
+    ledger?: LedgerRow
+  ) => found.push({ what, scope: scopeKey(scope), ...of, detail, projectScope: scope, row: ledger })
+  const missingUpTo = (chunkId: string | undefined) => {
+    while (next.done !== true && (chunkId === undefined || uuidText(next.value.chunk) < chunkId)) {
+      expected.of(next.value.chunk).add(next.value.leaf)
+      report("missing", identify(next.value), "the engine does not hold it", next.value)
+      next = rows.next()
+    }
+  }
+  const compare = (point: ScannedPoint) => {
+    missingUpTo(point.chunkId)
+    const chunk = uuidBytes(point.chunkId)
+    const actualLeaf = isRead(chunk, point.from) ? leafOf(point) : undefined
+    const row = next.done !== true && uuidText(next.value.chunk) === point.chunkId ? next.value : undefined
+    if (row === undefined) {
+      actual.of(chunk).add(actualLeaf ?? leafOf(point))
+      report("extra", { chunkId: point.chunkId, pointId: point.id }, "the log does not expect it")
+      return
+    }
+    next = rows.next()
+    expected.of(chunk).add(row.leaf)
+    actual.of(chunk).add(actualLeaf ?? row.leaf)
+    const details = [
+      ...(uuidText(row.id) === point.id ? [] : [`id ${point.id} instead of ${uuidText(row.id)}`]),
+      ...(row.from === point.from && row.until === point.until
+        ? []
+        : [`window ${point.from}–${point.until} instead of ${row.from}–${row.until}`]),
+      ...(uuidText(row.document) === point.documentId ? [] : ["its document id"]),
+      ...(actualLeaf === undefined || actualLeaf.equals(row.leaf) ? [] : [leafDetail(projection, row, point)])
+    ]
+    if (details.length > 0) report("different", identify(row), details.join("; "), row)
+  }
+  yield* engine
+    .scan(at, scope)
+    .pipe(Stream.runForEachChunk((points) => Effect.sync(() => Chunk.forEach(points, compare))))
+  missingUpTo(undefined)
+  return { expected, actual, found }
+})
+
+function* ledgerRows({ state }: OpenGeneration, scope: number, at: number): Generator<LedgerRow, undefined> {
+  let after: Buffer = Buffer.alloc(0)
+  while (true) {
+    const rows = state.visible(scope, at, after, page)
+    yield* rows
+    const last = rows.at(-1)
+    if (last === undefined) return undefined
+    after = last.chunk
+  }
+}
+
+const identify = (row: LedgerRow) => ({ chunkId: uuidText(row.chunk), pointId: uuidText(row.id) })
+
+const leafOf = (point: ScannedPoint): Buffer =>
+  leaf(
+    uuidBytes(point.chunkId),
+    digestBytes(point.payload),
+    digestBytes(sparseBytes(point.sparse)),
+    digestBytes(denseBytes(point.dense))
+  )
+
+/** Which part of a point differs from what the log says. */
+const leafDetail = (projection: OpenGeneration, row: LedgerRow, point: ScannedPoint): string => {
+  try {
+    const wanted = projection.pointOf(row)
+    const parts = [
+      ...(wanted.payload === point.payload ? [] : ["payload"]),
+      ...(denseBytes(wanted.dense).equals(denseBytes(point.dense)) ? [] : ["dense vector"]),
+      ...(sparseBytes(wanted.sparse).equals(sparseBytes(point.sparse)) ? [] : ["sparse vector"])
+    ]
+    return parts.length > 0 ? `its ${parts.join(" and its ")}` : "the ledger's leaf"
+  } catch (cause) {
+    return `its content (and the log cannot make it again: ${String(cause)})`
+  }
+}
+
+/** Postings, codes and whatever else the engine derives from points that are themselves as expected. */
+const derivedDifferences = Effect.fnUntraced(function* (
+  { state, engine }: OpenGeneration,
+  at: number,
+  found: ReadonlyArray<Found>
+) {
+  const known = new Set(found.map(({ pointId }) => pointId))
+  const differences: Array<Found> = []
+  for (const { scope, id, what } of yield* engine.checkDerived(at)) {
+    if (known.has(id)) continue
+    known.add(id)
+    const row = state.rowOf(uuidBytes(id))
+    differences.push({
+      what: "different",
+      scope: scopeKey(scope),
+      chunkId: row === undefined ? "" : uuidText(row.chunk),
+      pointId: id,
+      detail: what,
+      projectScope: scope,
+      row
+    })
+  }
+  return differences
+})
+
+/** Takes a differing point out with all that is derived from it, and puts the log's in again. */
+const repair = Effect.fnUntraced(function* (projection: OpenGeneration, found: ReadonlyArray<Found>) {
+  const failpoints = yield* Failpoints
+  let repaired = 0
+  for (const { projectScope, pointId, row } of found) {
+    failpoints.hit("repair.point.before")
+    const wanted = row === undefined ? undefined : projection.pointOf(row)
+    // A missing point may stand there with a damaged window, and inserting never overwrites: remove it in any case.
+    yield* projection.engine.remove(projectScope, [
+      PointId.make(pointId),
+      ...(wanted === undefined ? [] : [wanted.id])
+    ])
+    if (wanted !== undefined) yield* projection.engine.insert([wanted])
+    repaired += 1
+    failpoints.hit("repair.point.after")
+  }
+  return repaired
+})
