@@ -119,7 +119,10 @@ export type ScannedPoint = Point
 /** An open generation on an engine. */
 export interface EngineGeneration {
   readonly marker: Effect.Effect<Marker | undefined, EngineError>
-  /** Deletes points with `from` > position and makes those with `until` > position live again. */
+  /**
+   * Deletes points with `from` > position and makes those with `until` > position live again. A marker that is ahead
+   * falls to `position` first, so that nobody is answered beyond it before the next mark.
+   */
   readonly rewind: (position: number) => Effect.Effect<void, EngineError>
   /** Never overwrites: a point whose id is there already is left as it is. */
   readonly insert: (points: ReadonlyArray<Point>) => Effect.Effect<void, EngineError>
@@ -129,9 +132,12 @@ export interface EngineGeneration {
   ) => Effect.Effect<void, EngineError>
   /** After all writes up to its checkpoint are acknowledged. */
   readonly mark: (marker: Marker) => Effect.Effect<void, EngineError>
-  /** Checks the marker (log id, epoch, checkpoint ≥ at, horizon ≤ at) within the request itself. */
+  /** Checks the marker (log id, epoch, checkpoint ≥ at, horizon ≤ at) within the request itself. In no order. */
   readonly query: (query: EngineQuery) => Effect.Effect<ReadonlyArray<Candidate>, EngineError>
-  /** Every point that is visible at `at`, of one project or of all, ordered by chunk id within a project. */
+  /**
+   * Every point that is visible at `at`, of one project or of all, ordered by chunk id within a project. Checks the
+   * marker as a query does.
+   */
   readonly scan: (at: number, scope?: ProjectScope) => Stream.Stream<ScannedPoint, EngineError>
   /** Points by id, as stored, in any order; absent ones are left out. */
   readonly lookup: (
@@ -155,7 +161,10 @@ export interface EngineGeneration {
 
 export interface EngineService {
   readonly kind: EngineKind
-  /** Opens for reading and writing, creating what is absent. */
+  /**
+   * Opens for reading and writing, creating what is absent. `EngineMismatch` (foreign, damaged): what is there cannot be
+   * mended in place; drop it, open again, fill it from the ledger.
+   */
   readonly open: (ref: GenerationRef) => Effect.Effect<EngineGeneration, EngineError, Scope.Scope>
   /** Opens for reading; fails with `EngineMismatch` where it is absent or foreign. */
   readonly openReadOnly: (ref: GenerationRef) => Effect.Effect<EngineGeneration, EngineError, Scope.Scope>
