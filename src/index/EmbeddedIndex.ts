@@ -1,0 +1,121 @@
+/**
+ * The embedded engine: SQLite files under a directory, one folder per generation and epoch, no server.
+ *
+ * This layer only names the folders and turns what the synchronous core throws into typed failures. It blocks its
+ * thread: writers and searches run it in workers.
+ */
+import { existsSync, readdirSync, renameSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { Chunk, Effect, Layer, Option, type Scope, Stream } from "effect"
+import type { ProjectScope } from "../../events/Ids.ts"
+import { Failpoints, type FailpointsService } from "../faults/Failpoints.ts"
+import type { Access } from "./embedded/Database.ts"
+import { GenerationFiles } from "./embedded/GenerationFiles.ts"
+import { type ScanKey, scanStart } from "./embedded/ProjectFile.ts"
+import {
+  Engine,
+  type EngineError,
+  type EngineGeneration,
+  EngineMismatch,
+  type EngineService,
+  EngineUnavailable,
+  type GenerationRef,
+  type Point
+} from "./Index.ts"
+
+export interface EmbeddedIndexOptions {
+  /** `index/` of the data directory. Created with the first generation. */
+  readonly directory: string
+}
+
+/** The epoch is part of the name: what a process of an older epoch still writes lands elsewhere. */
+export const generationFolder = (
+  directory: string,
+  ref: Pick<GenerationRef, "generation" | "epoch">
+): string => join(directory, `${ref.generation}-e${ref.epoch}`)
+
+export const layer = (options: EmbeddedIndexOptions): Layer.Layer<Engine> =>
+  Layer.effect(
+    Engine,
+    Effect.map(Failpoints, (failpoints) => make(options, failpoints))
+  )
+
+export const make = (options: EmbeddedIndexOptions, failpoints: FailpointsService): EngineService => {
+  const openAs =
+    (access: Access) =>
+    (ref: GenerationRef): Effect.Effect<EngineGeneration, EngineError, Scope.Scope> =>
+      Effect.acquireRelease(
+        attempt(() => {
+          if (access === "write") clearDropped(options.directory)
+          return GenerationFiles.open(generationFolder(options.directory, ref), ref, access, failpoints)
+        }),
+        (files) => Effect.sync(() => files.close())
+      ).pipe(Effect.map(asGeneration))
+  return Engine.of({
+    kind: "embedded",
+    open: openAs("write"),
+    openReadOnly: openAs("read"),
+    drop: (ref) => attempt(() => drop(options.directory, ref, failpoints))
+  })
+}
+
+const asGeneration = (files: GenerationFiles): EngineGeneration => ({
+  marker: attempt(() => files.marker()),
+  rewind: (position) => attempt(() => files.rewind(position)),
+  insert: (points) => attempt(() => files.insert(points)),
+  end: (ended) => attempt(() => files.end(ended)),
+  mark: (marker) => attempt(() => files.mark(marker)),
+  query: (query) => attempt(() => files.query(query)),
+  scan: (at, scope) =>
+    scope === undefined
+      ? Stream.fromIterableEffect(attempt(() => files.projects(at))).pipe(
+          Stream.flatMap((project) => scan(files, at, project))
+        )
+      : scan(files, at, scope),
+  lookup: (scope, ids) => attempt(() => files.lookup(scope, ids)),
+  checkDerived: (at) => attempt(() => files.checkDerived(at)),
+  remove: (scope, ids) => attempt(() => files.remove(scope, ids)),
+  sweep: (horizon) => attempt(() => files.sweep(horizon)),
+  maintain: attempt(() => files.maintain())
+})
+
+/** Points that a scan holds in memory at a time. */
+const scanPage = 256
+
+const scan = (files: GenerationFiles, at: number, scope: ProjectScope): Stream.Stream<Point, EngineError> =>
+  Stream.paginateChunkEffect(scanStart, (key: ScanKey) =>
+    attempt(() => {
+      const { points, next } = files.scanPage(at, scope, key, scanPage)
+      return [Chunk.unsafeFromArray([...points]), Option.fromNullable(next)] as const
+    })
+  )
+
+const attempt = <A>(run: () => A): Effect.Effect<A, EngineError> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(run())
+    } catch (cause) {
+      return cause instanceof EngineMismatch || cause instanceof EngineUnavailable
+        ? Effect.fail(cause)
+        : Effect.die(cause)
+    }
+  })
+
+const droppedSuffix = ".dropped"
+
+/** Gone under its name at once, in pieces later: a reader finds a generation whole or absent. */
+const drop = (directory: string, ref: GenerationRef, failpoints: FailpointsService): void => {
+  const folder = generationFolder(directory, ref)
+  failpoints.hit("generation.drop.before")
+  clearDropped(directory)
+  if (existsSync(folder)) renameSync(folder, folder + droppedSuffix)
+  failpoints.hit("generation.drop.after")
+  clearDropped(directory)
+}
+
+/** What an interrupted drop left. */
+const clearDropped = (directory: string): void => {
+  if (!existsSync(directory)) return
+  for (const name of readdirSync(directory))
+    if (name.endsWith(droppedSuffix)) rmSync(join(directory, name), { recursive: true, force: true })
+}

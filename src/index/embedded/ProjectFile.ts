@@ -1,0 +1,313 @@
+/**
+ * The points of one project in one generation: one SQLite file.
+ *
+ * The file counts its write transactions. The generation file keeps the count that was last acknowledged, so that a
+ * file that was restored, emptied, or lost its last commits in a power cut shows itself. Ordinals are never given twice.
+ */
+import type { PointId, ProjectScope } from "../../../events/Ids.ts"
+import type { FailpointsService } from "../../faults/Failpoints.ts"
+import { forever, type GenerationRef, type Point } from "../Index.ts"
+import {
+  type Access,
+  damaged,
+  durably,
+  guarded,
+  mismatch,
+  numberOf,
+  type OpenFile,
+  openFile,
+  prepareQuery,
+  type Row,
+  reading,
+  textOf,
+  writing
+} from "./Database.ts"
+import { pointColumns, pointFrom, pointsTable, pointValues } from "./PointRow.ts"
+
+/** Rises with every change of the tables' shape: an older file is foreign, and is built anew. */
+export const formatVersion = 1
+
+const fileTable = `CREATE TABLE file (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  format INTEGER NOT NULL,
+  log_id TEXT NOT NULL,
+  epoch INTEGER NOT NULL,
+  generation TEXT NOT NULL,
+  dimensions INTEGER NOT NULL,
+  team TEXT NOT NULL,
+  project TEXT NOT NULL,
+  writes INTEGER NOT NULL,
+  highest INTEGER NOT NULL,
+  next_ordinal INTEGER NOT NULL
+) STRICT;`
+
+/** How far a file is. `highest` is the highest position that any of its points names. */
+export interface FileState {
+  readonly writes: number
+  readonly highest: number
+}
+
+/** Where a page of a scan ended. */
+export interface ScanKey {
+  readonly chunkId: string
+  readonly ordinal: number
+}
+export const scanStart: ScanKey = { chunkId: "", ordinal: -1 }
+
+const sweepRows = 2000
+
+export class ProjectFile {
+  readonly scope: ProjectScope
+  readonly file: OpenFile
+  private readonly ref: GenerationRef
+  private readonly failpoints: FailpointsService
+  private readonly statements
+
+  /** Opens the file of a project; `undefined` where a reader comes before the writer has laid it out. */
+  static open(
+    path: string,
+    ref: GenerationRef,
+    scope: ProjectScope,
+    access: Access,
+    failpoints: FailpointsService
+  ): ProjectFile | undefined {
+    const file = openFile(path, access)
+    try {
+      if (!isLaidOut(file)) {
+        if (access === "read") {
+          file.connection.close()
+          return undefined
+        }
+        layOut(file, ref, scope)
+      }
+      checkIdentity(file, ref, scope)
+      return new ProjectFile(file, ref, scope, failpoints)
+    } catch (cause) {
+      file.connection.close()
+      throw cause
+    }
+  }
+
+  private constructor(
+    file: OpenFile,
+    ref: GenerationRef,
+    scope: ProjectScope,
+    failpoints: FailpointsService
+  ) {
+    this.file = file
+    this.ref = ref
+    this.scope = scope
+    this.failpoints = failpoints
+    this.statements = guarded(file.path, () => prepareAll(file))
+  }
+
+  get dimensions(): number {
+    return this.ref.spec.dimensions
+  }
+
+  state(): FileState {
+    const row = this.read(() => this.statements.state.get())
+    return { writes: numberOf(row?.[0]), highest: numberOf(row?.[1]) }
+  }
+
+  /** Runs in one read transaction; inside another it joins that. */
+  read<A>(run: () => A): A {
+    return this.file.connection.inTransaction ? run() : reading(this.file, run)
+  }
+
+  /** Points whose id is there already are left as they are. */
+  insert(points: ReadonlyArray<Point>): FileState {
+    return this.write(() => {
+      let ordinal = numberOf(this.statements.state.get()?.[2])
+      let highest = 0
+      for (const point of points) {
+        if (point.dense.length !== this.dimensions)
+          throw new RangeError(
+            `Point ${point.id} has ${point.dense.length} dimensions, not ${this.dimensions}.`
+          )
+        this.failpoints.hit("index.row")
+        if (this.statements.insert.run(...pointValues(ordinal, point)).changes === 0) continue
+        ordinal++
+        highest = Math.max(highest, point.from, point.until === forever ? 0 : point.until)
+      }
+      this.statements.allot.run(ordinal)
+      return highest
+    })
+  }
+
+  end(ended: ReadonlyArray<{ readonly id: PointId; readonly until: number }>): FileState {
+    return this.write(() => {
+      let highest = 0
+      for (const { id, until } of ended) {
+        this.failpoints.hit("index.row")
+        this.statements.end.run(until, id)
+        if (until !== forever) highest = Math.max(highest, until)
+      }
+      return highest
+    })
+  }
+
+  /** Leaves the file as it was at `position`. */
+  rewind(position: number): FileState {
+    return this.write(() => {
+      this.failpoints.hit("index.row")
+      this.statements.unmake.run(position)
+      this.failpoints.hit("index.row")
+      this.statements.revive.run(position)
+      this.statements.lower.run(position)
+      return 0
+    })
+  }
+
+  remove(ids: ReadonlyArray<PointId>): FileState {
+    return this.write(() => {
+      for (const id of ids) {
+        this.failpoints.hit("index.row")
+        this.statements.remove.run(id)
+      }
+      return 0
+    })
+  }
+
+  /** Deletes a bounded number of points that ended at or below the horizon; `undefined` when none was left. */
+  sweepStep(horizon: number): FileState | undefined {
+    if (this.read(() => this.statements.endedBelow.get(horizon)) === undefined) return undefined
+    return this.write(() => {
+      this.failpoints.hit("index.row")
+      this.statements.sweep.run(horizon, sweepRows)
+      return 0
+    })
+  }
+
+  lookup(ids: ReadonlyArray<PointId>): ReadonlyArray<Point> {
+    return this.read(() =>
+      ids.flatMap((id) => {
+        const row = this.statements.byId.get(id)
+        return row === undefined ? [] : [pointFrom(this.scope, row)]
+      })
+    )
+  }
+
+  /** At most `limit` points visible at `at` after `key`, by chunk id. */
+  page(
+    at: number,
+    key: ScanKey,
+    limit: number
+  ): { readonly points: ReadonlyArray<Point>; readonly next?: ScanKey } {
+    const rows = this.read(() =>
+      this.statements.page.all(key.chunkId, key.ordinal, key.chunkId, at, at, limit)
+    )
+    const last = rows.at(-1)
+    return {
+      points: rows.map((row) => pointFrom(this.scope, row)),
+      ...(last === undefined || rows.length < limit
+        ? {}
+        : { next: { chunkId: textOf(last[2]), ordinal: numberOf(last[0]) } })
+    }
+  }
+
+  /** Rows visible at `at`, in no order. Within {@link read}. */
+  visible(at: number): Iterable<Row> {
+    return this.statements.visible.iterate(at, at)
+  }
+
+  /** Brings everything that was committed to the disk. */
+  sync(): FileState {
+    return durably(this.file, () => {
+      this.statements.count.run(0)
+      return this.state()
+    })
+  }
+
+  close(): void {
+    this.file.connection.close()
+  }
+
+  /** One write transaction. `run` answers the highest position that it wrote. */
+  private write(run: () => number): FileState {
+    return writing(this.file, () => {
+      this.statements.count.run(run())
+      return this.state()
+    })
+  }
+}
+
+/** The chunks' ids first: a chunk has one visible point, or a damaged file's more. */
+const prepareAll = ({ connection }: OpenFile) => ({
+  state: prepareQuery(connection, "SELECT writes, highest, next_ordinal FROM file"),
+  count: connection.prepare("UPDATE file SET writes = writes + 1, highest = max(highest, ?)"),
+  lower: connection.prepare("UPDATE file SET highest = min(highest, ?)"),
+  allot: connection.prepare("UPDATE file SET next_ordinal = ?"),
+  insert: connection.prepare(
+    `INSERT INTO points (${pointColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+  ),
+  end: connection.prepare("UPDATE points SET until_position = ? WHERE id = ?"),
+  unmake: connection.prepare("DELETE FROM points WHERE from_position > ?"),
+  revive: connection.prepare(
+    `UPDATE points SET until_position = ${forever} WHERE until_position > ? AND until_position < ${forever}`
+  ),
+  remove: connection.prepare("DELETE FROM points WHERE id = ?"),
+  endedBelow: prepareQuery(
+    connection,
+    `SELECT 1 FROM points WHERE until_position <= ? AND until_position < ${forever} LIMIT 1`
+  ),
+  sweep: connection.prepare(
+    `DELETE FROM points WHERE ordinal IN (
+       SELECT ordinal FROM points WHERE until_position <= ? AND until_position < ${forever} LIMIT ?)`
+  ),
+  byId: prepareQuery(connection, `SELECT ${pointColumns} FROM points WHERE id = ?`),
+  page: prepareQuery(
+    connection,
+    `SELECT ${pointColumns} FROM points
+     WHERE chunk_id >= ? AND (ordinal > ? OR chunk_id > ?) AND from_position <= ? AND until_position > ?
+     ORDER BY chunk_id, ordinal LIMIT ?`
+  ),
+  visible: prepareQuery(
+    connection,
+    `SELECT ${pointColumns} FROM points WHERE from_position <= ? AND until_position > ?`
+  )
+})
+
+const isLaidOut = (file: OpenFile): boolean =>
+  guarded(
+    file.path,
+    () => prepareQuery(file.connection, "SELECT 1 FROM sqlite_schema WHERE name = 'file'").get() !== undefined
+  )
+
+const layOut = (file: OpenFile, ref: GenerationRef, scope: ProjectScope): void =>
+  writing(file, () => {
+    file.connection.exec(fileTable + pointsTable)
+    file.connection
+      .prepare("INSERT INTO file VALUES (1, ?, ?, ?, ?, ?, ?, ?, 0, 0, 1)")
+      .run(
+        formatVersion,
+        ref.logId,
+        ref.epoch,
+        ref.generation,
+        ref.spec.dimensions,
+        scope.team,
+        scope.project
+      )
+  })
+
+const checkIdentity = (file: OpenFile, ref: GenerationRef, scope: ProjectScope): void => {
+  const row = guarded(file.path, () =>
+    prepareQuery(
+      file.connection,
+      "SELECT format, log_id, epoch, generation, dimensions, team, project FROM file"
+    ).get()
+  )
+  if (row === undefined) throw damaged(file.path, "It does not say what it belongs to.")
+  const expected = [
+    formatVersion,
+    ref.logId,
+    ref.epoch,
+    ref.generation,
+    ref.spec.dimensions,
+    scope.team,
+    scope.project
+  ]
+  const at = expected.findIndex((value, index) => value !== row[index])
+  if (at >= 0)
+    throw mismatch("foreign", `${file.path} belongs to ${textOf(row[at])}, not to ${textOf(expected[at])}.`)
+}
