@@ -1,0 +1,67 @@
+/**
+ * Where a text may be cut without tearing apart what a reader sees as one character (UAX #29, extended grapheme
+ * clusters). `Intl.Segmenter` is asked only where a cheap test of the two neighbours does not settle it.
+ *
+ * A cluster of more than 256 units is no character of any language (the stream-safe format of UAX #15 allows 30 marks);
+ * it may be cut between code points.
+ */
+const segmenter = new Intl.Segmenter("und", { granularity: "grapheme" })
+
+/** Longest cluster that is kept whole, in UTF-16 units. */
+export const maxCluster = 256
+
+/** Units no two of which ever join: Latin, Greek, Cyrillic without marks, kana, ideographs, whole hangul syllables. */
+const standsAlone = (code: number): boolean =>
+  code < 0x300 ||
+  (code >= 0x370 && code <= 0x52f && !(code >= 0x483 && code <= 0x489)) ||
+  (code >= 0x3041 && code <= 0x3096) ||
+  (code >= 0x30a1 && code <= 0x30fa) ||
+  (code >= 0x3400 && code <= 0x9fff) ||
+  (code >= 0xac00 && code <= 0xd7a3)
+
+/** What joins with whatever stands before it: Extend, SpacingMark and the zero-width joiner. */
+const joinsBackwards = /^(?:[\p{M}\p{Grapheme_Extend}\p{Emoji_Modifier}\u0e33\u0eb3]|\u200d)/u
+
+/** Whether a cluster ends before `position`. `text` has no carriage return. */
+export const isClusterBoundary = (text: string, position: number): boolean => {
+  if (position <= 0 || position >= text.length) return true
+  const before = text.charCodeAt(position - 1)
+  const after = text.charCodeAt(position)
+  if (before === 0x0a || after === 0x0a) return true
+  if (standsAlone(before) && standsAlone(after)) return true
+  if (before === 0x20) return !joinsBackwards.test(text.slice(position, position + 2))
+  const from = knownBoundary(text, position)
+  const window = text.slice(from, position + maxCluster)
+  return segmenter.segment(window).containing(position - from)?.index === position - from
+}
+
+/** The nearest boundary before `position` that the cheap test proves, at most 256 units away. */
+const knownBoundary = (text: string, position: number): number => {
+  const limit = Math.max(0, position - maxCluster)
+  for (let i = position - 1; i > limit; i--) {
+    if (standsAlone(text.charCodeAt(i)) && standsAlone(text.charCodeAt(i - 1))) return i
+  }
+  return isLowSurrogate(text, limit) ? limit + 1 : limit
+}
+
+/** The last boundary at or before `position` and after `start`, itself a boundary; else the first one after. */
+export const boundaryBefore = (text: string, start: number, position: number): number => {
+  if (position >= text.length) return text.length
+  if (standsAlone(text.charCodeAt(position - 1)) && standsAlone(text.charCodeAt(position))) return position
+  let last = start
+  const window = text.slice(start, position + maxCluster)
+  for (const { index, segment } of segmenter.segment(window)) {
+    const begin = start + index
+    if (begin > position) return last > start ? last : begin
+    if (begin + segment.length > position && segment.length >= maxCluster) {
+      return isLowSurrogate(text, position) ? position - 1 : position
+    }
+    last = begin
+  }
+  return last > start ? last : start + window.length
+}
+
+const isLowSurrogate = (text: string, at: number): boolean => {
+  const code = text.charCodeAt(at)
+  return code >= 0xdc00 && code < 0xe000
+}
