@@ -87,6 +87,8 @@ class Packing {
   private headings: ReadonlyArray<string> = noHeadings
   /** Overlap never reaches back beyond this. */
   private floor = 0
+  /** Where the chunk before began, without its overlap. */
+  private former = -1
   private ready: Array<Chunk> = []
 
   constructor(text: string, maxTokens: number, overlapTokens: number) {
@@ -214,6 +216,7 @@ class Packing {
     const section = segments.findLast((one) => one.strength === strength.section || one.fresh)
     const start = first.fresh ? core : trimmedStart(this.text, this.overlapStart(first.start), last.end)
     if (core < end) this.ready.push({ start, end, headings: common(segments) })
+    this.former = core
     if (section !== undefined)
       this.floor = section.strength === strength.section ? section.end : section.start
   }
@@ -232,7 +235,7 @@ class Packing {
       this.overlapTokens,
       (at, _end, _tokens, begins) => {
         // Where the look back begins in the middle of a sentence there is no boundary to begin at.
-        if (begins !== strength.torn || at === this.floor) starts.push(at)
+        if (at > this.former && (begins !== strength.torn || at === this.floor)) starts.push(at)
       }
     )
     let start = cut

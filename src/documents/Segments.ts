@@ -65,19 +65,26 @@ const isWideTerminator = (code: number): boolean =>
 
 const closers = new Set([..."\"')]}*_`’”»」』）】〉》"].map((one) => one.charCodeAt(0)))
 
+/** Marks that may follow a full stop, and blanks before the next sentence: more of them end no sentence. */
+const maxClosers = 8
+const maxBlanks = 32
+
 const endsSentence = (text: string, last: number): boolean => {
   let i = last
-  while (i > 0 && closers.has(text.charCodeAt(i))) i--
+  const limit = Math.max(0, last - maxClosers)
+  while (i > limit && closers.has(text.charCodeAt(i))) i--
   return isTerminator(text.charCodeAt(i))
 }
 
 /** Where the next sentence begins if one ends at `at`; 0 if none does (abbreviation, number, file name). */
 const afterSentence = (text: string, at: number, end: number): number => {
   let i = at + 1
-  while (i < end && (isTerminator(text.charCodeAt(i)) || closers.has(text.charCodeAt(i)))) i++
+  const limit = Math.min(end, i + maxClosers)
+  while (i < limit && (isTerminator(text.charCodeAt(i)) || closers.has(text.charCodeAt(i)))) i++
   const wide = isWideTerminator(text.charCodeAt(at))
   let next = i
-  while (next < end && isBlank(text.charCodeAt(next))) next++
+  const blanks = Math.min(end, i + maxBlanks)
+  while (next < blanks && isBlank(text.charCodeAt(next))) next++
   if (next >= end || text.charCodeAt(next) === 0x0a) return 0
   if (next === i && !wide) return 0
   const following = text.charCodeAt(next)
