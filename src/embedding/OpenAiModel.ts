@@ -1,0 +1,145 @@
+/**
+ * Any provider that speaks OpenAI's `/v1/embeddings`: OpenAI, Ollama, vLLM, TEI, LM Studio, a gateway in front of them.
+ *
+ * Nothing is asked at start when the dimensions are configured or known from an earlier run, so that work which embeds
+ * nothing opens no connection.
+ */
+import { Duration, Effect, Either, Layer, type Redacted, type Scope } from "effect"
+import { type CodeFingerprint, codeFingerprint } from "../../events/Ids.ts"
+import { checkedModel, probeInput } from "./CheckedModel.ts"
+import {
+  EmbeddingModel,
+  type EmbeddingModelService,
+  type ProviderError,
+  ProviderRefused
+} from "./EmbeddingModel.ts"
+import { embeddingsEndpoint } from "./Endpoint.ts"
+import { makeTransport } from "./OpenAiTransport.ts"
+import { type PacingSettings, paced } from "./Pacing.ts"
+import type { BatchRefused, Provider, Purpose } from "./Provider.ts"
+import { Providers } from "./Providers.ts"
+
+export interface OpenAiSettings {
+  /** With or without `/v1`. */
+  readonly url: string
+  readonly model: string
+  /** Sent along where it is given; otherwise the model's own number is learnt. */
+  readonly dimensions?: number | undefined
+  readonly apiKey?: Redacted.Redacted | undefined
+  /** `false` accepts any certificate, for this provider alone, and says so. */
+  readonly verifyTls: boolean
+  readonly batchSize: number
+  readonly maxInputTokens: number
+  /** Of one request, from connecting to the last byte. */
+  readonly timeout: Duration.Duration
+  readonly denseWeight: number
+  /** Put before every passage and every question: some models are trained to expect it. */
+  readonly documentPrefix: string
+  readonly queryPrefix: string
+  readonly pacing: PacingSettings
+}
+
+export const openAiDefaults = {
+  verifyTls: true,
+  batchSize: 64,
+  maxInputTokens: 8191,
+  timeout: Duration.minutes(1),
+  denseWeight: 1,
+  documentPrefix: "",
+  queryPrefix: ""
+} satisfies Partial<OpenAiSettings>
+
+/** A model that an earlier run used, as generations remember it. */
+export interface KnownModel {
+  readonly model: CodeFingerprint
+  readonly dimensions: number
+}
+
+/** Covers what decides the vectors; where they are computed (address, key) does not. */
+export const openAiFingerprint = (
+  settings: Pick<OpenAiSettings, "model" | "documentPrefix" | "queryPrefix">,
+  dimensions: number
+): CodeFingerprint =>
+  codeFingerprint(`openai-${slug(settings.model)}`, [
+    "openai",
+    settings.model,
+    String(dimensions),
+    "unit",
+    settings.documentPrefix,
+    settings.queryPrefix
+  ])
+
+const slug = (model: string): string =>
+  model
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9._]+/g, "-")
+    .replaceAll(/^-+|-+$/g, "")
+    .slice(0, 64)
+
+export const layer = (
+  settings: OpenAiSettings,
+  known: ReadonlyArray<KnownModel> = []
+): Layer.Layer<EmbeddingModel, ProviderError, Providers> =>
+  Layer.scoped(EmbeddingModel, make(settings, known))
+
+/** Fails with `ProviderRefused` on an address that is none, and as the provider does where it has to be asked. */
+export const make = Effect.fn("OpenAiModel.make")(function* (
+  settings: OpenAiSettings,
+  known: ReadonlyArray<KnownModel>
+): Effect.fn.Return<EmbeddingModelService, ProviderError, Providers | Scope.Scope> {
+  const name = `openai:${settings.model}`
+  const endpoint = embeddingsEndpoint(settings.url)
+  if (Either.isLeft(endpoint)) {
+    const detail = `its configured URL ${endpoint.left}`
+    return yield* new ProviderRefused({ provider: name, detail, inputs: [] })
+  }
+  const providers = yield* Providers
+  if (!settings.verifyTls)
+    yield* providers.warn(
+      `TLS certificates of the embedding provider at ${endpoint.right.origin} are not verified.`
+    )
+  const pace = yield* providers.pace(`openai at ${endpoint.right.origin}`, settings.pacing)
+  const send = yield* makeTransport({ ...settings, name, endpoint: endpoint.right })
+  const prefixes: Record<Purpose, string> = { document: settings.documentPrefix, query: settings.queryPrefix }
+  const request: Provider["request"] = (inputs, purpose) =>
+    send(inputs.map(({ id, text }) => ({ id, text: prefixes[purpose] + text })))
+
+  const learnt =
+    settings.dimensions ??
+    known.find(({ dimensions, model }) => openAiFingerprint(settings, dimensions) === model)?.dimensions
+  const dimensions =
+    learnt ?? (yield* pace.run(learnDimensions(name, request), "query").pipe(asProviderRefusal(name)))
+  const provider: Provider = {
+    fingerprint: openAiFingerprint(settings, dimensions),
+    name,
+    dimensions,
+    maxInputTokens: settings.maxInputTokens,
+    batchSize: settings.batchSize,
+    concurrency: settings.pacing.concurrency,
+    denseWeight: settings.denseWeight,
+    timeout: settings.timeout,
+    request
+  }
+  return checkedModel(paced(provider, pace, settings.pacing))
+})
+
+/** More is no embedding model that we know of, and would only be memory. */
+const mostDimensions = 65_536
+
+const learnDimensions = (name: string, request: Provider["request"]) =>
+  Effect.gen(function* () {
+    const { vectors } = yield* request([probeInput], "document")
+    const [vector] = vectors
+    if (Array.isArray(vector) && vector.length > 0 && vector.length <= mostDimensions) return vector.length
+    const detail = `it answered a first request without a vector of 1 to ${mostDimensions} numbers`
+    return yield* new ProviderRefused({ provider: name, detail, inputs: [probeInput.id] })
+  })
+
+/** What refuses a harmless text is not set up right. */
+const asProviderRefusal =
+  (provider: string) =>
+  <A>(asked: Effect.Effect<A, ProviderError | BatchRefused>): Effect.Effect<A, ProviderError> =>
+    Effect.catchTag(asked, "BatchRefused", ({ detail }) => {
+      const advice = `${detail}; it refuses a harmless text, so check the model's settings`
+      return new ProviderRefused({ provider, detail: advice, inputs: [probeInput.id] })
+    })

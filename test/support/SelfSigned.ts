@@ -1,0 +1,23 @@
+/**
+ * A certificate that nobody trusts, for localhost and 127.0.0.1, valid for 100 years. Its key is public: for tests only.
+ */
+export const selfSigned = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgF/JeFb2y3E1pdjC8
+ffPd33cp2ATt+N/aiC+5qztwmjihRANCAAT2hrVqCvTS5GAR2HUGa4MHF0h9F8Xe
+WTsowAlz7nXQY9WkAztewo0JiGOUrCDzbNhp4b1xM+H/KTPmakAHzfBF
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUFhr7GnQ4B4pVustFEEq1tc+SPg4wCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTA0NTIzMVoYDzIxMjYxMDI4
+MDQ1MjMxWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAT2hrVqCvTS5GAR2HUGa4MHF0h9F8XeWTsowAlz7nXQY9WkAztewo0J
+iGOUrCDzbNhp4b1xM+H/KTPmakAHzfBFo28wbTAdBgNVHQ4EFgQU9Dm4VPgLshUc
+BFh/ajzmHVy/LZkwHwYDVR0jBBgwFoAU9Dm4VPgLshUcBFh/ajzmHVy/LZkwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIgaxDluA8qzylrKcTs5qHOYLxJInVMvsbybYPHKKuEIcsCIQDo
+XGtIC/cDUwnDVN/S/K05JTzBzj4lrY40zLhGHhAxFQ==
+-----END CERTIFICATE-----
+`
+}
