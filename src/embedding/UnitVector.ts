@@ -14,7 +14,7 @@ const smallest = 2 ** -126
 
 /**
  * Scales to unit length. Sums in float64, relative to the largest component, so that no finite input overflows; the
- * length of the result is 1 within 1e-6.
+ * length of the result is 1 within 1e-6. A float32 vector that has unit length already keeps its bytes.
  */
 export const unitVector = (raw: unknown, dimensions: number): Float32Array | NotAVector => {
   if (!isList(raw)) return { kind: "shape", problem: `is ${described(raw)}, not a list of numbers` }
@@ -36,6 +36,10 @@ export const unitVector = (raw: unknown, dimensions: number): Float32Array | Not
   }
   const length = Math.sqrt(squares)
   const unit = new Float32Array(dimensions)
+  if (raw instanceof Float32Array && Math.abs(length * largest - 1) <= 1e-6) {
+    for (let i = 0; i < dimensions; i++) unit[i] = (raw[i] ?? 0) + 0
+    return unit
+  }
   // Rounding to float32 can make a −0 of a tiny negative; adding +0 afterwards makes it +0.
   for (let i = 0; i < dimensions; i++) unit[i] = Math.fround(Number(raw[i]) / largest / length) + 0
   return unit

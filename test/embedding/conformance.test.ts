@@ -1,5 +1,7 @@
 /** Every implementation there is, in one registry: one that is missing here is missing for good. */
 import { Duration, Effect, Layer } from "effect"
+import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
+import * as HashingModel from "../../src/embedding/HashingModel.ts"
 import * as OpenAiModel from "../../src/embedding/OpenAiModel.ts"
 import { usualPacing } from "../../src/embedding/Pacing.ts"
 import { Providers } from "../../src/embedding/Providers.ts"
@@ -18,6 +20,10 @@ const openai = Layer.unwrapScoped(
   )
 ).pipe(Layer.provide(Providers.layer))
 
-const registry = { openai }
+const hashing = HashingModel.layer({
+  analyzer: makeAnalyzer({ language: "english", unicodeVersion: "15.1" })
+})
+
+const registry = { hashing, openai }
 
 for (const [name, layer] of Object.entries(registry)) embeddingConformance(name, layer)
