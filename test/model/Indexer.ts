@@ -172,6 +172,8 @@ export function* apply(
   const engine = model.engineOf(generation)
   yield* reconcile(model, facts)
   const state = model.stateOf(generation) ?? freshState(model.epoch)
+  // Emptied once more meanwhile: the next apply begins anew.
+  if (engine.marker === undefined || engine.marker.checkpoint < state.checkpoint) return
   if (model.has("5")) yield* rewind(model, engine, state.checkpoint)
 
   const limit = model.has("4") ? Math.min(model.head, facts.replacedAt) : model.head
