@@ -10,8 +10,9 @@ import { Chunk, Effect, Layer, Option, type Scope, Stream } from "effect"
 import type { ProjectScope } from "../../events/Ids.ts"
 import { Failpoints, type FailpointsService } from "../faults/Failpoints.ts"
 import type { Access } from "./embedded/Database.ts"
-import { GenerationFiles } from "./embedded/GenerationFiles.ts"
+import { type DerivedDifference, GenerationFiles } from "./embedded/GenerationFiles.ts"
 import { type ScanKey, scanStart } from "./embedded/ProjectFile.ts"
+import { SearchMemory } from "./embedded/SearchMemory.ts"
 import {
   Engine,
   type EngineError,
@@ -26,6 +27,8 @@ import {
 export interface EmbeddedIndexOptions {
   /** `index/` of the data directory. Created with the first generation. */
   readonly directory: string
+  /** For codes and payloads that stay in memory between searches; what is beyond is read for each. Default: 256. */
+  readonly memoryMiB?: number
 }
 
 /** The epoch is part of the name: what a process of an older epoch still writes lands elsewhere. */
@@ -41,13 +44,15 @@ export const layer = (options: EmbeddedIndexOptions): Layer.Layer<Engine> =>
   )
 
 export const make = (options: EmbeddedIndexOptions, failpoints: FailpointsService): EngineService => {
+  const memory = new SearchMemory(options.memoryMiB ?? 256)
   const openAs =
     (access: Access) =>
     (ref: GenerationRef): Effect.Effect<EngineGeneration, EngineError, Scope.Scope> =>
       Effect.acquireRelease(
         attempt(() => {
           if (access === "write") clearDropped(options.directory)
-          return GenerationFiles.open(generationFolder(options.directory, ref), ref, access, failpoints)
+          const folder = generationFolder(options.directory, ref)
+          return GenerationFiles.open({ folder, ref, access, memory, failpoints })
         }),
         (files) => Effect.sync(() => files.close())
       ).pipe(Effect.map(asGeneration))
@@ -73,7 +78,15 @@ const asGeneration = (files: GenerationFiles): EngineGeneration => ({
         )
       : scan(files, at, scope),
   lookup: (scope, ids) => attempt(() => files.lookup(scope, ids)),
-  checkDerived: (at) => attempt(() => files.checkDerived(at)),
+  checkDerived: (at) =>
+    Effect.flatMap(
+      attempt(() => files.projects(at)),
+      (projects) =>
+        Effect.map(
+          Effect.forEach(projects, (project) => checkDerived(files, at, project)),
+          (differences) => differences.flat()
+        )
+    ),
   remove: (scope, ids) => attempt(() => files.remove(scope, ids)),
   sweep: (horizon) => attempt(() => files.sweep(horizon)),
   maintain: attempt(() => files.maintain())
@@ -89,6 +102,20 @@ const scan = (files: GenerationFiles, at: number, scope: ProjectScope): Stream.S
       return [Chunk.unsafeFromArray([...points]), Option.fromNullable(next)] as const
     })
   )
+
+/** A segment at a time, so that others get their turn. */
+const checkDerived = (files: GenerationFiles, at: number, scope: ProjectScope) =>
+  Effect.gen(function* () {
+    const found: Array<DerivedDifference> = []
+    for (let from: number | undefined = 0; from !== undefined; ) {
+      const start: number = from
+      const { differences, next } = yield* attempt(() => files.checkDerived(at, scope, start))
+      found.push(...differences)
+      from = next
+      yield* Effect.yieldNow()
+    }
+    return found
+  })
 
 const attempt = <A>(run: () => A): Effect.Effect<A, EngineError> =>
   Effect.suspend(() => {

@@ -136,3 +136,20 @@ export const textOf = (value: unknown): string => (typeof value === "string" ? v
 export const numberOf = (value: unknown): number => (typeof value === "number" ? value : Number.NaN)
 export const bytesOf = (value: unknown): Uint8Array => (value instanceof Uint8Array ? value : noBytes)
 const noBytes = new Uint8Array(0)
+
+interface TypedArray<A> {
+  readonly BYTES_PER_ELEMENT: number
+  new (buffer: ArrayBufferLike, offset: number, length: number): A
+}
+
+/** A stored typed array, not copied where its address allows it; `undefined` where its last element is cut. */
+export const typedBytes = <A>(value: unknown, type: TypedArray<A>): A | undefined => {
+  const bytes = bytesOf(value)
+  if (bytes.length % type.BYTES_PER_ELEMENT !== 0) return undefined
+  const placed = bytes.byteOffset % type.BYTES_PER_ELEMENT === 0 ? bytes : Uint8Array.from(bytes)
+  return new type(placed.buffer, placed.byteOffset, placed.length / type.BYTES_PER_ELEMENT)
+}
+
+/** The bytes under a typed array, not copied. */
+export const viewBytes = (array: Float32Array | Uint32Array | Uint16Array | Int8Array): Buffer =>
+  Buffer.from(array.buffer, array.byteOffset, array.byteLength)

@@ -13,9 +13,11 @@ import { type PointId, type ProjectScope, scopeKey } from "../../../events/Ids.t
 import type { FailpointsService } from "../../faults/Failpoints.ts"
 import type { Candidate, EngineQuery, GenerationRef, Marker, Point } from "../Index.ts"
 import { type Access, damaged, isCurrent, mismatch } from "./Database.ts"
-import { exactSearch } from "./ExactSearch.ts"
+import { checkSegment } from "./DerivedCheck.ts"
 import { GenerationRoot, type ProjectState } from "./GenerationRoot.ts"
 import { type FileState, ProjectFile, type ScanKey } from "./ProjectFile.ts"
+import { ProjectSearch } from "./ProjectSearch.ts"
+import type { SearchMemory } from "./SearchMemory.ts"
 
 /** Connections to project files that are kept open. */
 const openFiles = 32
@@ -31,28 +33,37 @@ export interface DerivedDifference {
   readonly what: string
 }
 
+/** What a generation's files are opened with. */
+export interface Opening {
+  readonly folder: string
+  readonly ref: GenerationRef
+  readonly access: Access
+  readonly memory: SearchMemory
+  readonly failpoints: FailpointsService
+}
+
 export class GenerationFiles {
   private readonly folder: string
   private readonly ref: GenerationRef
   private readonly access: Access
+  private readonly memory: SearchMemory
   private readonly failpoints: FailpointsService
   private root: GenerationRoot
   /** In the order of their last use. */
   private readonly files = new Map<string, ProjectFile>()
+  private readonly searches = new Map<ProjectFile, ProjectSearch>()
   /** A writer's knowledge of every project file, and of those that were written since the last mark. */
   private readonly known = new Map<string, ProjectState>()
   private readonly unmarked = new Set<string>()
+  /** Projects whose segments may be worth a merge. */
+  private readonly unmerged = new Set<string>()
   private folderChanged = false
 
-  static open(
-    folder: string,
-    ref: GenerationRef,
-    access: Access,
-    failpoints: FailpointsService
-  ): GenerationFiles {
+  static open(opening: Opening): GenerationFiles {
+    const { folder, access } = opening
     if (access === "write") prepareFolder(folder)
     else if (!existsSync(rootPath(folder))) throw mismatch("absent", `${folder} does not exist.`)
-    const files = new GenerationFiles(folder, ref, access, failpoints)
+    const files = new GenerationFiles(opening)
     try {
       if (access === "write") files.takeStock()
       return files
@@ -62,10 +73,11 @@ export class GenerationFiles {
     }
   }
 
-  private constructor(folder: string, ref: GenerationRef, access: Access, failpoints: FailpointsService) {
+  private constructor({ folder, ref, access, memory, failpoints }: Opening) {
     this.folder = folder
     this.ref = ref
     this.access = access
+    this.memory = memory
     this.failpoints = failpoints
     this.root = GenerationRoot.open(rootPath(folder), ref, access)
   }
@@ -127,7 +139,7 @@ export class GenerationFiles {
 
   query(query: EngineQuery): ReadonlyArray<Candidate> {
     this.checkDimensions(query)
-    return this.at(query.at, query.scope, (file) => exactSearch(file, query)) ?? []
+    return this.at(query.at, query.scope, (file) => this.searchOf(file).search(query)) ?? []
   }
 
   /** Every project that may have points visible at `at`, in order of team and project. */
@@ -146,16 +158,35 @@ export class GenerationFiles {
     return this.readable(scope)?.lookup(ids) ?? []
   }
 
-  checkDerived(_at: number): ReadonlyArray<DerivedDifference> {
-    return []
+  /** The derived tables of one project from an ordinal on, a segment at a time; `next` where there is more. */
+  checkDerived(
+    at: number,
+    scope: ProjectScope,
+    from: number
+  ): { readonly differences: ReadonlyArray<DerivedDifference>; readonly next: number | undefined } {
+    const checked = this.at(at, scope, (file) => checkSegment(file, at, from))
+    return {
+      differences: (checked?.differences ?? []).map((difference) => ({ scope, ...difference })),
+      next: checked?.next
+    }
   }
 
+  /** At most one merge. True while there may be more to do. */
   maintain(): boolean {
+    for (const key of this.unmerged) {
+      const project = this.known.get(key)
+      const state = project && this.writable(project.scope).mergeStep()
+      if (project !== undefined && state !== undefined) {
+        this.wrote(project.scope, state)
+        return true
+      }
+      this.unmerged.delete(key)
+    }
     return false
   }
 
   close(): void {
-    for (const file of this.files.values()) file.close()
+    for (const file of this.files.values()) this.closeFile(file)
     this.files.clear()
     this.root.close()
   }
@@ -195,7 +226,7 @@ export class GenerationFiles {
         this.files.set(key, open)
         return open
       }
-      open.close()
+      this.closeFile(open)
       if (this.access === "write") throw damaged(open.file.path, "The file was deleted or replaced.")
     }
     if (!existsSync(this.pathOf(scope))) return undefined
@@ -217,11 +248,23 @@ export class GenerationFiles {
     for (const [key, oldest] of this.files) {
       if (this.files.size < openFiles) break
       this.files.delete(key)
-      oldest.close()
+      this.closeFile(oldest)
     }
     const file = ProjectFile.open(this.pathOf(scope), this.ref, scope, this.access, this.failpoints)
     if (file !== undefined) this.files.set(scopeKey(scope), file)
     return file
+  }
+
+  private closeFile(file: ProjectFile): void {
+    this.searches.get(file)?.close()
+    this.searches.delete(file)
+    file.close()
+  }
+
+  private searchOf(file: ProjectFile): ProjectSearch {
+    const search = this.searches.get(file) ?? new ProjectSearch(file, this.memory)
+    this.searches.set(file, search)
+    return search
   }
 
   /** A writer looks at every file once: each must hold at least what the marker vouches for. */
@@ -235,6 +278,7 @@ export class GenerationFiles {
       checkWrites(file, expected)
       acknowledged.delete(scopeKey(scope))
       this.known.set(scopeKey(scope), { scope, ...state })
+      this.unmerged.add(scopeKey(scope))
       if (state.writes !== expected) this.unmarked.add(scopeKey(scope))
     }
     for (const { scope } of acknowledged.values()) throw damaged(this.pathOf(scope), "The file is gone.")
@@ -243,6 +287,7 @@ export class GenerationFiles {
   private wrote(scope: ProjectScope, state: FileState): void {
     this.known.set(scopeKey(scope), { scope, ...state })
     this.unmarked.add(scopeKey(scope))
+    this.unmerged.add(scopeKey(scope))
   }
 
   private checkDimensions({ dense }: EngineQuery): void {

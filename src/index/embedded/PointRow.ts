@@ -6,7 +6,7 @@
  */
 import { ChunkId, DocumentId, PointId, type ProjectScope } from "../../../events/Ids.ts"
 import type { Point, SparseVector } from "../Index.ts"
-import { bytesOf, damaged, numberOf, type Row, textOf } from "./Database.ts"
+import { bytesOf, damaged, numberOf, type Row, textOf, typedBytes, viewBytes } from "./Database.ts"
 
 /** Small columns first: a look at a point's window does not walk through its vectors' pages. */
 export const pointsTable = `CREATE TABLE points (
@@ -53,10 +53,6 @@ export const pointFrom = (scope: ProjectScope, row: Row): Point => ({
   dense: new Float32Array(aligned(bytesOf(row[8])))
 })
 
-/** The bytes under a typed array, not copied. */
-export const viewBytes = (array: Float32Array | Uint32Array | Uint16Array | Int8Array): Buffer =>
-  Buffer.from(array.buffer, array.byteOffset, array.byteLength)
-
 export const sparseBytes = (vector: SparseVector): Buffer => {
   const pairs = new Uint32Array(vector.ids.length * 2)
   // As words, so that every bit of a weight survives.
@@ -88,12 +84,9 @@ const aligned = (bytes: Uint8Array, unit = 4): ArrayBuffer => {
 
 /** The dense vector of a row, for a score. */
 export const strictVector = (path: string, value: unknown, dimensions: number): Float32Array => {
-  const bytes = bytesOf(value)
-  if (bytes.length !== 4 * dimensions)
-    throw damaged(path, "A vector has another length than the generation's.")
-  return bytes.byteOffset % 4 === 0
-    ? new Float32Array(bytes.buffer, bytes.byteOffset, dimensions)
-    : new Float32Array(aligned(bytes))
+  const vector = typedBytes(value, Float32Array)
+  if (vector?.length !== dimensions) throw damaged(path, "A vector has another length than the generation's.")
+  return vector
 }
 
 /** The sparse vector of a row, for a score. */

@@ -22,7 +22,10 @@ import {
   textOf,
   writing
 } from "./Database.ts"
-import { pointColumns, pointFrom, pointsTable, pointValues } from "./PointRow.ts"
+import { mergeRun } from "./Merging.ts"
+import { pointColumns, pointFrom, pointsTable, pointValues, strictSparse, strictVector } from "./PointRow.ts"
+import { buildSegment, type Member, segmentPoints } from "./Segment.ts"
+import { SegmentTables, segmentTables } from "./SegmentTables.ts"
 
 /** Rises with every change of the tables' shape: an older file is foreign, and is built anew. */
 export const formatVersion = 1
@@ -38,7 +41,8 @@ const fileTable = `CREATE TABLE file (
   project TEXT NOT NULL,
   writes INTEGER NOT NULL,
   highest INTEGER NOT NULL,
-  next_ordinal INTEGER NOT NULL
+  next_ordinal INTEGER NOT NULL,
+  next_segment INTEGER NOT NULL
 ) STRICT;`
 
 /** How far a file is. `highest` is the highest position that any of its points names. */
@@ -54,6 +58,13 @@ export interface ScanKey {
 }
 export const scanStart: ScanKey = { chunkId: "", ordinal: -1 }
 
+/** A point as it stands in the file, with its place. */
+export interface StoredMember extends Member {
+  readonly id: PointId
+  readonly from: number
+  readonly until: number
+}
+
 const sweepRows = 2000
 
 export class ProjectFile {
@@ -62,6 +73,7 @@ export class ProjectFile {
   private readonly ref: GenerationRef
   private readonly failpoints: FailpointsService
   private readonly statements
+  readonly segments: SegmentTables
 
   /** Opens the file of a project; `undefined` where a reader comes before the writer has laid it out. */
   static open(
@@ -99,6 +111,7 @@ export class ProjectFile {
     this.scope = scope
     this.failpoints = failpoints
     this.statements = guarded(file.path, () => prepareAll(file))
+    this.segments = new SegmentTables(file, ref.spec.dimensions)
   }
 
   get dimensions(): number {
@@ -120,17 +133,16 @@ export class ProjectFile {
     return this.write(() => {
       let ordinal = numberOf(this.statements.state.get()?.[2])
       let highest = 0
+      const inserted: Array<Member> = []
       for (const point of points) {
-        if (point.dense.length !== this.dimensions)
-          throw new RangeError(
-            `Point ${point.id} has ${point.dense.length} dimensions, not ${this.dimensions}.`
-          )
+        this.checkVector(point)
         this.failpoints.hit("index.row")
         if (this.statements.insert.run(...pointValues(ordinal, point)).changes === 0) continue
-        ordinal++
+        inserted.push({ ordinal: ordinal++, dense: point.dense, sparse: point.sparse })
         highest = Math.max(highest, point.from, point.until === forever ? 0 : point.until)
       }
       this.statements.allot.run(ordinal)
+      this.addSegments(inserted)
       return highest
     })
   }
@@ -151,7 +163,7 @@ export class ProjectFile {
   rewind(position: number): FileState {
     return this.write(() => {
       this.failpoints.hit("index.row")
-      this.statements.unmake.run(position)
+      this.segments.forget(this.statements.unmake.all(position).map(ordinalOf))
       this.failpoints.hit("index.row")
       this.statements.revive.run(position)
       this.statements.lower.run(position)
@@ -163,7 +175,7 @@ export class ProjectFile {
     return this.write(() => {
       for (const id of ids) {
         this.failpoints.hit("index.row")
-        this.statements.remove.run(id)
+        this.segments.forget(this.statements.remove.all(id).map(ordinalOf))
       }
       return 0
     })
@@ -174,7 +186,7 @@ export class ProjectFile {
     if (this.read(() => this.statements.endedBelow.get(horizon)) === undefined) return undefined
     return this.write(() => {
       this.failpoints.hit("index.row")
-      this.statements.sweep.run(horizon, sweepRows)
+      this.segments.forget(this.statements.sweep.all(horizon, sweepRows).map(ordinalOf))
       return 0
     })
   }
@@ -206,9 +218,49 @@ export class ProjectFile {
     }
   }
 
-  /** Rows visible at `at`, in no order. Within {@link read}. */
-  visible(at: number): Iterable<Row> {
-    return this.statements.visible.iterate(at, at)
+  /** The row of an ordinal, in the order of `pointColumns`. Within {@link read}, as what follows. */
+  row(ordinal: number): Row | undefined {
+    return this.statements.row.get(ordinal)
+  }
+
+  /** The payloads of all points between two ordinals, both included, in their order. */
+  *payloads(first: number, last: number): Generator<readonly [ordinal: number, payload: string]> {
+    for (const row of this.statements.payloads.iterate(first, last)) yield [numberOf(row[0]), textOf(row[1])]
+  }
+
+  /** What segments are built from: all points from an ordinal up to another, in their order. */
+  members(from: number, to: number): ReadonlyArray<Member> {
+    const { path } = this.file
+    return this.statements.vectors.all(from, to).map((row) => ({
+      ordinal: numberOf(row[0]),
+      sparse: strictSparse(path, row[1]),
+      dense: strictVector(path, row[2], this.dimensions)
+    }))
+  }
+
+  /** As {@link members}, whatever stands there: a vector of another length is filled up or cut. */
+  stored(from: number, to: number): ReadonlyArray<StoredMember> {
+    return this.statements.all.all(from, to).map((row) => {
+      const { id, from: begin, until, sparse, dense } = pointFrom(this.scope, row)
+      const fitted = new Float32Array(this.dimensions)
+      fitted.set(dense.subarray(0, this.dimensions))
+      return { ordinal: ordinalOf(row), id, from: begin, until, sparse, dense: fitted }
+    })
+  }
+
+  /** Merges one run of small or sparsely populated segments; `undefined` where there is none. */
+  mergeStep(): FileState | undefined {
+    const run = mergeRun(this.read(() => this.segments.list()))
+    if (run === undefined) return undefined
+    this.failpoints.hit("segment.merge.before")
+    const state = this.write(() => {
+      const members = this.members(run.from, run.to)
+      for (const segment of run.segments) this.segments.delete(segment)
+      this.addSegments(members)
+      return 0
+    })
+    this.failpoints.hit("segment.merge.after")
+    return state
   }
 
   /** Brings everything that was committed to the disk. */
@@ -221,6 +273,22 @@ export class ProjectFile {
 
   close(): void {
     this.file.connection.close()
+  }
+
+  private addSegments(members: ReadonlyArray<Member>): void {
+    for (let first = 0; first < members.length; first += segmentPoints) {
+      const segment = numberOf(this.statements.nextSegment.get()?.[0])
+      this.segments.write(segment, buildSegment(members.slice(first, first + segmentPoints), this.dimensions))
+    }
+  }
+
+  /** A bug of the caller's: vectors are checked where they are recorded. */
+  private checkVector({ id, dense }: Point): void {
+    if (dense.length !== this.dimensions)
+      throw new RangeError(`Point ${id} has ${dense.length} dimensions, not ${this.dimensions}.`)
+    let sum = 0
+    for (let at = 0; at < dense.length; at++) sum += dense[at] ?? 0
+    if (!Number.isFinite(sum)) throw new RangeError(`The vector of point ${id} holds what is no number.`)
   }
 
   /** One write transaction. `run` answers the highest position that it wrote. */
@@ -238,22 +306,41 @@ const prepareAll = ({ connection }: OpenFile) => ({
   count: connection.prepare("UPDATE file SET writes = writes + 1, highest = max(highest, ?)"),
   lower: connection.prepare("UPDATE file SET highest = min(highest, ?)"),
   allot: connection.prepare("UPDATE file SET next_ordinal = ?"),
+  nextSegment: prepareQuery(
+    connection,
+    "UPDATE file SET next_segment = next_segment + 1 RETURNING next_segment - 1"
+  ),
+  vectors: prepareQuery(
+    connection,
+    "SELECT ordinal, sparse, dense FROM points WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal"
+  ),
+  payloads: prepareQuery(
+    connection,
+    "SELECT ordinal, payload FROM points WHERE ordinal BETWEEN ? AND ? ORDER BY ordinal"
+  ),
+  all: prepareQuery(
+    connection,
+    `SELECT ${pointColumns} FROM points WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal`
+  ),
+  row: prepareQuery(connection, `SELECT ${pointColumns} FROM points WHERE ordinal = ?`),
   insert: connection.prepare(
     `INSERT INTO points (${pointColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
   ),
   end: connection.prepare("UPDATE points SET until_position = ? WHERE id = ?"),
-  unmake: connection.prepare("DELETE FROM points WHERE from_position > ?"),
+  unmake: prepareQuery(connection, "DELETE FROM points WHERE from_position > ? RETURNING ordinal"),
   revive: connection.prepare(
     `UPDATE points SET until_position = ${forever} WHERE until_position > ? AND until_position < ${forever}`
   ),
-  remove: connection.prepare("DELETE FROM points WHERE id = ?"),
+  remove: prepareQuery(connection, "DELETE FROM points WHERE id = ? RETURNING ordinal"),
   endedBelow: prepareQuery(
     connection,
     `SELECT 1 FROM points WHERE until_position <= ? AND until_position < ${forever} LIMIT 1`
   ),
-  sweep: connection.prepare(
+  sweep: prepareQuery(
+    connection,
     `DELETE FROM points WHERE ordinal IN (
-       SELECT ordinal FROM points WHERE until_position <= ? AND until_position < ${forever} LIMIT ?)`
+       SELECT ordinal FROM points WHERE until_position <= ? AND until_position < ${forever} LIMIT ?)
+     RETURNING ordinal`
   ),
   byId: prepareQuery(connection, `SELECT ${pointColumns} FROM points WHERE id = ?`),
   page: prepareQuery(
@@ -261,12 +348,10 @@ const prepareAll = ({ connection }: OpenFile) => ({
     `SELECT ${pointColumns} FROM points
      WHERE chunk_id >= ? AND (ordinal > ? OR chunk_id > ?) AND from_position <= ? AND until_position > ?
      ORDER BY chunk_id, ordinal LIMIT ?`
-  ),
-  visible: prepareQuery(
-    connection,
-    `SELECT ${pointColumns} FROM points WHERE from_position <= ? AND until_position > ?`
   )
 })
+
+const ordinalOf = (row: Row): number => numberOf(row[0])
 
 const isLaidOut = (file: OpenFile): boolean =>
   guarded(
@@ -276,9 +361,9 @@ const isLaidOut = (file: OpenFile): boolean =>
 
 const layOut = (file: OpenFile, ref: GenerationRef, scope: ProjectScope): void =>
   writing(file, () => {
-    file.connection.exec(fileTable + pointsTable)
+    file.connection.exec(fileTable + pointsTable + segmentTables)
     file.connection
-      .prepare("INSERT INTO file VALUES (1, ?, ?, ?, ?, ?, ?, ?, 0, 0, 1)")
+      .prepare("INSERT INTO file VALUES (1, ?, ?, ?, ?, ?, ?, ?, 0, 0, 1, 1)")
       .run(
         formatVersion,
         ref.logId,
