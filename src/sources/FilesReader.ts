@@ -1,0 +1,62 @@
+/**
+ * The source `files`: a directory, and what lies below it that nobody told us to ignore.
+ *
+ * No symbolic link is followed below the root: what a link inside the root points at is scanned where it lies, and what
+ * lies outside is nobody's business. Names of files that git or Reprise keep for themselves are left out.
+ */
+import { Effect, Layer } from "effect"
+import { wellFormed } from "../../events/Canonical.ts"
+import type { Descriptor } from "../../events/Document.ts"
+import { readFile } from "./FileBytes.ts"
+import { defaultLimits, type FilesLimits, scanFiles } from "./FilesScan.ts"
+import { FileTree, type FileTreeService } from "./FileTree.ts"
+import { fileUri, join, ofText, type RawPath, toText } from "./RawPath.ts"
+import { PatternRefused, Selection } from "./Selection.ts"
+import { type OpenSource, SourceReader, SourceUnreadable } from "./SourceReader.ts"
+
+export const layer = (limits: Partial<FilesLimits> = {}): Layer.Layer<SourceReader, never, FileTree> =>
+  Layer.effect(
+    SourceReader,
+    Effect.map(FileTree, (tree) => open(tree, { ...defaultLimits, ...limits }))
+  )
+
+const open = (tree: FileTreeService, limits: FilesLimits): SourceReader["Type"] => ({
+  open: Effect.fn("SourceReader.open")(function* (settings) {
+    if (settings.kind !== "files") {
+      return yield* new SourceUnreadable({
+        source: settings.name,
+        code: "NotScannable",
+        detail: "Its documents are sent to it; there is nothing to scan."
+      })
+    }
+    const selection = yield* Effect.try({
+      try: () => new Selection(settings.include, settings.exclude),
+      catch: (cause) =>
+        new SourceUnreadable({
+          source: settings.root,
+          code: "PatternRefused",
+          detail: cause instanceof PatternRefused ? cause.message : String(cause)
+        })
+    })
+    const root = ofText(settings.root)
+    const source: OpenSource = {
+      scan: (only) => scanFiles({ tree, root, selection, limits, only }),
+      read: (path) => readFile(tree, join(root, path), limits.maxFileBytes),
+      describe: (path) => describe(root, path),
+      uri: (path) => fileUri(join(root, path)),
+      maxItemBytes: limits.maxFileBytes
+    }
+    return source
+  })
+})
+
+/**
+ * Nothing that was observed (times, owners) stands here, so that two copies of a tree at one place agree. What kind of
+ * text it is, and its title, follow from its bytes when it is prepared.
+ */
+const describe = (root: RawPath, path: RawPath): Descriptor => ({
+  externalId: wellFormed(toText(path)),
+  uri: fileUri(join(root, path)),
+  mediaType: "application/octet-stream",
+  metadata: {}
+})

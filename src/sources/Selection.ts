@@ -1,0 +1,110 @@
+/**
+ * Which paths of a root a files source takes: globs relative to the root. `exclude` wins over `include`; without
+ * `include` everything is taken. A pattern without wildcards names one file, or a directory with all that lies in it.
+ */
+import { Schema } from "effect"
+import picomatch from "picomatch"
+
+const options = { dot: true, noextglob: true, nonegate: true, strictBrackets: false } as const
+const maxPatterns = 1_000
+const maxLength = 1_000
+/** Each further `*` in one name multiplies the time by its length (measured: 4 of them, 200 letters, 14 s). */
+const maxStars = 3
+
+/** A pattern that nobody could match in reasonable time, or that leaves the root. */
+export class PatternRefused extends Schema.TaggedError<PatternRefused>()("PatternRefused", {
+  pattern: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `The pattern ${JSON.stringify(this.pattern.slice(0, 100))} cannot be used: ${this.detail}`
+  }
+}
+
+type Matcher = (text: string) => boolean
+
+interface Pattern {
+  /** Set where the pattern has no wildcard. */
+  readonly literal: string | undefined
+  readonly matches: Matcher
+  /** One for each part of the path; `any` from the first part on that may span several. */
+  readonly parts: ReadonlyArray<Matcher | "any">
+}
+
+/** A name as a pattern that matches it alone. */
+export const literally = (name: string): string => name.replace(/[\\*?[\]{}()!+@|^$]/g, "\\$&")
+
+export const isGlob = (pattern: string): boolean => /(?<!\\)[*?[{]/.test(pattern)
+
+/** Throws {@link PatternRefused}. */
+const compile = (pattern: string): Pattern => {
+  const refuse = (detail: string) => new PatternRefused({ pattern, detail })
+  if (pattern.length > maxLength) throw refuse(`It is longer than ${maxLength} characters.`)
+  const relative = pattern
+    .replace(/^(?:\.\/)+/, "")
+    .replace(/^\/+/, "")
+    .replace(/\/+$/, "")
+  if (relative === "") throw refuse("It is empty.")
+  const segments = relative.split("/")
+  if (segments.includes("..")) throw refuse("It leads out of the root.")
+  if (segments.filter((segment) => segment.includes("**")).length > maxStars) {
+    throw refuse(`More than ${maxStars} \`**\` take too long to match.`)
+  }
+  for (const segment of segments) {
+    if (segment !== "**" && segment.split("*").length - 1 > maxStars) {
+      throw refuse(`More than ${maxStars} \`*\` in one name take too long to match.`)
+    }
+  }
+  if (!isGlob(relative)) {
+    const literal = relative.replace(/\\(.)/gs, "$1")
+    const matches = (text: string) => text === literal || text.startsWith(`${literal}/`)
+    const parts = literal.split("/").map((part) => (text: string) => text === part)
+    return { literal, matches, parts: [...parts, "any"] }
+  }
+  // Braces may span slashes: then nothing is said about single parts.
+  const parts = relative.includes("{") && /\{[^}]*\//.test(relative) ? ["any" as const] : partsOf(segments)
+  return { literal: undefined, matches: picomatch(relative, options), parts }
+}
+
+const partsOf = (segments: ReadonlyArray<string>): ReadonlyArray<Matcher | "any"> =>
+  segments.map((segment) => (segment.includes("**") ? "any" : picomatch(segment, options)))
+
+export class Selection {
+  private readonly include: ReadonlyArray<Pattern>
+  private readonly exclude: ReadonlyArray<Pattern>
+
+  /** Throws {@link PatternRefused}. */
+  constructor(include: ReadonlyArray<string>, exclude: ReadonlyArray<string>) {
+    if (include.length + exclude.length > maxPatterns) {
+      throw new PatternRefused({ pattern: "…", detail: `There are more than ${maxPatterns} of them.` })
+    }
+    this.include = include.map(compile)
+    this.exclude = exclude.map(compile)
+  }
+
+  /** Whether a file is taken. `path` is a text below the root. */
+  takes(path: string): boolean {
+    if (this.exclude.some(({ matches }) => matches(path))) return false
+    return this.include.length === 0 || this.include.some(({ matches }) => matches(path))
+  }
+
+  /** Named without a wildcard: then rules of what to ignore do not hold for it. */
+  names(path: string): boolean {
+    return this.include.some(({ literal }) => literal === path)
+  }
+
+  /** Whether anything below a directory may be taken; `path` has no final slash. */
+  leadsInto(path: string): boolean {
+    if (this.exclude.some(({ matches }) => matches(path))) return false
+    if (this.include.length === 0) return true
+    const directories = path.split("/")
+    return this.include.some(({ parts }) => {
+      for (let at = 0; at < directories.length; at += 1) {
+        const part = parts[at]
+        if (part === "any") return true
+        if (part === undefined || !part(directories[at] ?? "")) return false
+      }
+      return parts.length > directories.length
+    })
+  }
+}
