@@ -111,7 +111,8 @@ export interface GenerationRow {
   readonly generation: GenerationId
   readonly spec: Spec
   readonly reason: "initial" | "replay" | "build"
-  readonly state: "building" | "live" | "retired"
+  /** `replaced`: another one was promoted, its files are still to be dropped. */
+  readonly state: "building" | "live" | "replaced" | "retired"
   readonly openedPosition: number
   readonly promotedPosition: number | undefined
   /** The promotion of another one that ended this one's fold (FOLD.md rule 4). */
@@ -221,6 +222,8 @@ export interface ReadModelsService {
     limit: number
   ) => Read<ReadonlyArray<FileState & { readonly document: DocumentRow | undefined }>>
   readonly counts: (scope?: ProjectScope) => Read<Counts>
+  /** The version of any stream, 0 before its first event: what an append expects. */
+  readonly streamVersion: (stream: string) => Read<number>
   /** The project's sequence at a log position: what leaves the project's scope. */
   readonly sequenceAt: (scope: ProjectScope, position: number) => Read<number>
   /** The log position of a project's sequence; the head's position for one that is not there yet. */
