@@ -51,7 +51,7 @@ export const entryPath = (name: ThreadName): string => {
   const here = fileURLToPath(import.meta.url)
   const root = packageRoot(dirname(here))
   return here.endsWith(".ts")
-    ? join(root, "node_modules", ".cache", "reprise", "threads", `${name}.js`)
+    ? join(root, ".cache", "threads", `${name}.js`)
     : join(root, "dist", "threads", `${name}.js`)
 }
 
