@@ -1,0 +1,128 @@
+/**
+ * The log's writing connection with everything that is prepared on it.
+ */
+import type { Database } from "better-sqlite3"
+import { Digest, eventId, Position, ProjectName, TeamName } from "../../events/Ids.ts"
+import type { FailpointsService } from "../faults/Failpoints.ts"
+import { genesis } from "./HashChain.ts"
+import type { Head, OperationalChange } from "./Log.ts"
+import { openForWriting } from "./LogDatabase.ts"
+import { logMigrations, migrate } from "./migrations/Migrations.ts"
+import { prepareOperational } from "./OperationalState.ts"
+import { prepareReadModels } from "./readModels/Rebuild.ts"
+import type { AppendedAt, EncodedAppend } from "./WriteGroup.ts"
+
+/** The log's connection with everything that is prepared on it. */
+export interface LogConnection {
+  readonly db: Database
+  readonly statements: ReturnType<typeof prepareStatements>
+  readonly operate: (change: OperationalChange) => void
+  readonly fold: ReturnType<typeof prepareReadModels>
+  /** The last sequence of each project, as the open transaction sees it. */
+  readonly sequences: Map<string, number>
+  readonly meta: (key: string) => string
+  readonly head: () => Head
+  readonly version: (stream: string) => number
+  readonly sequence: (team: string, project: string) => number
+  readonly causedBy: (append: EncodedAppend, epoch: number) => Omit<AppendedAt, "repeated"> | undefined
+  readonly walPages: () => number
+  /** Pages that are left in the WAL. */
+  readonly checkpoint: () => number
+  /** Rolls back what is open; the connection is not used again. */
+  readonly abandon: () => void
+  readonly close: () => void
+}
+
+export const openLog = (
+  path: string,
+  failpoints: FailpointsService,
+  snapshot: (from: number) => void
+): LogConnection => {
+  const db = openForWriting(path)
+  migrate(db, logMigrations, failpoints, snapshot)
+  const statements = prepareStatements(db)
+  const sequences = new Map<string, number>()
+  const meta = (key: string) => statements.meta.get(key)?.value ?? ""
+  const wal = (mode: "NOOP" | "PASSIVE") => {
+    const row: unknown = db.prepare(`PRAGMA wal_checkpoint(${mode})`).raw().get()
+    const [, log, checkpointed] = Array.isArray(row) ? row.map(Number) : []
+    return { log: log ?? 0, checkpointed: checkpointed ?? 0 }
+  }
+  return {
+    db,
+    statements,
+    operate: prepareOperational(db),
+    fold: prepareReadModels(db),
+    sequences,
+    meta,
+    head: () => {
+      const last = statements.last.get()
+      return {
+        logId: meta("log_id"),
+        epoch: Number(meta("epoch")),
+        position: Position.make(last?.position ?? 0),
+        hash: Digest.make((last?.hash ?? genesis).toString("hex"))
+      }
+    },
+    version: (stream) => statements.version.get(stream)?.version ?? 0,
+    sequence: (team, project) => {
+      const key = `${team}/${project}`
+      const known = sequences.get(key) ?? statements.sequence.get(team, project)?.sequence ?? 0
+      sequences.set(key, known)
+      return known
+    },
+    causedBy: (append, epoch) => {
+      if (append.events.length === 0) return undefined
+      for (let opened = epoch; opened >= 1; opened--) {
+        const found = statements.caused.get(eventId(opened, scopeOf(append), append.cause, 0))
+        if (found !== undefined) return found
+      }
+      return undefined
+    },
+    walPages: () => wal("NOOP").log,
+    checkpoint: () => {
+      const { checkpointed, log } = wal("PASSIVE")
+      return log - checkpointed
+    },
+    abandon: () => {
+      sequences.clear()
+      try {
+        if (db.inTransaction) statements.rollback.run()
+      } catch {
+        // Closing the connection rolls back as well, and it is closed before the next write.
+      }
+    },
+    close: () => db.close()
+  }
+}
+
+const prepareStatements = (db: Database) => ({
+  begin: db.prepare("BEGIN IMMEDIATE"),
+  commit: db.prepare("COMMIT"),
+  rollback: db.prepare("ROLLBACK"),
+  savepoint: db.prepare("SAVEPOINT request"),
+  release: db.prepare("RELEASE request"),
+  rollbackTo: db.prepare("ROLLBACK TO request"),
+  insert: db.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+  version: db.prepare<[string], { version: number }>(
+    "SELECT version FROM events WHERE stream = ? ORDER BY version DESC LIMIT 1"
+  ),
+  sequence: db.prepare<[string, string], { sequence: number }>(
+    "SELECT sequence FROM events WHERE team = ? AND project = ? ORDER BY position DESC LIMIT 1"
+  ),
+  caused: db.prepare<[string], Omit<AppendedAt, "repeated">>(`
+    SELECT first.position AS firstPosition, last.position AS lastPosition, last.sequence AS lastSequence
+    FROM events first JOIN events last ON last.position = json_extract(first.metadata, '$.appendEnd')
+    WHERE first.id = ?`),
+  last: db.prepare<[], { position: number; hash: Buffer }>(
+    "SELECT position, hash FROM events ORDER BY position DESC LIMIT 1"
+  ),
+  hashAt: db.prepare<[number], { hash: Buffer }>("SELECT hash FROM events WHERE position = ?"),
+  meta: db.prepare<[string], { value: string }>("SELECT value FROM meta WHERE key = ?"),
+  setMeta: db.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)")
+})
+
+export const scopeOf = (append: { readonly team: string; readonly project: string }) => ({
+  team: TeamName.make(append.team, { disableValidation: true }),
+  project: ProjectName.make(append.project, { disableValidation: true })
+})

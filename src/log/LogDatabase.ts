@@ -1,0 +1,82 @@
+/**
+ * Opening the database files of a data directory. A writing connection is only handed out once it is known to be durable.
+ */
+import { accessSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import SqliteDatabase, { type Database } from "better-sqlite3"
+
+/**
+ * Opens for writing: WAL and `synchronous=FULL`, both asserted. (A WAL file that is opened again falls back to NORMAL in
+ * this build of SQLite, and a power cut then loses acknowledged writes.) Checkpoints are the writer's to call.
+ */
+export const openForWriting = (path: string, pageSize = 4096): Database => {
+  const db = new SqliteDatabase(path, { timeout: 0 })
+  try {
+    db.pragma(`page_size = ${pageSize}`)
+    const journal = db.pragma("journal_mode = WAL", { simple: true })
+    db.pragma("synchronous = FULL")
+    db.pragma("wal_autocheckpoint = 0")
+    db.pragma("trusted_schema = OFF")
+    const synchronous = synchronousOf(db)
+    if (journal !== "wal" || synchronous !== 2) {
+      throw new Error(
+        `${path} is open with journal_mode ${String(journal)} and synchronous ${synchronous}, not wal and 2 (FULL): acknowledged writes would not be durable.`
+      )
+    }
+    return db
+  } catch (cause) {
+    db.close()
+    throw cause
+  }
+}
+
+/** Opens for reading beside a writer. `waitMs` bounds how long a read may block its thread for a lock. */
+export const openForReading = (path: string, waitMs: number): Database => {
+  const db = new SqliteDatabase(path, { readonly: true, fileMustExist: true, timeout: waitMs })
+  db.pragma("trusted_schema = OFF")
+  return db
+}
+
+export const synchronousOf = (db: Database): number => Number(db.pragma("synchronous", { simple: true }))
+
+/** The files of a data directory that belong to the log. */
+export const fileNames = {
+  log: "log.sqlite",
+  content: "content.sqlite",
+  lock: "lock.sqlite",
+  holder: "holder",
+  head: "head",
+  format: "format"
+} as const
+
+/**
+ * Where to read a database from, and how to let go of it.
+ *
+ * A database in WAL mode is read through shared memory beside it, which must be writable. In a directory that is not, and
+ * without a `-wal`, nobody writes: a private copy says the same.
+ */
+export const readable = (path: string): { readonly path: string; readonly release: () => void } => {
+  if (existsSync(`${path}-wal`) || existsSync(`${path}-shm`) || writable(dirname(path))) {
+    return { path, release: () => {} }
+  }
+  const folder = mkdtempSync(join(tmpdir(), "reprise-read-"))
+  const release = () => rmSync(folder, { recursive: true, force: true })
+  try {
+    const copy = join(folder, "copy.sqlite")
+    copyFileSync(path, copy)
+    return { path: copy, release }
+  } catch (cause) {
+    release()
+    throw cause
+  }
+}
+
+const writable = (directory: string): boolean => {
+  try {
+    accessSync(directory, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}

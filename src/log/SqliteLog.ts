@@ -1,0 +1,271 @@
+/**
+ * The writing side of the log on SQLite: one core, in a worker thread ({@link layer}) or in its caller's
+ * ({@link layerInThread}, for tests and the simulation).
+ */
+import { hostname } from "node:os"
+import {
+  Clock,
+  Deferred,
+  Effect,
+  Layer,
+  PubSub,
+  Queue,
+  Random,
+  Ref,
+  Schema,
+  type Scope,
+  Stream
+} from "effect"
+import { Event } from "../../events/Catalogue.ts"
+import { Position } from "../../events/Ids.ts"
+import { Failpoints } from "../faults/Failpoints.ts"
+import { spawn } from "../threads/Thread.ts"
+import type { Witness } from "./HeadFile.ts"
+import {
+  type Append,
+  type Appended,
+  type AppendRefused,
+  ContentMissing,
+  type Head,
+  HeadMoved,
+  Log,
+  LogFailed,
+  type LogService,
+  VersionConflict,
+  type WriteBatch
+} from "./Log.ts"
+import { type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
+import type { AppendAnswer, GroupResult, Refusal, WriteRequest } from "./WriteGroup.ts"
+import type { OpenAnswer, WriterOperations, WriterThreadData } from "./WriterThread.ts"
+
+export interface SqliteLogOptions {
+  readonly directory: string
+  /** What the process is, for whoever finds the directory locked. */
+  readonly command?: string
+  /** Witnesses of the head besides the head file. */
+  readonly witnesses?: ReadonlyArray<Witness>
+  /** Open a new epoch where the log is behind a witness, instead of refusing. */
+  readonly acceptRollback?: boolean
+  /** Pages (of 4 KiB) in the WAL from which on a write is followed by a checkpoint. */
+  readonly checkpointPages?: number
+}
+
+/** How many writes may wait at a time; further ones suspend their callers. */
+const maxWaiting = 1024
+
+/** The core runs in its caller's thread; a group is what queued until its fiber came to run. */
+export const layerInThread = (options: SqliteLogOptions): Layer.Layer<Log, OpeningRefused> =>
+  Layer.scoped(Log, Effect.flatMap(Effect.flatMap(openingOptions(options), inThread), makeLog))
+
+/** The core runs in the `log-writer` worker; a group is what arrived during its last write. */
+export const layer = (
+  options: SqliteLogOptions & {
+    /** Failpoints to arm in the worker, in the notation of `armed`. */
+    readonly failpoints?: string
+  }
+): Layer.Layer<Log, OpeningRefused> =>
+  Layer.scoped(
+    Log,
+    Effect.flatMap(
+      Effect.flatMap(openingOptions(options), (opening) => inWorker(opening, options.failpoints ?? "")),
+      makeLog
+    )
+  )
+
+/** A core somewhere: its head at the opening, and how a request gets there as part of a group. */
+interface Transport {
+  readonly head: Head
+  readonly write: (request: WriteRequest) => Effect.Effect<Written, LogFailed>
+}
+interface Written {
+  readonly answers: ReadonlyArray<AppendAnswer>
+  readonly head: Head
+}
+
+const openingOptions = (options: SqliteLogOptions): Effect.Effect<OpeningOptions> =>
+  Effect.gen(function* () {
+    const digits: Array<string> = []
+    for (let n = 0; n < 16; n++) digits.push((yield* Random.nextIntBetween(0, 16)).toString(16))
+    const now = yield* Clock.currentTimeMillis
+    return {
+      directory: options.directory,
+      holder: {
+        hostname: hostname(),
+        pid: process.pid,
+        started: new Date(now).toISOString(),
+        command: options.command ?? "reprise"
+      },
+      newLogId: digits.join(""),
+      witnesses: options.witnesses ?? [],
+      acceptRollback: options.acceptRollback ?? false,
+      checkpointPages: options.checkpointPages ?? 1000
+    }
+  })
+
+const inThread = Effect.fnUntraced(function* (options: OpeningOptions) {
+  const failpoints = yield* Failpoints
+  const { core } = yield* Effect.acquireRelease(
+    Effect.try({ try: () => openWriter(options, failpoints), catch: refused(options.directory) }),
+    ({ close }) => Effect.sync(close)
+  )
+  const waiting = yield* Queue.bounded<Waiting>(maxWaiting)
+  const unanswered = new Set<Waiting>()
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(unanswered, ({ reply }) => Deferred.fail(reply, closed), { discard: true })
+  )
+  // Once taken, a group is written and answered in one step: nobody hears of an event that is not on disk.
+  yield* Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(Queue.takeBetween(waiting, 1, maxWaiting)), (group) =>
+      Effect.suspend(() => {
+        const members = [...group]
+        const result = core.writeGroup(members.map(({ request }) => request))
+        return Effect.zipRight(
+          warn(result.warning),
+          Effect.forEach(members, ({ reply }, at) => Deferred.complete(reply, outcomeOf(result, at)), {
+            discard: true
+          })
+        )
+      })
+    )
+  ).pipe(Effect.forever, Effect.forkScoped)
+  const transport: Transport = {
+    head: core.head,
+    write: (request) =>
+      Effect.flatMap(Deferred.make<Written, LogFailed>(), (reply) => {
+        const member: Waiting = { request, reply }
+        unanswered.add(member)
+        return Effect.ensuring(
+          Effect.zipRight(Queue.offer(waiting, member), Deferred.await(reply)),
+          Effect.sync(() => unanswered.delete(member))
+        )
+      })
+  }
+  return transport
+})
+
+interface Waiting {
+  readonly request: WriteRequest
+  readonly reply: Deferred.Deferred<Written, LogFailed>
+}
+
+const closed = new LogFailed({ operation: "append", cause: "The log was closed meanwhile." })
+
+const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoints: string) {
+  const data: WriterThreadData = { failpoints }
+  const thread = yield* spawn<WriterOperations>("log-writer", data)
+  const slots = yield* Effect.makeSemaphore(maxWaiting)
+  const opened: OpenAnswer = yield* Effect.acquireRelease(
+    Effect.mapError(thread.call("open", options), refused(options.directory)),
+    () => Effect.ignore(thread.call("close", undefined))
+  )
+  if (opened._tag === "Refused")
+    return yield* Schema.decode(OpeningRefused)(opened.refusal).pipe(Effect.orDie, Effect.flip)
+  const transport: Transport = {
+    head: opened.head,
+    write: (request) =>
+      thread.call("write", request).pipe(
+        Effect.mapError((cause) => new LogFailed({ operation: "append", cause })),
+        Effect.tap((result) => warn(result.warning)),
+        Effect.flatMap((result) => outcomeOf(result, 0)),
+        slots.withPermits(1)
+      )
+  }
+  return transport
+})
+
+const makeLog = Effect.fnUntraced(function* (
+  transport: Transport
+): Effect.fn.Return<LogService, never, Scope.Scope> {
+  const newest = yield* Ref.make(transport.head)
+  const moved = yield* Effect.acquireRelease(PubSub.sliding<Head>(1), PubSub.shutdown)
+
+  const send = Effect.fnUntraced(function* (batch: WriteBatch) {
+    const written = yield* Effect.flatMap(encoded(batch), transport.write)
+    const previous = yield* Ref.getAndUpdate(newest, (head) =>
+      written.head.position > head.position ? written.head : head
+    )
+    if (written.head.position > previous.position) yield* PubSub.publish(moved, written.head)
+    return written.answers
+  })
+
+  const write = Effect.fn("Log.write")(function* (batch: WriteBatch) {
+    const answers = yield* send(batch)
+    return answers.map((answer) =>
+      answer._tag === "Appended"
+        ? { _tag: answer._tag, appended: appendedOf(answer) }
+        : { _tag: answer._tag, refusal: refusalOf(answer.refusal) }
+    )
+  })
+
+  const append = Effect.fn("Log.append")(function* (one: Append) {
+    const [answer] = yield* send({ appends: [one] })
+    if (answer === undefined) return yield* new LogFailed({ operation: "append", cause: "No answer came." })
+    if (answer._tag === "Refused") return yield* refusalOf(answer.refusal)
+    return appendedOf(answer)
+  })
+
+  const heads = Stream.unwrapScoped(
+    Effect.map(PubSub.subscribe(moved), (following) =>
+      Stream.concat(Stream.fromEffect(Ref.get(newest)), Stream.fromQueue(following))
+    )
+  )
+  return Log.of({ write, append, head: Ref.get(newest), heads })
+})
+
+/** Events leave the caller's thread as their schema encodes them: an invalid one is a defect here, before it is stored. */
+const encoded = (batch: WriteBatch): Effect.Effect<WriteRequest> =>
+  Effect.map(Clock.currentTimeMillis, (recordedAt) => ({
+    recordedAt,
+    blobs: (batch.blobs ?? []).map((blob) => ({ ...blob, bytes: owned(blob.bytes) })),
+    vectors: batch.vectors ?? [],
+    appends: (batch.appends ?? []).map((append) => ({
+      ...append,
+      events: append.events.map(({ stream, event }) => ({ stream, event: encodeEvent(event) }))
+    })),
+    operational: batch.operational ?? []
+  }))
+
+const encodeEvent = Schema.encodeSync(Event)
+
+/** A view into a larger buffer (a pooled one of Node's) would be sent with all that surrounds it. */
+const owned = (bytes: Uint8Array): Uint8Array =>
+  bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.prototype.slice.call(bytes)
+
+const outcomeOf = (result: GroupResult, at: number): Effect.Effect<Written, LogFailed> => {
+  const outcome = result.outcomes[at]
+  if (outcome === undefined)
+    return Effect.fail(new LogFailed({ operation: "append", cause: "No answer came." }))
+  return outcome._tag === "Written"
+    ? Effect.succeed({ answers: outcome.answers, head: result.head })
+    : Effect.fail(new LogFailed({ operation: outcome.operation, cause: outcome.reason }))
+}
+
+const appendedOf = ({ appended }: Extract<AppendAnswer, { readonly _tag: "Appended" }>): Appended => ({
+  firstPosition: Position.make(appended.firstPosition),
+  lastPosition: Position.make(appended.lastPosition),
+  lastSequence: appended.lastSequence,
+  repeated: appended.repeated
+})
+
+const refusalOf = (refusal: Refusal): AppendRefused => {
+  switch (refusal._tag) {
+    case "VersionConflict":
+      return new VersionConflict(refusal)
+    case "HeadMoved":
+      return new HeadMoved(refusal)
+    case "ContentMissing":
+      return new ContentMissing(refusal)
+  }
+}
+
+const refused =
+  (directory: string) =>
+  (cause: unknown): OpeningRefused =>
+    Schema.is(OpeningRefused)(cause)
+      ? cause
+      : new LogFailed({ operation: `open ${directory} for writing`, cause })
+
+const warn = (warning: string | undefined): Effect.Effect<void> =>
+  warning === undefined
+    ? Effect.void
+    : Effect.logWarning("log upkeep failed").pipe(Effect.annotateLogs({ warning }))

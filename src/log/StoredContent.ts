@@ -1,0 +1,49 @@
+/**
+ * Stored bodies and vectors as they come back: unpacked, and compared with their digest before anybody sees them.
+ */
+import { createHash } from "node:crypto"
+import { endianness } from "node:os"
+import { inflateSync } from "node:zlib"
+import { encodings } from "./ContentStore.ts"
+import { ContentDamaged } from "./LogSnapshot.ts"
+
+export interface BlobRow {
+  readonly encoding: number
+  readonly size: number
+  readonly bytes: Buffer
+}
+
+export interface VectorRow {
+  readonly digest: Buffer
+  readonly vector: Buffer
+}
+
+/** Throws `ContentDamaged` where the bytes are not those of the digest. */
+export const unpackBlob = (digest: string, row: BlobRow): Uint8Array => {
+  const bytes = row.encoding === encodings.deflate ? inflated(digest, row) : row.bytes
+  if (createHash("sha256").update(bytes).digest("hex") !== digest) throw new ContentDamaged("blob", digest)
+  return bytes
+}
+
+/** What is inflated never exceeds the size that was stored with it, whatever the damaged bytes say. */
+const inflated = (digest: string, row: BlobRow): Buffer => {
+  try {
+    return inflateSync(row.bytes, { maxOutputLength: Math.max(row.size, 1) })
+  } catch {
+    throw new ContentDamaged("blob", digest)
+  }
+}
+
+const littleEndian = endianness() === "LE"
+
+/** Throws `ContentDamaged`, named by the input's hash, where the bytes are not those of the row's digest. */
+export const unpackVector = (input: string, row: VectorRow): Float32Array => {
+  const { digest, vector } = row
+  if (vector.length % 4 !== 0 || !createHash("sha256").update(vector).digest().equals(digest)) {
+    throw new ContentDamaged("vector", input)
+  }
+  const values = new Float32Array(vector.length / 4)
+  if (littleEndian) new Uint8Array(values.buffer).set(vector)
+  else for (let at = 0; at < values.length; at++) values[at] = vector.readFloatLE(at * 4)
+  return values
+}

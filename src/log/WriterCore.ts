@@ -1,0 +1,406 @@
+/**
+ * The one place where the log is written: a synchronous class that runs in a worker, or in its caller's thread.
+ *
+ * A group of requests costs one fsync of the content and one of the log. Within it each append is atomic for itself:
+ * whether it is refused is decided before its first insert, against the log as the group's earlier members leave it, so a
+ * refused one leaves no gap. An append whose cause left its events before answers where they stand.
+ *
+ * What is answered as written is on disk. After a failed COMMIT or an I/O error nothing of the group was kept, as far as
+ * the caller is concerned, and the files are opened again before the next write.
+ */
+import { statSync } from "node:fs"
+import SqliteDatabase, { type Database } from "better-sqlite3"
+import { type EventEncoded, isEventType, schemaVersions } from "../../events/Catalogue.ts"
+import { Digest, eventId, Position, sha256 } from "../../events/Ids.ts"
+import { FailpointFired, type FailpointsService } from "../faults/Failpoints.ts"
+import { ContentStore } from "./ContentStore.ts"
+import { chainHash } from "./HashChain.ts"
+import { writeHeadFile } from "./HeadFile.ts"
+import type { BlobPut, Head } from "./Log.ts"
+import { type LogConnection, openLog, scopeOf } from "./LogConnection.ts"
+import type {
+  AppendAnswer,
+  EncodedAppend,
+  GroupResult,
+  Refusal,
+  WriteOutcome,
+  WriteRequest
+} from "./WriteGroup.ts"
+
+export interface CoreOptions {
+  readonly paths: {
+    readonly log: string
+    readonly content: string
+    readonly head: string
+    readonly lock: string
+  }
+  readonly failpoints: FailpointsService
+  /** Called before a migration changes an existing database. */
+  readonly snapshot: (database: "log" | "content", from: number) => void
+  /** Pages in the WAL from which on they are moved into the database after a write. */
+  readonly checkpointPages: number
+}
+
+export class WriterCore {
+  readonly #options: CoreOptions
+  #log: LogConnection
+  #content: ContentStore
+  #head: Head
+  #writer: number
+  #identities: ReadonlyMap<string, string>
+  /** Set from a failure until the files are open again. */
+  #stopped = false
+  #nextCheckpointPages: number
+
+  /** Opens and migrates both databases. `logId` is taken by a log that is created by this. */
+  constructor(options: CoreOptions, logId: string) {
+    this.#options = options
+    this.#nextCheckpointPages = options.checkpointPages
+    this.#log = this.#openLog()
+    this.#content = this.#openContent()
+    this.#log.db
+      .prepare(
+        "INSERT INTO meta VALUES ('log_id', ?), ('epoch', '1'), ('writer', '0') ON CONFLICT DO NOTHING"
+      )
+      .run(logId)
+    this.#content.db
+      .prepare("INSERT INTO meta VALUES ('log_id', ?) ON CONFLICT DO NOTHING")
+      .run(this.#log.meta("log_id"))
+    this.#head = this.#log.head()
+    this.#writer = Number(this.#log.meta("writer"))
+    this.#identities = identities(options)
+  }
+
+  get head(): Head {
+    return this.#head
+  }
+
+  /** The log that the content belongs to. */
+  get contentLogId(): string {
+    return (
+      this.#content.db.prepare<[], { value: string }>("SELECT value FROM meta WHERE key = 'log_id'").get()
+        ?.value ?? ""
+    )
+  }
+
+  hashAt(position: number): string | undefined {
+    return this.#log.statements.hashAt.get(position)?.hash.toString("hex")
+  }
+
+  /** Raises the writer's number, and opens a new epoch where one is given. From here on the core may write. */
+  begin(epoch: number): void {
+    const { failpoints, paths } = this.#options
+    failpoints.hit("epoch.write.before")
+    this.#log.db.transaction(() => {
+      this.#log.statements.setMeta.run("writer", String(this.#writer + 1))
+      this.#log.statements.setMeta.run("epoch", String(epoch))
+    })()
+    failpoints.hit("epoch.write.after")
+    this.#writer += 1
+    this.#head = this.#log.head()
+    writeHeadFile(paths.head, this.#head)
+  }
+
+  /** Writes a group: answers when all of it is on disk. Never throws. */
+  writeGroup(requests: ReadonlyArray<WriteRequest>): GroupResult {
+    const before = this.#head
+    try {
+      this.#ready()
+    } catch (cause) {
+      return this.#failed(requests, "open its files", cause)
+    }
+    const content = this.#writeContent(requests)
+    let outcomes: ReadonlyArray<WriteOutcome>
+    try {
+      outcomes = this.#writeLog(requests, content)
+    } catch (cause) {
+      this.#log.abandon()
+      this.#stopped = true
+      this.#head = before
+      return this.#failed(requests, "append", cause)
+    }
+    let warning: string | undefined
+    try {
+      this.#options.failpoints.hit("log.commit.after")
+      if (this.#head.position !== before.position) warning = this.#witness()
+      warning = this.#checkpoint() ?? warning
+      this.#options.failpoints.hit("log.append.after")
+    } catch (cause) {
+      // All of it is on disk, its answer is lost: a retry finds the events by their cause.
+      return this.#failed(requests, "answer", cause)
+    }
+    return { outcomes, head: this.#head, warning }
+  }
+
+  /** Runs `use` on the writing connections between two groups (backup, verification). */
+  withDatabases<A>(use: (log: Database, content: Database) => A): A {
+    this.#ready()
+    return use(this.#log.db, this.#content.db)
+  }
+
+  close(): void {
+    this.#log.close()
+    this.#content.db.close()
+  }
+
+  #failed(requests: ReadonlyArray<WriteRequest>, operation: string, cause: unknown): GroupResult {
+    return { outcomes: requests.map(() => failure(operation, cause)), head: this.#head, warning: undefined }
+  }
+
+  /** Content of the whole group in one transaction. Answers the failure of each request whose content could not be kept. */
+  #writeContent(requests: ReadonlyArray<WriteRequest>): ReadonlyArray<WriteOutcome | undefined> {
+    const refused = requests.map((request) => {
+      const wrong = request.blobs.find((blob) => !isDigestOf(blob))
+      return wrong === undefined
+        ? undefined
+        : failure("store content", new Error(`A body does not hash to its digest ${wrong.digest}.`))
+    })
+    const blobs = requests.flatMap((request, at) => (refused[at] === undefined ? request.blobs : []))
+    const vectors = requests.flatMap((request, at) => (refused[at] === undefined ? request.vectors : []))
+    try {
+      this.#content.write(blobs, vectors)
+      return refused
+    } catch (cause) {
+      this.#stopped = true
+      return requests.map((request, at) =>
+        request.blobs.length + request.vectors.length > 0 ? failure("store content", cause) : refused[at]
+      )
+    }
+  }
+
+  /** One transaction; throws with nothing of it kept where it cannot be committed. */
+  #writeLog(
+    requests: ReadonlyArray<WriteRequest>,
+    content: ReadonlyArray<WriteOutcome | undefined>
+  ): ReadonlyArray<WriteOutcome> {
+    const { statements } = this.#log
+    if (requests.every((request) => request.appends.length + request.operational.length === 0)) {
+      return content.map((failed) => failed ?? { _tag: "Written", answers: [] })
+    }
+    statements.begin.run()
+    this.#options.failpoints.hit("log.begin")
+    const outcomes = requests.map((request, at) => content[at] ?? this.#writeOne(request))
+    this.#options.failpoints.hit("log.commit.before")
+    statements.commit.run()
+    return outcomes
+  }
+
+  /** Within the group's transaction. What fails for a reason of its own leaves the rest of the group alone. */
+  #writeOne(request: WriteRequest): WriteOutcome {
+    const { statements, operate } = this.#log
+    const before = this.#head
+    statements.savepoint.run()
+    try {
+      const answers = request.appends.map((append) => this.#append(append, request.recordedAt))
+      for (const change of request.operational) operate(change)
+      statements.release.run()
+      return { _tag: "Written", answers }
+    } catch (cause) {
+      if (endsTheGroup(cause) || !this.#log.db.inTransaction) throw cause
+      statements.rollbackTo.run()
+      statements.release.run()
+      this.#head = before
+      this.#log.sequences.clear()
+      return failure("append", cause)
+    }
+  }
+
+  #append(append: EncodedAppend, recordedAt: number): AppendAnswer {
+    const repeated = this.#log.causedBy(append, this.#head.epoch)
+    if (repeated !== undefined) return { _tag: "Appended", appended: { ...repeated, repeated: true } }
+    const refusal = this.#refusal(append)
+    if (refusal !== undefined) return { _tag: "Refused", refusal }
+    const first = this.#head.position + 1
+    for (const [n, { event, stream }] of append.events.entries()) {
+      this.#insert(append, n, stream, event, first + append.events.length - 1, recordedAt)
+    }
+    for (const change of append.operational ?? []) this.#log.operate(change)
+    return {
+      _tag: "Appended",
+      appended: {
+        firstPosition: append.events.length === 0 ? this.#head.position : first,
+        lastPosition: this.#head.position,
+        lastSequence: this.#log.sequence(append.team, append.project),
+        repeated: false
+      }
+    }
+  }
+
+  #refusal(append: EncodedAppend): Refusal | undefined {
+    if (append.expectedHead !== undefined && append.expectedHead !== this.#head.position) {
+      return { _tag: "HeadMoved", expected: append.expectedHead, actual: this.#head.position }
+    }
+    for (const { stream, version: expected } of append.expected ?? []) {
+      const actual = this.#log.version(stream)
+      if (actual !== expected) return { _tag: "VersionConflict", stream, expected, actual }
+    }
+    const { team, project } = append
+    const { blobs = [], vectors } = append.requires ?? {}
+    const missing = blobs.filter((digest) => !this.#content.hasBlob(team, project, digest))
+    for (const input of vectors?.inputs ?? []) {
+      if (!this.#content.hasVector(team, project, vectors?.model ?? "", input)) missing.push(input)
+    }
+    return missing.length > 0 ? { _tag: "ContentMissing", missing } : undefined
+  }
+
+  #insert(
+    append: EncodedAppend,
+    n: number,
+    stream: string,
+    event: EventEncoded,
+    appendEnd: number,
+    recordedAt: number
+  ): void {
+    const { failpoints } = this.#options
+    failpoints.hit("log.insert")
+    const { _tag: type, ...fields } = event
+    if (!isEventType(type)) throw new Error(`${String(type)} is no event of the catalogue.`)
+    if (!stream.isWellFormed() || stream.includes("\0")) throw new Error("A stream's name is not plain text.")
+    const { epoch, hash: previous, logId } = this.#head
+    const metadata = {
+      correlationId: append.correlationId,
+      ...(append.causationId === undefined ? {} : { causationId: append.causationId }),
+      actor: append.actor,
+      epoch,
+      writer: this.#writer,
+      appendEnd
+    }
+    const row = {
+      position: this.#head.position + 1,
+      id: eventId(epoch, scopeOf(append), append.cause, n),
+      stream,
+      version: this.#log.version(stream) + 1,
+      type,
+      schemaVersion: schemaVersions[type],
+      team: append.team,
+      project: append.project,
+      sequence: this.#log.sequence(append.team, append.project) + 1,
+      data: JSON.stringify(fields),
+      metadata: JSON.stringify(metadata),
+      recordedAt
+    }
+    const hash = chainHash(Buffer.from(previous, "hex"), row)
+    this.#log.statements.insert.run(
+      row.position,
+      row.id,
+      row.stream,
+      row.version,
+      row.type,
+      row.schemaVersion,
+      row.team,
+      row.project,
+      row.sequence,
+      row.data,
+      row.metadata,
+      row.recordedAt,
+      hash
+    )
+    this.#log.sequences.set(`${row.team}/${row.project}`, row.sequence)
+    this.#head = {
+      logId,
+      epoch,
+      position: Position.make(row.position, { disableValidation: true }),
+      hash: Digest.make(hash.toString("hex"), { disableValidation: true })
+    }
+    failpoints.hit("log.readmodel")
+    this.#log.fold({
+      position: row.position,
+      stream,
+      version: row.version,
+      team: row.team,
+      project: row.project,
+      epoch,
+      recordedAt,
+      event
+    })
+  }
+
+  /** The head file, after its commit. Failing to write it loses a witness, not the group. */
+  #witness(): string | undefined {
+    const { failpoints, paths } = this.#options
+    failpoints.hit("head.write.before")
+    try {
+      writeHeadFile(paths.head, this.#head)
+    } catch (cause) {
+      return `The head file could not be written: ${String(cause)}`
+    }
+    failpoints.hit("head.write.after")
+    return undefined
+  }
+
+  /** Moves what the WAL holds into the database from time to time. Pinned by a reader, it tries again as the WAL grows. */
+  #checkpoint(): string | undefined {
+    const { checkpointPages, failpoints } = this.#options
+    const pages = this.#log.walPages()
+    if (pages < this.#nextCheckpointPages) return undefined
+    try {
+      failpoints.hit("wal.checkpoint.before")
+      const left = this.#log.checkpoint()
+      this.#content.db.pragma("wal_checkpoint(PASSIVE)")
+      failpoints.hit("wal.checkpoint.after")
+      this.#nextCheckpointPages = left === 0 ? checkpointPages : pages + checkpointPages
+      return undefined
+    } catch (cause) {
+      if (cause instanceof FailpointFired) throw cause
+      this.#nextCheckpointPages = pages + checkpointPages
+      return `The write-ahead log could not be checkpointed: ${String(cause)}`
+    }
+  }
+
+  #openLog(): LogConnection {
+    const { failpoints, paths, snapshot } = this.#options
+    return openLog(paths.log, failpoints, (from) => snapshot("log", from))
+  }
+
+  #openContent(): ContentStore {
+    const { failpoints, paths, snapshot } = this.#options
+    return new ContentStore(paths.content, failpoints, (from) => snapshot("content", from))
+  }
+
+  /** Before each group: the files are the ones that were opened, and open. */
+  #ready(): void {
+    for (const [path, identity] of this.#identities) {
+      if (identityOf(path) !== identity) {
+        throw new Error(
+          `${path} was replaced or deleted while it was open. Stop this process and restore it.`
+        )
+      }
+    }
+    if (!this.#stopped) return
+    const acknowledged = this.#head
+    this.#log.close()
+    this.#content.db.close()
+    this.#log = this.#openLog()
+    this.#content = this.#openContent()
+    const head = this.#log.head()
+    if (acknowledged.position > 0 && this.hashAt(acknowledged.position) !== acknowledged.hash) {
+      throw new Error(
+        `The log ends at ${head.position}, but ${acknowledged.position} was acknowledged: the disk lost it. Stop this process and run: reprise log verify`
+      )
+    }
+    this.#head = head
+    this.#stopped = false
+  }
+}
+
+const isDigestOf = (blob: BlobPut): boolean => sha256(blob.bytes) === blob.digest
+
+const failure = (operation: string, cause: unknown): WriteOutcome => ({
+  _tag: "Failed",
+  operation,
+  reason: cause instanceof Error ? cause.message : String(cause)
+})
+
+/** What comes from the disk or a failpoint ends the whole group; what comes from one request's own content does not. */
+const endsTheGroup = (cause: unknown): boolean =>
+  cause instanceof FailpointFired ||
+  (cause instanceof SqliteDatabase.SqliteError && !cause.code.startsWith("SQLITE_CONSTRAINT"))
+
+const identities = ({ paths }: CoreOptions): ReadonlyMap<string, string> =>
+  new Map([paths.log, paths.content, paths.lock].map((path) => [path, identityOf(path)]))
+
+/** Asked of the file system by name: a live database is never opened by anything but SQLite. */
+const identityOf = (path: string): string => {
+  const found = statSync(path, { throwIfNoEntry: false })
+  return found === undefined ? "absent" : `${found.dev}:${found.ino}`
+}

@@ -1,0 +1,477 @@
+import { readFileSync, renameSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import SqliteDatabase from "better-sqlite3"
+import { Effect } from "effect"
+import { defaultScope, eventId, Position, sha256 } from "../../events/index.ts"
+import { armed, type FailpointName, type FailpointsService } from "../../src/faults/Failpoints.ts"
+import { readHeadFile } from "../../src/log/HeadFile.ts"
+import { LogBehindIndex, LogLocked } from "../../src/log/Log.ts"
+import { synchronousOf } from "../../src/log/LogDatabase.ts"
+import type { GroupResult, WriteOutcome } from "../../src/log/WriteGroup.ts"
+import {
+  appendOf,
+  blobOf,
+  documentNamed,
+  model,
+  openTestWriter,
+  requestOf,
+  submitted
+} from "../support/logEvents.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+const opened = (directory: string, options: Parameters<typeof openTestWriter>[1] = {}) =>
+  Effect.acquireRelease(
+    Effect.sync(() => openTestWriter(directory, options)),
+    ({ close }) => Effect.sync(close)
+  )
+
+const answersOf = (outcome: WriteOutcome | undefined) => {
+  if (outcome?._tag !== "Written") throw new Error(`Not written: ${JSON.stringify(outcome)}`)
+  return outcome.answers
+}
+const only = (result: GroupResult) => answersOf(result.outcomes[0])[0]
+
+const submit = (name: string, version = 1, more = {}) =>
+  requestOf([appendOf(`submit-${name}-${version}`, name, [submitted(name, version)], more)])
+
+/** The rows of a closed or open log, read by a connection of its own. */
+const rows = (directory: string) => {
+  const db = new SqliteDatabase(join(directory, "log.sqlite"), { readonly: true })
+  try {
+    return db
+      .prepare<[], { position: number; id: string; stream: string; version: number; sequence: number }>(
+        "SELECT position, id, stream, version, sequence FROM events ORDER BY position"
+      )
+      .all()
+  } finally {
+    db.close()
+  }
+}
+
+describe("the log's writer", () => {
+  it.scoped("numbers events by position, stream version and the project's sequence", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { core } = yield* opened(directory)
+      core.writeGroup([submit("a"), submit("b"), submit("a", 2)])
+      assert.deepStrictEqual(
+        rows(directory).map(({ position, sequence, stream, version }) => [
+          position,
+          sequence,
+          stream,
+          version
+        ]),
+        [
+          [1, 1, `document-${documentNamed("a")}`, 1],
+          [2, 2, `document-${documentNamed("b")}`, 1],
+          [3, 3, `document-${documentNamed("a")}`, 2]
+        ]
+      )
+    })
+  )
+
+  it.scoped("counts each project's sequence for itself", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { core } = yield* opened(directory)
+      core.writeGroup([submit("a"), submit("b", 1, { project: "other" }), submit("c")])
+      assert.deepStrictEqual(
+        rows(directory).map(({ sequence }) => sequence),
+        [1, 1, 2]
+      )
+    })
+  )
+
+  it.scoped("derives event ids from epoch, scope and cause", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { core } = yield* opened(directory)
+      core.writeGroup([requestOf([appendOf("cause", "a", [submitted("a"), submitted("a", 2)])])])
+      assert.deepStrictEqual(
+        rows(directory).map(({ id }) => id),
+        [eventId(1, defaultScope, "cause", 0), eventId(1, defaultScope, "cause", 1)]
+      )
+    })
+  )
+
+  it.scoped(
+    "refuses a stale expected version alone, against the group's earlier members, without a gap",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const { core } = yield* opened(directory)
+        const stream = `document-${documentNamed("a")}`
+        const result = core.writeGroup([
+          submit("a", 1, { expected: [{ stream, version: 0 }] }),
+          submit("a", 2, { expected: [{ stream, version: 0 }] }),
+          submit("b")
+        ])
+        assert.deepStrictEqual(
+          result.outcomes.map((outcome) => answersOf(outcome)[0]?._tag),
+          ["Appended", "Refused", "Appended"]
+        )
+        assert.deepStrictEqual(answersOf(result.outcomes[1])[0], {
+          _tag: "Refused",
+          refusal: { _tag: "VersionConflict", stream, expected: 0, actual: 1 }
+        })
+        assert.deepStrictEqual(
+          rows(directory).map(({ position }) => position),
+          [1, 2]
+        )
+      })
+  )
+
+  it.scoped("refuses an append whose expected head has moved", () =>
+    Effect.gen(function* () {
+      const { core } = yield* opened(yield* temporaryDirectory)
+      core.writeGroup([submit("a")])
+      assert.deepStrictEqual(only(core.writeGroup([submit("b", 1, { expectedHead: 0 })])), {
+        _tag: "Refused",
+        refusal: { _tag: "HeadMoved", expected: Position.make(0), actual: Position.make(1) }
+      })
+    })
+  )
+
+  it.scoped("answers a repeated cause with its first positions and appends nothing", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { core } = yield* opened(directory)
+      const twice = requestOf([appendOf("cause", "a", [submitted("a"), submitted("a", 2)])])
+      const [first, second] = core.writeGroup([twice, twice]).outcomes
+      core.writeGroup([submit("b")])
+      const third = only(core.writeGroup([twice]))
+      assert.deepStrictEqual(answersOf(first)[0], {
+        _tag: "Appended",
+        appended: { firstPosition: 1, lastPosition: 2, lastSequence: 2, repeated: false }
+      })
+      for (const repeated of [answersOf(second)[0], third]) {
+        assert.deepStrictEqual(repeated, {
+          _tag: "Appended",
+          appended: { firstPosition: 1, lastPosition: 2, lastSequence: 2, repeated: true }
+        })
+      }
+      assert.strictEqual(rows(directory).length, 3)
+    })
+  )
+
+  it.scoped("answers the head to an append without events", () =>
+    Effect.gen(function* () {
+      const { core } = yield* opened(yield* temporaryDirectory)
+      core.writeGroup([submit("a")])
+      assert.deepStrictEqual(only(core.writeGroup([requestOf([appendOf("nothing", "a", [])])])), {
+        _tag: "Appended",
+        appended: { firstPosition: 1, lastPosition: 1, lastSequence: 1, repeated: false }
+      })
+    })
+  )
+
+  it.scoped(
+    "refuses events that name content which is not stored, and takes what the same write stores",
+    () =>
+      Effect.gen(function* () {
+        const { core } = yield* opened(yield* temporaryDirectory)
+        const body = blobOf("a body")
+        const append = appendOf("cause", "a", [submitted("a")], {
+          requires: { blobs: [body.digest], vectors: { model, inputs: [sha256("input")] } }
+        })
+        assert.deepStrictEqual(only(core.writeGroup([requestOf([append])])), {
+          _tag: "Refused",
+          refusal: { _tag: "ContentMissing", missing: [body.digest, sha256("input")] }
+        })
+        const vector = { ...defaultScope, model, inputHash: sha256("input"), vector: Float32Array.of(1, 0) }
+        const answer = only(core.writeGroup([requestOf([append], { blobs: [body], vectors: [vector] })]))
+        assert.strictEqual(answer?._tag, "Appended")
+      })
+  )
+
+  it.scoped("keeps content per project", () =>
+    Effect.gen(function* () {
+      const { core } = yield* opened(yield* temporaryDirectory)
+      const body = blobOf("a body")
+      core.writeGroup([requestOf([], { blobs: [{ ...body, project: "other" }] })])
+      const answer = only(
+        core.writeGroup([
+          requestOf([appendOf("cause", "a", [submitted("a")], { requires: { blobs: [body.digest] } })])
+        ])
+      )
+      assert.strictEqual(answer?._tag, "Refused")
+    })
+  )
+
+  it.scoped("refuses a body that does not hash to its digest, and nothing else of the group", () =>
+    Effect.gen(function* () {
+      const { core } = yield* opened(yield* temporaryDirectory)
+      const wrong = { ...blobOf("one"), digest: sha256("another") }
+      const { outcomes } = core.writeGroup([requestOf([], { blobs: [wrong] }), submit("a")])
+      assert.deepStrictEqual(
+        outcomes.map(({ _tag }) => _tag),
+        ["Failed", "Written"]
+      )
+    })
+  )
+
+  it.scoped("D1: stays at synchronous=FULL when a file is opened again", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      openTestWriter(directory).close()
+      const { core } = yield* opened(directory)
+      core.withDatabases((log, content) => {
+        assert.deepStrictEqual([synchronousOf(log), synchronousOf(content)], [2, 2])
+      })
+    })
+  )
+
+  it.scoped("D3: a failed COMMIT keeps nothing, is answered as failed, and the next write works", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { core } = yield* opened(directory)
+      core.writeGroup([submit("a")])
+      core.withDatabases((log) => {
+        log.exec("CREATE TABLE parents (id INTEGER PRIMARY KEY)")
+        log.exec("CREATE TABLE children (id INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)")
+        log.exec(
+          "CREATE TRIGGER orphan AFTER INSERT ON events WHEN new.version = 2 BEGIN INSERT INTO children VALUES (7); END"
+        )
+      })
+      const failed = core.writeGroup([submit("b"), submit("a", 2)])
+      assert.deepStrictEqual(
+        failed.outcomes.map(({ _tag }) => _tag),
+        ["Failed", "Failed"]
+      )
+      assert.strictEqual(failed.head.position, 1)
+      assert.deepStrictEqual(only(core.writeGroup([submit("c")])), {
+        _tag: "Appended",
+        appended: { firstPosition: 2, lastPosition: 2, lastSequence: 2, repeated: false }
+      })
+      assert.deepStrictEqual(
+        rows(directory).map(({ stream }) => stream),
+        [`document-${documentNamed("a")}`, `document-${documentNamed("c")}`]
+      )
+    })
+  )
+
+  it.scoped("D4: a full disk is a failed write; the log goes on by itself when there is room again", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { core } = yield* opened(directory)
+      core.writeGroup([submit("a")])
+      core.withDatabases((log) =>
+        log.pragma(`max_page_count = ${log.pragma("page_count", { simple: true })}`)
+      )
+      const many = Array.from({ length: 200 }, (_, n) => submit(`full-${n}`))
+      assert.isTrue(core.writeGroup(many).outcomes.every(({ _tag }) => _tag === "Failed"))
+      assert.strictEqual(rows(directory).length, 1)
+      assert.isTrue(core.writeGroup(many).outcomes.every(({ _tag }) => _tag === "Written"))
+      assert.strictEqual(rows(directory).length, 201)
+    })
+  )
+
+  const nothingKept: ReadonlyArray<FailpointName> = [
+    "log.begin",
+    "log.insert",
+    "log.readmodel",
+    "log.commit.before",
+    "blob.write.before",
+    "blob.write.after",
+    "vector.write.before",
+    "vector.write.after"
+  ]
+  for (const name of nothingKept) {
+    it.scoped(`a failure at ${name} keeps no event, and a retry appends it`, () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const { core } = yield* opened(directory, { failpoints: armed(`${name}:1:throw`) })
+        const request = requestOf([appendOf("cause", "a", [submitted("a")])], {
+          blobs: [blobOf("a body")],
+          vectors: [{ ...defaultScope, model, inputHash: sha256("input"), vector: Float32Array.of(1, 0) }]
+        })
+        assert.strictEqual(core.writeGroup([request]).outcomes[0]?._tag, "Failed")
+        assert.strictEqual(rows(directory).length, 0)
+        assert.deepInclude(only(core.writeGroup([request])), { _tag: "Appended" })
+        assert.strictEqual(rows(directory).length, 1)
+      })
+    )
+  }
+
+  const wholeKept: ReadonlyArray<FailpointName> = [
+    "log.commit.after",
+    "head.write.before",
+    "head.write.after",
+    "log.append.after"
+  ]
+  for (const name of wholeKept) {
+    it.scoped(`A4: an answer lost at ${name} is found again: a retry gets the first positions`, () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const { core } = yield* opened(directory, { failpoints: armed(`${name}:1:throw`) })
+        assert.strictEqual(core.writeGroup([submit("a")]).outcomes[0]?._tag, "Failed")
+        assert.deepStrictEqual(only(core.writeGroup([submit("a")])), {
+          _tag: "Appended",
+          appended: { firstPosition: 1, lastPosition: 1, lastSequence: 1, repeated: true }
+        })
+      })
+    )
+  }
+
+  it.scoped("syncs content before the event that names it", () =>
+    Effect.gen(function* () {
+      const order: Array<string> = []
+      const recording: FailpointsService = { hit: (name) => order.push(name) }
+      const { core } = yield* opened(yield* temporaryDirectory, { failpoints: recording })
+      order.length = 0
+      core.writeGroup([requestOf([appendOf("cause", "a", [submitted("a")])], { blobs: [blobOf("a body")] })])
+      assert.deepStrictEqual(order, [
+        "blob.write.before",
+        "blob.write.after",
+        "log.begin",
+        "log.insert",
+        "log.readmodel",
+        "log.commit.before",
+        "log.commit.after",
+        "head.write.before",
+        "head.write.after",
+        "log.append.after"
+      ])
+    })
+  )
+
+  it.scoped("moves the WAL into the database from time to time", () =>
+    Effect.gen(function* () {
+      const hits: Array<string> = []
+      const { core } = yield* opened(yield* temporaryDirectory, {
+        checkpointPages: 20,
+        failpoints: { hit: (name) => hits.push(name) }
+      })
+      for (let n = 0; n < 10; n++) core.writeGroup([submit(`a${n}`)])
+      assert.include(hits, "wal.checkpoint.before")
+      assert.include(hits, "wal.checkpoint.after")
+    })
+  )
+
+  it.scoped("D11: refuses to write once its file was replaced under it", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { core } = yield* opened(directory)
+      renameSync(join(directory, "log.sqlite"), join(directory, "elsewhere"))
+      assert.strictEqual(core.writeGroup([submit("a")]).outcomes[0]?._tag, "Failed")
+      renameSync(join(directory, "elsewhere"), join(directory, "log.sqlite"))
+    })
+  )
+})
+
+describe("opening for writing", () => {
+  it.scoped("raises the writer's number, which stands in every event's metadata", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      for (const name of ["a", "b"]) {
+        const { close, core } = openTestWriter(directory)
+        core.writeGroup([submit(name)])
+        close()
+      }
+      const db = new SqliteDatabase(join(directory, "log.sqlite"), { readonly: true })
+      const metadata = db
+        .prepare<[], { metadata: string }>("SELECT metadata FROM events ORDER BY position")
+        .all()
+      db.close()
+      assert.deepStrictEqual(
+        metadata.map((row) => JSON.parse(row.metadata)),
+        [
+          { correlationId: "submit-a-1", actor: "test", epoch: 1, writer: 1, appendEnd: 1 },
+          { correlationId: "submit-b-1", actor: "test", epoch: 1, writer: 2, appendEnd: 2 }
+        ]
+      )
+    })
+  )
+
+  it.scoped("is refused to a second writer, which is told who the first one is", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* opened(directory)
+      const refusal = yield* Effect.flip(
+        Effect.try({ try: () => openTestWriter(directory), catch: (cause) => cause })
+      )
+      assert.instanceOf(refusal, LogLocked)
+      assert.include(refusal.holder, `test (pid ${process.pid} on test`)
+    })
+  )
+
+  it.scoped("leaves a head file that says where the log ends", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { core } = yield* opened(directory)
+      core.writeGroup([submit("a")])
+      assert.deepStrictEqual(readHeadFile(join(directory, "head")), core.head)
+      assert.strictEqual(core.head.position, 1)
+    })
+  )
+
+  it.scoped("D8: is refused where the head file has seen a later head", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { close, core } = openTestWriter(directory)
+      core.writeGroup([submit("a"), submit("b")])
+      close()
+      forgetEventsAfter(directory, 1)
+      const refusal = yield* Effect.flip(
+        Effect.try({ try: () => openTestWriter(directory), catch: (cause) => cause })
+      )
+      assert.instanceOf(refusal, LogBehindIndex)
+      assert.deepStrictEqual(
+        [refusal.log.position, refusal.seen.position, refusal.witness],
+        [1, 2, "head file"]
+      )
+    })
+  )
+
+  it.scoped("O3: is refused where the log forked at equal length", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { close, core } = openTestWriter(directory)
+      core.writeGroup([submit("a")])
+      const forked = { ...core.head, hash: sha256("another history") }
+      close()
+      const file = join(directory, "head")
+      const text = readFileSync(file, "utf8").replace(core.head.hash, forked.hash)
+      yield* Effect.promise(async () => (await import("node:fs/promises")).writeFile(file, text))
+      const refusal = yield* Effect.flip(
+        Effect.try({ try: () => openTestWriter(directory), catch: (cause) => cause })
+      )
+      assert.instanceOf(refusal, LogBehindIndex)
+    })
+  )
+
+  it.scoped("opens a new epoch where a rollback is accepted, and takes no cause of the old one for new", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const before = openTestWriter(directory)
+      before.core.writeGroup([submit("a"), submit("b")])
+      before.close()
+      forgetEventsAfter(directory, 1)
+      const { core, rolledBack } = yield* opened(directory, { acceptRollback: true })
+      assert.instanceOf(rolledBack, LogBehindIndex)
+      assert.strictEqual(core.head.epoch, 2)
+      assert.deepInclude(only(core.writeGroup([submit("a")])), {
+        appended: { firstPosition: 1, lastPosition: 1, lastSequence: 1, repeated: true }
+      })
+      core.writeGroup([submit("b")])
+      assert.strictEqual(rows(directory)[1]?.id, eventId(2, defaultScope, "submit-b-1", 0))
+    })
+  )
+
+  it.scoped("opens no new epoch where nothing was lost", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      openTestWriter(directory).close()
+      const { core } = yield* opened(directory, { acceptRollback: true })
+      assert.strictEqual(core.head.epoch, 1)
+    })
+  )
+})
+
+/** What a lost tail looks like: the file is in order, its last events are not there. */
+const forgetEventsAfter = (directory: string, position: number): void => {
+  const db = new SqliteDatabase(join(directory, "log.sqlite"))
+  db.prepare("DELETE FROM events WHERE position > ?").run(position)
+  db.close()
+}
