@@ -16,7 +16,7 @@ import { createHash } from "node:crypto"
 /** What a leaf covers. `payload` and the vectors in the bytes that are stored. */
 export interface LeafParts {
   readonly chunkId: string
-  readonly payload: string
+  readonly payload: string | Uint8Array
   readonly sparse: Uint8Array
   readonly dense: Uint8Array
 }

@@ -35,7 +35,7 @@ describe("random histories", () => {
     assert.isAbove(tally.promotions, 400)
     assert.isAbove(tally.rollbacks, 10)
     assert.isAbove(tally.collections, 1_500)
-  })
+  }, 120_000)
 
   it("are the same for the same seed", () => {
     const rowsOf = (seed: number) => {
