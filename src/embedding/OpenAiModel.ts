@@ -14,7 +14,6 @@ import {
   ProviderRefused
 } from "./EmbeddingModel.ts"
 import { embeddingsEndpoint } from "./Endpoint.ts"
-import { makeTransport } from "./OpenAiTransport.ts"
 import { type PacingSettings, paced } from "./Pacing.ts"
 import type { BatchRefused, Provider, Purpose } from "./Provider.ts"
 import { Providers } from "./Providers.ts"
@@ -99,6 +98,8 @@ export const make = Effect.fn("OpenAiModel.make")(function* (
       `TLS certificates of the embedding provider at ${endpoint.right.origin} are not verified.`
     )
   const pace = yield* providers.pace(`openai at ${endpoint.right.origin}`, settings.pacing)
+  // The HTTP client is loaded when it is needed: most commands start without it.
+  const { makeTransport } = yield* Effect.promise(() => import("./OpenAiTransport.ts"))
   const send = yield* makeTransport({ ...settings, name, endpoint: endpoint.right })
   const prefixes: Record<Purpose, string> = { document: settings.documentPrefix, query: settings.queryPrefix }
   const request: Provider["request"] = (inputs, purpose) =>
