@@ -1,0 +1,270 @@
+/**
+ * Every setting there is: its name, form, bounds, default and meaning, in one schema. `reprise.json`, the environment and
+ * flags are decoded by it, and the published JSON schema is made from it.
+ */
+import { Duration, Either, Option, Schema, SchemaAST } from "effect"
+import { languages } from "../documents/Analyzer.ts"
+import { defaultChunkerSettings } from "../documents/Chunker.ts"
+import { defaultPrepareLimits } from "../documents/Prepare.ts"
+import { embeddingsEndpoint } from "../embedding/Endpoint.ts"
+import { openAiDefaults } from "../embedding/OpenAiModel.ts"
+import { usualPacing } from "../embedding/Pacing.ts"
+import { durationBetween, formatDuration } from "./DurationText.ts"
+
+/** `expected` is the one message of a value that is something else; `json` is what the published schema says. */
+const described = <A, I>(
+  schema: Schema.Schema<A, I>,
+  expected: string,
+  json: { readonly type: string; readonly [keyword: string]: unknown },
+  description: string
+): Schema.Schema<A, I> =>
+  schema.annotations({
+    message: () => ({ message: expected, override: true }),
+    description,
+    jsonSchema: { ...json, description }
+  })
+
+const counted = (number: number): string => number.toLocaleString("en-US")
+
+const integer = (minimum: number, maximum: number, description: string) =>
+  described(
+    Schema.Int.pipe(Schema.between(minimum, maximum)),
+    `an integer from ${counted(minimum)} to ${counted(maximum)}`,
+    { type: "integer", minimum, maximum },
+    description
+  )
+
+const number = (minimum: number, maximum: number, description: string) =>
+  described(
+    Schema.Number.pipe(Schema.between(minimum, maximum)),
+    `a number from ${minimum} to ${maximum}`,
+    { type: "number", minimum, maximum },
+    description
+  )
+
+const flag = (description: string) =>
+  described(Schema.Boolean, "true or false", { type: "boolean" }, description)
+
+const text = (minLength: number, maxLength: number, description: string) =>
+  described(
+    Schema.String.pipe(Schema.minLength(minLength), Schema.maxLength(maxLength)),
+    `a text of ${minLength} to ${counted(maxLength)} characters`,
+    { type: "string", minLength, maxLength },
+    description
+  )
+
+const oneOf = <Value extends string>(values: readonly [Value, ...Array<Value>], description: string) =>
+  described(
+    Schema.Literal(...values),
+    `one of ${values.join(", ")}`,
+    { type: "string", enum: values },
+    description
+  )
+
+const duration = (least: Duration.Duration, most: Duration.Duration, description: string) =>
+  described(
+    durationBetween(least, most),
+    `a time from ${formatDuration(least)} to ${formatDuration(most)}, such as "30s" or "5 minutes"`,
+    { type: "string" },
+    description
+  )
+
+const secret = (description: string) =>
+  described(
+    Schema.Redacted(Schema.String.pipe(Schema.minLength(1), Schema.maxLength(4096))),
+    "a text of 1 to 4,096 characters",
+    { type: "string", minLength: 1, maxLength: 4096 },
+    description
+  )
+
+const address = (protocols: ReadonlyArray<string>, example: string, description: string) =>
+  described(
+    Schema.String.pipe(
+      Schema.filter((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol))
+    ),
+    `an address such as ${example}`,
+    { type: "string" },
+    description
+  )
+
+const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
+
+const or = <A, I>(schema: Schema.Schema<A, I>, value: NoInfer<A>) => {
+  const json = Option.getOrElse(SchemaAST.getJSONSchemaAnnotation(schema.ast), () => ({}))
+  const published = { ...json, default: Schema.encodeSync(schema)(value) }
+  return Schema.optionalWith(schema.annotations({ jsonSchema: published }), {
+    exact: true,
+    default: () => value
+  })
+}
+
+/** Members that all have defaults, so that the whole group may be left out. */
+const group = <A, I extends object>(schema: Schema.Schema<A, I>, empty: I) =>
+  Schema.optionalWith(schema, { exact: true, default: () => Schema.decodeSync(schema)(empty) })
+
+const embeddingAddress = described(
+  Schema.String.pipe(Schema.filter((value) => Either.isRight(embeddingsEndpoint(value)))),
+  "an http or https address without user name and password, such as http://127.0.0.1:11434/v1",
+  { type: "string" },
+  "Base address of the provider, with or without /v1."
+)
+
+/** A model and how its provider is asked. */
+export const EmbeddingSettings = Schema.Struct({
+  provider: or(
+    oneOf(
+      ["hashing", "openai", "local"],
+      "hashing works offline and knows words, not meanings; openai is any server that speaks /v1/embeddings."
+    ),
+    "hashing"
+  ),
+  url: optional(embeddingAddress),
+  model: optional(text(1, 512, "The model's name, as the provider knows it.")),
+  dimensions: optional(
+    integer(
+      1,
+      65_536,
+      "Length of the vectors. Sent to the provider; without it the model's own length is learnt."
+    )
+  ),
+  apiKey: optional(
+    secret("Sent as a bearer token. Better kept in REPRISE_EMBEDDING_API_KEY than in a file.")
+  ),
+  verifyTls: or(
+    flag("false accepts any certificate of this provider, and a warning says so."),
+    openAiDefaults.verifyTls
+  ),
+  batchSize: or(integer(1, 2048, "Inputs of one request."), openAiDefaults.batchSize),
+  concurrency: or(integer(1, 64, "Requests at a time."), usualPacing.concurrency),
+  attempts: or(
+    integer(1, 20, "How often a failing request is sent; a 429 does not count."),
+    usualPacing.attempts
+  ),
+  timeout: or(
+    duration(Duration.millis(100), Duration.hours(1), "Of one request, from connecting to the last byte."),
+    openAiDefaults.timeout
+  ),
+  patience: or(
+    duration(
+      Duration.zero,
+      Duration.hours(24),
+      "How long a request waits for a provider that is busy (429) or down."
+    ),
+    usualPacing.patience
+  ),
+  maxInputTokens: or(
+    integer(16, 1_000_000, "The longest text that the model takes."),
+    openAiDefaults.maxInputTokens
+  ),
+  documentPrefix: or(text(0, 1000, "Put before every passage, if the model wants it."), ""),
+  queryPrefix: or(text(0, 1000, "Put before every question, if the model wants it."), "")
+})
+export type EmbeddingSettings = typeof EmbeddingSettings.Type
+
+const modelName = Schema.String.pipe(Schema.pattern(/^[a-z0-9][a-z0-9_-]{0,62}$/))
+
+export const Settings = Schema.Struct({
+  $schema: optional(text(0, 2048, "For editors; not read.")),
+  embedding: group(EmbeddingSettings, {}),
+  models: Schema.optionalWith(
+    Schema.Record({ key: modelName, value: EmbeddingSettings }).annotations({
+      description: "Further models by name, for generations that are built beside the live one."
+    }),
+    { exact: true, default: () => ({}) }
+  ),
+  chunking: group(
+    Schema.Struct({
+      maxTokens: or(
+        integer(32, 8192, "Most tokens of a chunk, overlap included."),
+        defaultChunkerSettings.maxTokens
+      ),
+      overlapTokens: or(
+        integer(0, 1024, "How much a chunk repeats of the one before; at most half of maxTokens."),
+        defaultChunkerSettings.overlapTokens
+      )
+    }),
+    {}
+  ),
+  language: or(
+    described(
+      Schema.String.pipe(Schema.filter((value) => languages.includes(value))),
+      `one of ${languages.join(", ")}`,
+      { type: "string", enum: languages },
+      "Of the documents: decides how words are stemmed."
+    ),
+    "english"
+  ),
+  search: group(
+    Schema.Struct({
+      mode: or(oneOf(["hybrid", "sparse", "dense"], "Where a search does not say."), "hybrid"),
+      memoryMiB: or(integer(16, 1_048_576, "Memory for what searches hold ready."), 512),
+      denseWeight: optional(
+        number(0, 100, "Weight of the dense side, the sparse side being 1; without it the model decides.")
+      )
+    }),
+    {}
+  ),
+  files: group(
+    Schema.Struct({
+      maxBytes: or(integer(1, 1_073_741_824, "A larger file is skipped."), defaultPrepareLimits.maxBytes),
+      removalThreshold: or(
+        number(
+          0,
+          1,
+          "A sync that would remove more than this share of a source's documents is held for approval."
+        ),
+        0.5
+      ),
+      jobs: or(integer(1, 64, "Documents prepared at a time."), 2)
+    }),
+    {}
+  ),
+  sync: group(
+    Schema.Struct({
+      interval: or(
+        described(
+          Schema.Union(Schema.Literal("off"), durationBetween(Duration.seconds(1), Duration.days(365))),
+          'off, or a time from 1s to 365d, such as "10m"',
+          { type: "string" },
+          "How often a server syncs its sources by itself."
+        ),
+        "off"
+      )
+    }),
+    {}
+  ),
+  bus: or(oneOf(["memory", "nats"], "How actors and the outside exchange messages."), "memory"),
+  nats: group(
+    Schema.Struct({
+      url: optional(
+        address(["nats:", "tls:", "ws:", "wss:"], "nats://127.0.0.1:4222", "Address of the NATS server.")
+      )
+    }),
+    {}
+  ),
+  index: or(oneOf(["embedded", "qdrant"], "The engine that holds the index."), "embedded"),
+  qdrant: group(
+    Schema.Struct({
+      url: optional(address(["http:", "https:"], "http://127.0.0.1:6333", "Address of the Qdrant server.")),
+      apiKey: optional(secret("Of the Qdrant server. Better kept in REPRISE_QDRANT_API_KEY than in a file."))
+    }),
+    {}
+  ),
+  http: group(
+    Schema.Struct({
+      host: or(text(1, 255, "Address on which the server listens."), "127.0.0.1"),
+      port: or(integer(0, 65_535, "Port on which the server listens; 0 takes any that is free."), 7878)
+    }),
+    {}
+  ),
+  log: group(
+    Schema.Struct({
+      level: or(oneOf(["trace", "debug", "info", "warning", "error", "none"], "What is logged."), "info")
+    }),
+    {}
+  )
+}).annotations({
+  title: "Settings of Reprise (reprise.json)",
+  description: "Overridden by a .env file, by REPRISE_* variables and by flags, in this order."
+})
+export type Settings = typeof Settings.Type

@@ -1,0 +1,134 @@
+/**
+ * Decodes settings, and says of everything that is wrong where it stands, what it is, what it should be and what to do.
+ */
+import { Array as Arr, Effect, Either, ParseResult, Schema } from "effect"
+import { ConfigInvalid, type ConfigProblem, kindOf, shown } from "./ConfigInvalid.ts"
+import { isSecret, modelKeys, settingKeys } from "./SettingKeys.ts"
+import { Settings } from "./Settings.ts"
+
+export type Origin = "default" | "file" | "dotenv" | "environment" | "flag"
+
+/** Where a value came from, for people. */
+export interface Place {
+  readonly origin: Origin
+  readonly where: string
+  readonly key: string
+}
+
+export type JsonObject = { readonly [key: string]: unknown }
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+export const valueAt = (object: JsonObject, path: ReadonlyArray<string>): unknown =>
+  path.reduce<unknown>((at, part) => (isObject(at) && Object.hasOwn(at, part) ? at[part] : undefined), object)
+
+const decodeSettings = Schema.decodeUnknownEither(Settings, { errors: "all", onExcessProperty: "error" })
+
+/** Decodes and says where each thing that is wrong came from. */
+export const decodeAt = Effect.fnUntraced(function* (
+  value: JsonObject,
+  placeOf: (key: string) => Place
+): Effect.fn.Return<Settings, ConfigInvalid> {
+  const decoded = decodeSettings(value)
+  if (Either.isRight(decoded)) return decoded.right
+  const problems = ParseResult.ArrayFormatter.formatErrorSync(decoded.left).map(({ _tag, message, path }) => {
+    const parts = path.map(String)
+    const key = parts.join(".")
+    const { where } = placeOf(key)
+    if (_tag === "Unexpected") return unknownKey(where, parts)
+    const found = valueAt(value, parts)
+    return isGroup(key)
+      ? { where, key, found: kindOf(found), expected: "an object", remedy: "Correct or remove it." }
+      : {
+          where,
+          key,
+          found: shown(found, isSecret(path)),
+          expected: message,
+          remedy: "Correct or remove it."
+        }
+  })
+  return yield* Arr.isNonEmptyReadonlyArray(problems)
+    ? new ConfigInvalid({ problems })
+    : Effect.die("A decoding error without an issue.")
+})
+
+const isGroup = (key: string): boolean =>
+  key === "models" || /^models\.[^.]*$/.test(key) || settingKeys.some((one) => one.key.startsWith(`${key}.`))
+
+const unknownKey = (where: string, path: ReadonlyArray<string>): ConfigProblem => {
+  const key = shown(path.join("."), false).slice(1, -1)
+  const [first, model = ""] = path
+  if (first === "models" && path.length === 2)
+    return {
+      where,
+      key,
+      found: "no name for a model",
+      expected: "lower-case letters, digits, - and _, at most 63",
+      remedy: "Rename it."
+    }
+  const known = [...(first === "models" ? modelKeys(model) : settingKeys).map((one) => one.path), ["models"]]
+  const beside = known.flatMap((one) => {
+    const name = one[path.length - 1]
+    return name !== undefined && path.slice(0, -1).every((part, at) => one[at] === part) ? [name] : []
+  })
+  return {
+    where,
+    key,
+    found: "no setting",
+    expected: `one of ${[...new Set(beside)].join(", ")}`,
+    remedy: "Correct its name or remove it."
+  }
+}
+
+/** What the schema allows and this version, or the rest of the settings, does not. */
+export const notPossible = (
+  settings: Settings,
+  placeOf: (key: string) => Place
+): ReadonlyArray<ConfigProblem> => {
+  const problem = (key: string, found: unknown, expected: string, remedy: string): ConfigProblem => ({
+    where: placeOf(key).where,
+    key,
+    found: found === undefined ? "not set" : shown(found, false),
+    expected,
+    remedy
+  })
+  const unavailable = (key: string, found: string, available: string) =>
+    problem(key, found, available, `"${found}" is not available in this version.`)
+  const { bus, chunking, embedding, index, models } = settings
+  const problems: Array<ConfigProblem> = []
+  if (bus === "nats") problems.push(unavailable("bus", bus, `"memory"`))
+  if (index === "qdrant") problems.push(unavailable("index", index, `"embedded"`))
+  if (chunking.overlapTokens * 2 > chunking.maxTokens)
+    problems.push(
+      problem(
+        "chunking.overlapTokens",
+        chunking.overlapTokens,
+        `at most half of chunking.maxTokens (${chunking.maxTokens})`,
+        "Lower it, or raise chunking.maxTokens."
+      )
+    )
+  const all = [
+    { at: "embedding", model: embedding },
+    ...Object.entries(models).map(([name, model]) => ({ at: `models.${name}`, model }))
+  ]
+  for (const { at, model } of all) {
+    if (model.provider === "local")
+      problems.push(unavailable(`${at}.provider`, model.provider, `"hashing" or "openai"`))
+    if (model.provider !== "openai") continue
+    if (model.url === undefined)
+      problems.push(
+        problem(
+          `${at}.url`,
+          undefined,
+          "the base address of the provider",
+          "Set it, for example to https://api.openai.com/v1 or http://127.0.0.1:11434."
+        )
+      )
+    if (model.model === undefined)
+      problems.push(
+        problem(`${at}.model`, undefined, "the model's name, as the provider knows it", "Set it.")
+      )
+  }
+  return problems
+}
