@@ -1,11 +1,16 @@
 /**
  * The second reader of the log: it finds nothing in a sound log, and names the place of every damage.
  */
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
+import { Effect } from "effect"
+import { Log } from "../../src/log/Log.ts"
+import * as SqliteLog from "../../src/log/SqliteLog.ts"
+import { appendOf, chunker, committed, documentNamed, model, submitted } from "../support/logEvents.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import { eventsIn, faultsOfLog, hashOf, type LogRow, liveVersionsAt } from "./LogFile.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "reprise-second-log-reader-"))
@@ -29,6 +34,28 @@ describe("the second reader of the log", () => {
   it("finds nothing wrong with a sound log", () => {
     assert.deepStrictEqual(faultsOfLog(eventsIn(logOf(documentEvents))), [])
   })
+
+  it.scopedLive("finds nothing wrong with what the product wrote, its head file as a witness", () =>
+    Effect.gen(function* () {
+      const written = yield* temporaryDirectory
+      yield* Effect.gen(function* () {
+        const log = yield* Log
+        for (let n = 0; n < 20; n++) {
+          const [name, version] = [`d${n % 4}`, 1 + Math.floor(n / 4)] as const
+          const events = [submitted(name, version), ...(n % 4 === 0 ? [committed(name, version)] : [])]
+          yield* log.append(appendOf(`cause-${n}`, name, events))
+        }
+        const rows = eventsIn(join(written, "log.sqlite"))
+        const head = JSON.parse(readFileSync(join(written, "head"), "utf8"))
+        assert.strictEqual(rows.length, 25)
+        assert.deepStrictEqual(faultsOfLog(rows, [head, yield* log.head]), [])
+        assert.deepStrictEqual(
+          [...liveVersionsAt(rows, rows.length, { chunker, model })],
+          [[documentNamed("d0"), { scope: "default/default", version: 5, chunks: 2 }]]
+        )
+      }).pipe(Effect.provide(SqliteLog.layerInThread({ directory: written })))
+    })
+  )
 
   const columns = {
     id: "'other'",
