@@ -29,7 +29,7 @@ export const ChunkerSettings = Schema.Struct({
 )
 export type ChunkerSettings = typeof ChunkerSettings.Type
 
-export const defaultChunkerSettings: ChunkerSettings = { maxTokens: 320, overlapTokens: 32 }
+export const defaultChunkerSettings: ChunkerSettings = { maxTokens: 400, overlapTokens: 40 }
 
 export interface Chunk {
   /** UTF-16 units of the parsed text, `end` exclusive; no white space at either end but a line's indentation. */

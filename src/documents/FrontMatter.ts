@@ -3,9 +3,9 @@
  *
  * What is taken over: scalars, and lists of scalars, under the names of the top level; the rest (nested maps, values
  * over the limits) is left out, because a filter cannot ask for it. What is no YAML map is no front matter, and stays
- * in the text. Nothing is expanded: an alias counts as what its anchor names, once.
+ * in the text. Aliases are left out as well: nothing is expanded.
  */
-import { type Document, isAlias, isMap, isScalar, isSeq, parseDocument } from "yaml"
+import { type Document, isMap, isScalar, isSeq, parseDocument } from "yaml"
 import type { DocumentMetadata } from "../../events/Document.ts"
 import { storable } from "./Encoding.ts"
 import { titleLine } from "./Parser.ts"
@@ -20,7 +20,7 @@ export interface FrontMatter {
 }
 
 /** In UTF-16 units, names, or members. */
-const limits = { length: 32_768, nesting: 16, names: 64, name: 100, value: 1_000, members: 256 }
+const limits = { length: 16_384, nesting: 16, names: 64, name: 100, value: 1_000, members: 256 }
 
 export const frontMatter = (text: string): FrontMatter | undefined => {
   if (!/^---[ \t]*\n/.test(text)) return undefined
@@ -40,7 +40,7 @@ export const frontMatter = (text: string): FrontMatter | undefined => {
   let title: string | undefined
   for (const { key, value } of document.contents.items) {
     const name = isScalar(key) ? storable(String(key.value)) : ""
-    const found = metadataValue(document, value)
+    const found = metadataValue(value)
     if (found === undefined || name === "" || name.length > limits.name || name === "__proto__") continue
     if (name === "title" && typeof found !== "object") title = titleLine(String(found)) || undefined
     else if (entries.length < limits.names) entries.push([name, found])
@@ -71,13 +71,12 @@ const parsed = (source: string): Document | undefined => {
   }
 }
 
-const metadataValue = (document: Document, node: unknown): MetadataValue | undefined => {
-  const value = isAlias(node) ? node.resolve(document) : node
-  if (!isSeq(value)) return scalar(value)
-  if (value.items.length > limits.members) return undefined
+const metadataValue = (node: unknown): MetadataValue | undefined => {
+  if (!isSeq(node)) return scalar(node)
+  if (node.items.length > limits.members) return undefined
   const members: Array<string | number | boolean> = []
-  for (const item of value.items) {
-    const member = scalar(isAlias(item) ? item.resolve(document) : item)
+  for (const item of node.items) {
+    const member = scalar(item)
     if (member === undefined) return undefined
     members.push(member)
   }

@@ -48,17 +48,13 @@ const knownBoundary = (text: string, position: number): number => {
 export const boundaryBefore = (text: string, start: number, position: number): number => {
   if (position >= text.length) return text.length
   if (standsAlone(text.charCodeAt(position - 1)) && standsAlone(text.charCodeAt(position))) return position
-  let last = start
   const window = text.slice(start, position + maxCluster)
-  for (const { index, segment } of segmenter.segment(window)) {
-    const begin = start + index
-    if (begin > position) return last > start ? last : begin
-    if (begin + segment.length > position && segment.length >= maxCluster) {
-      return isLowSurrogate(text, position) ? position - 1 : position
-    }
-    last = begin
-  }
-  return last > start ? last : start + window.length
+  const cluster = segmenter.segment(window).containing(position - start)
+  const begin = cluster?.index ?? 0
+  const length = cluster?.segment.length ?? 1
+  if (begin > 0) return start + begin
+  if (length < maxCluster) return start + length
+  return isLowSurrogate(text, position) ? position - 1 : position
 }
 
 const isLowSurrogate = (text: string, at: number): boolean => {

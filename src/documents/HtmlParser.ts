@@ -211,7 +211,9 @@ class Page {
   /** Pays what is owed before a word. */
   private settle(): void {
     if (this.owed > 0) {
-      if (this.rendered.length > 0) this.rendered.add(this.owed === 2 ? "\n\n" : "\n")
+      if (this.rendered.length > 0) {
+        this.rendered.add(this.owed === 2 && this.nextKind !== "item" ? "\n\n" : "\n")
+      }
       if (this.owed === 2) {
         this.rendered.begin(this.nextKind, this.heading?.level ?? 0)
         if (this.nextKind === "item") this.rendered.add("- ")

@@ -76,7 +76,7 @@ const render = (root: unknown, into: RenderedText, whole = false): void => {
   const steps: Array<Step> = [{ value: root, path: undefined, depth: 0, element: false }]
   for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
     const { value, path, depth, element } = step
-    if (!whole && (element || depth === 1)) {
+    if (!whole && (element || depth <= 1)) {
       if (element && into.length > 0) into.add("\n")
       into.begin(element ? "record" : "paragraph")
     }
