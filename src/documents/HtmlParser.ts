@@ -28,7 +28,7 @@ const names = (list: string): ReadonlySet<string> => new Set(list.split(" "))
 const silent = names(
   "script style template svg math iframe object canvas audio video select datalist noscript button map"
 )
-/** Text, but about the site and not the page. */
+/** Text, but about the site and not the page; so is what stands outside of `<main>` where there is one. */
 const furniture = names("nav footer")
 const breaking = names(
   "address article aside blockquote body details dialog dd div dl dt fieldset figcaption figure footer form header hr html main nav ol p section summary table tbody thead tfoot ul caption"
@@ -36,7 +36,8 @@ const breaking = names(
 const headingLevel = /^h[1-6]$/
 
 class Page {
-  readonly rendered: RenderedText
+  rendered: RenderedText
+  private readonly maxLength: number
   private readonly source: string
   private readonly dropFurniture: boolean
   private title = ""
@@ -52,9 +53,11 @@ class Page {
   private spaceOwed = false
   private nextKind: BlockKind = "paragraph"
   private tag = ""
+  private main: "before" | "within" | "after" = "before"
 
   constructor(source: string, maxLength: number, dropFurniture: boolean) {
     this.source = source
+    this.maxLength = maxLength
     this.rendered = new RenderedText(maxLength)
     this.dropFurniture = dropFurniture
   }
@@ -119,6 +122,7 @@ class Page {
       if (furniture.has(tag)) this.owe(2, "paragraph")
       return
     }
+    if (tag === "main" && this.dropFurniture && this.main === "before") this.beginMain()
     if (tag === "title") this.inTitle = this.title === ""
     else if (tag === "br") this.owe(1)
     else if (tag === "pre") {
@@ -140,6 +144,7 @@ class Page {
       if (tag === this.skipped) this.skippedDepth--
       return
     }
+    if (tag === "main" && this.main === "within") this.main = "after"
     if (tag === "title") this.inTitle = false
     else if (headingLevel.test(tag)) this.endHeading()
     else if (tag === "pre") {
@@ -147,6 +152,14 @@ class Page {
       this.owe(2, "paragraph")
     } else if (tag === "tr") this.owe(1)
     else if (tag === "li" || breaking.has(tag)) this.owe(2, "paragraph")
+  }
+
+  private beginMain(): void {
+    this.main = "within"
+    this.rendered = new RenderedText(this.maxLength)
+    this.heading = undefined
+    this.firstHeading = ""
+    this.owed = 2
   }
 
   private endHeading(): void {
@@ -176,7 +189,7 @@ class Page {
   }
 
   private cell(): void {
-    if (this.owed === 0) this.write(" | ")
+    if (this.owed === 0 && this.main !== "after") this.write(" | ")
     this.spaceOwed = false
   }
 
@@ -186,6 +199,7 @@ class Page {
       if (this.title.length < 4 * maxTitleLength) this.title += text
       return
     }
+    if (this.main === "after") return
     if (this.preformatted > 0 && this.heading === undefined) {
       if (this.owed > 0 && text.trim() === "") return
       this.settle()

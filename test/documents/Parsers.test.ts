@@ -90,6 +90,15 @@ describe("HTML", () => {
     assert.deepStrictEqual(titles(page), ["1 Main head"])
   })
 
+  it("where there is a main part, it is that part", () => {
+    const page = parse(
+      "<h1>Site</h1><p>Menu</p><main><h1>Page</h1><p>Text</p></main><table><td>x<td>y</table>Imprint"
+    )
+    assert.strictEqual(page.text, "Page\n\nText")
+    assert.deepStrictEqual(page.title, { text: "Page", from: "text" })
+    assert.strictEqual(parse("<p>All of it</p><main></main>").text, "All of it")
+  })
+
   it("a navigation that is never closed does not swallow the page", () => {
     assert.include(parse("<nav><a>Home</a><p>The text").text, "The text")
   })

@@ -1,0 +1,10 @@
+/** The thread that parses and chunks: see src/documents/PrepareOperation.ts. */
+import { buffersOf, type PrepareRequest, prepareOperation } from "../../documents/PrepareOperation.ts"
+import { Moved, serve } from "../Thread.ts"
+
+serve({
+  prepare: (request: PrepareRequest) => {
+    const answer = prepareOperation(request)
+    return new Moved(answer, buffersOf(answer))
+  }
+})
