@@ -6,27 +6,68 @@
  */
 import { parse } from "csv-parse/sync"
 import { type Parsed, titleLine } from "./Parser.ts"
-import { RenderedText } from "./RenderedText.ts"
+import { RenderedText, TextTooLarge } from "./RenderedText.ts"
 import { parseText } from "./TextParser.ts"
 
-/** UTF-16 units of a column's name, columns of a row, bytes of a row. */
-const limits = { name: 80, columns: 4_096, row: 1_048_576 }
+/** UTF-16 units of a column's name, columns of a row, bytes of a row, units parsed at a time. */
+const limits = { name: 80, columns: 4_096, row: 1_048_576, slice: 1_048_576 }
 
 export const parseCsv =
   (maxLength: number) =>
   (text: string): Parsed => {
-    const rows = rowsOf(text)
-    const first = rows?.[0]
-    if (rows === undefined || first === undefined) return parseText(text)
-    const names = namesColumns(first) ? first.map((name) => titleLine(name).slice(0, limits.name)) : undefined
     const rendered = new RenderedText(maxLength)
-    for (const row of names === undefined ? rows : rows.slice(1)) {
-      if (row.every((cell) => cell.trim() === "")) continue
-      rendered.begin("record")
-      rendered.add(names === undefined ? `${row.join(" | ")}\n` : `${named(names, row)}\n`)
+    try {
+      renderRows(text, rendered)
+    } catch (cause) {
+      if (cause instanceof TextTooLarge) throw cause
+      return parseText(text)
     }
     return rendered.length === 0 ? parseText(text) : { text: rendered.text(), blocks: rendered.blocks }
   }
+
+const renderRows = (text: string, rendered: RenderedText): void => {
+  const delimiter = delimiterOf(text)
+  let names: ReadonlyArray<string> | undefined
+  let first = true
+  for (const slice of slices(text)) {
+    for (const row of rowsOf(slice, delimiter)) {
+      if (row.length > limits.columns) throw new RangeError("more columns than a table has")
+      if (first && namesColumns(row)) names = row.map((name) => titleLine(name).slice(0, limits.name))
+      else if (row.some((cell) => cell.trim() !== "")) {
+        rendered.begin("record")
+        rendered.add(names === undefined ? `${row.join(" | ")}\n` : `${named(names, row)}\n`)
+      }
+      first = false
+    }
+  }
+}
+
+const rowsOf = (text: string, delimiter: string): ReadonlyArray<ReadonlyArray<string>> =>
+  parse(text, {
+    delimiter,
+    relax_column_count: true,
+    relax_quotes: true,
+    skip_empty_lines: true,
+    max_record_size: limits.row
+  })
+
+/**
+ * Whole rows, about a megabyte at a time, because rows as arrays take up to sixty times the space of their text: a
+ * line ends a row where the quotation marks before it are even in number.
+ */
+function* slices(text: string): Generator<string> {
+  let start = 0
+  let open = false
+  for (let i = 0; text.length - start > limits.slice && i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === 0x22) open = !open
+    else if (code === 0x0a && !open && i - start >= limits.slice) {
+      yield text.slice(start, i + 1)
+      start = i + 1
+    } else if (i - start > 4 * limits.slice) throw new RangeError("a row that never ends")
+  }
+  yield text.slice(start)
+}
 
 const named = (names: ReadonlyArray<string>, row: ReadonlyArray<string>): string => {
   let lines = ""
@@ -42,21 +83,6 @@ const namesColumns = (row: ReadonlyArray<string>): boolean =>
   row.length > 1 &&
   new Set(row).size === row.length &&
   row.every((cell) => cell.trim() !== "" && Number.isNaN(Number(cell)))
-
-const rowsOf = (text: string): ReadonlyArray<ReadonlyArray<string>> | undefined => {
-  try {
-    const rows = parse(text, {
-      delimiter: delimiterOf(text),
-      relax_column_count: true,
-      relax_quotes: true,
-      skip_empty_lines: true,
-      max_record_size: limits.row
-    })
-    return rows.some((row) => row.length > limits.columns) ? undefined : rows
-  } catch {
-    return undefined
-  }
-}
 
 /** The one that the first line has most of. */
 const delimiterOf = (text: string): string => {

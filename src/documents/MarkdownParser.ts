@@ -22,8 +22,9 @@ export const parseMarkdown = (text: string): Parsed => {
   const front = frontMatter(text)
   const from = front?.end ?? 0
   const body = from === 0 ? text : text.slice(from)
-  const blocks = structured(body, from) ?? [...scanned(text, from)]
-  const first = blocks.find((one) => one.level === 1 && one.title !== "")
+  const known = structured(body, from)
+  const first = firstHeading(known ?? scanned(text, from))
+  const blocks = known ?? scanned(text, from)
   const title =
     front?.title !== undefined
       ? ({ text: front.title, from: "source" } as const)
@@ -36,6 +37,11 @@ export const parseMarkdown = (text: string): Parsed => {
     ...(title === undefined ? {} : { title }),
     ...(front === undefined ? {} : { metadata: front.metadata })
   }
+}
+
+const firstHeading = (blocks: Iterable<Block>): Block | undefined => {
+  for (const one of blocks) if (one.level === 1 && one.title !== "") return one
+  return undefined
 }
 
 const kinds: ReadonlyMap<string, BlockKind> = new Map([
@@ -84,7 +90,7 @@ const lineStarts = (text: string): ReadonlyArray<number> => {
 }
 
 /** Headings with `#`, fenced code, and paragraphs. */
-export function* scanned(text: string, from: number): Generator<Block> {
+function* scanned(text: string, from: number): Generator<Block> {
   let start = from
   let fence = ""
   let afterBlank = true

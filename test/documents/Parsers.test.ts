@@ -167,6 +167,17 @@ describe("CSV", () => {
     assert.deepStrictEqual(blocks(parse("1,2\n3,4\n")), ["record: 1 | 2", "record: 3 | 4"])
   })
 
+  it("a large table is the same as a small one, row by row", () => {
+    const row = '12,"a ""quoted""\nline, with more",x\n'
+    const parsed = parseCsv(100 * most)(`number,text,mark\n${row.repeat(100_000)}`)
+    const all = blocks(parsed)
+    assert.strictEqual(all.length, 100_000)
+    assert.deepStrictEqual(
+      new Set(all),
+      new Set(['record: number: 12\ntext: a "quoted"\nline, with more\nmark: x'])
+    )
+  })
+
   it("a quotation that never ends is read as text", () => {
     assert.include(parse(`a,b\n"${"x".repeat(2_000_000)}`).text, "xxx")
   })
