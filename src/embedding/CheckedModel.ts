@@ -4,6 +4,7 @@
  * The check is written here once, for every implementation; nothing that fails it is ever stored.
  */
 import { Effect } from "effect"
+import { Failpoints } from "../faults/Failpoints.ts"
 import {
   type Embedded,
   type EmbeddingInput,
@@ -100,6 +101,7 @@ const conversation = (provider: Provider, purpose: Purpose) => {
     inputs: ReadonlyArray<EmbeddingInput>
   ): Effect.fn.Return<ReadonlyArray<Outcome>, ProviderError | BatchRefused> {
     const answer = yield* provider.request(inputs, purpose)
+    if (purpose === "document") (yield* Failpoints).hit("provider.answered")
     if (answer.vectors.length !== inputs.length) {
       const counts = `${answer.vectors.length} vectors for ${inputs.length} inputs`
       return yield* malformed(`it answered with ${counts}`, inputs)

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Exit } from "effect"
 import { codeFingerprint } from "../../events/Ids.ts"
 import { checkedModel } from "../../src/embedding/CheckedModel.ts"
 import { type EmbeddingInput, ProviderBusy, ProviderUnavailable } from "../../src/embedding/EmbeddingModel.ts"
 import { BatchRefused, type Provider } from "../../src/embedding/Provider.ts"
+import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
 
 /** A provider that answers [length of the text, 1] and records what it is asked. */
 const fake = (answer: (texts: ReadonlyArray<string>) => ReturnType<Provider["request"]>) => {
@@ -150,6 +151,18 @@ describe("checkedModel", () => {
         assert.strictEqual((yield* Effect.flip(model.embed(inputs(1, String)))).message, failure.message)
         assert.strictEqual((yield* Effect.flip(model.embedQuery("q")))._tag, failure._tag)
       }
+    })
+  )
+
+  it.effect("E6 names the moment between the answer and its record", () =>
+    Effect.gen(function* () {
+      const { model, requests } = fake(good)
+      const exit = yield* model
+        .embed(inputs(1, String))
+        .pipe(Effect.provideService(Failpoints, armed("provider.answered:1:throw")), Effect.exit)
+      assert.isTrue(Exit.isFailure(exit))
+      assert.strictEqual(requests.length, 1)
+      yield* model.embedQuery("queries are not recorded")
     })
   )
 

@@ -243,6 +243,16 @@ describe("E2 OpenAiModel and a provider that fails", () => {
     )
   )
 
+  it.scopedLive("drops the connection of a request that took too long", () =>
+    withModel((bench) =>
+      Effect.gen(function* () {
+        yield* outcomeOf(bench, { kind: "silent" })
+        yield* Effect.sleep("200 millis")
+        assert.strictEqual(bench.server.connections().open, 0)
+      })
+    )
+  )
+
   it.scopedLive("uses its connections again", () =>
     withModel(({ model, server }) =>
       Effect.gen(function* () {
