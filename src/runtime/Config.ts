@@ -85,14 +85,22 @@ export const loadConfig = Effect.fn("Config.load")(function* (
   }
 })
 
-/** The variables of a `.env` file in `cwd`; none if there is no such file. */
+/**
+ * The variables of a `.env` file in `cwd`; none if there is no such file. Whatever else it holds is not ours to judge,
+ * nor is a directory of that name (Python keeps environments in one).
+ */
 export const readDotenv = Effect.fn("Config.readDotenv")(function* (
   cwd: string
 ): Effect.fn.Return<Dotenv, ConfigInvalid, FileSystem.FileSystem> {
   const path = `${cwd}/.env`
-  const text = yield* readText(path)
-  const variables = parseEnv(text ?? "")
-  const strange = Object.keys(variables).find((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+  const fs = yield* FileSystem.FileSystem
+  const isDirectory = yield* fs.stat(path).pipe(
+    Effect.map(({ type }) => type === "Directory"),
+    Effect.orElseSucceed(() => false)
+  )
+  const variables = parseEnv((isDirectory ? undefined : yield* readText(path)) ?? "")
+  // A line without `=` swallows the next one: that is only noticed where it may have swallowed one of ours.
+  const strange = Object.keys(variables).find((name) => /REPRISE_/.test(name) && !/^[A-Z0-9_]*$/.test(name))
   if (strange === undefined) return { path, variables }
   return yield* invalid({
     where: path,

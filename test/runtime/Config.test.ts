@@ -335,17 +335,31 @@ layer(NodeContext.layer)("C6 a configuration that is none", (it) => {
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const path = yield* fs.makeTempDirectoryScoped()
-      yield* fs.makeDirectory(`${path}/.env`)
-      assert.include((yield* Effect.flip(readDotenv(path))).message, "is a directory")
+      yield* fs.makeDirectory(`${path}/reprise.json`)
+      const files = filesIn(path, (...parts) => parts.join("/"))
+      const directory = { path, origin: "flag", files } as const
+      const inputs = { directory, environment: {}, dotenv: { path, variables: {} }, flags: {} }
+      assert.include((yield* Effect.flip(loadConfig(inputs))).message, "is a directory")
       assert.include((yield* problemsOf({ config: " ".repeat(1_048_577) })).message, "larger than")
     })
   )
 
-  it.scoped("refuses a line of .env that is none", () =>
+  it.scoped("refuses a line of .env that swallows a setting", () =>
     Effect.gen(function* () {
       const { message } = yield* problemsOf({ dotenv: "A=1\nthis is no line\nREPRISE_HTTP_PORT=80\n" })
       assert.include(message, "/.env")
       assert.include(message, "NAME=value")
+    })
+  )
+
+  it.scoped("leaves the rest of .env, or a directory of that name, to others", () =>
+    Effect.gen(function* () {
+      const { settings } = yield* load({ dotenv: "REPRISE_HTTP_PORT=80\nmy.odd-name=1\nno line at all\n" })
+      assert.strictEqual(settings.http.port, 80)
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* fs.makeTempDirectoryScoped()
+      yield* fs.makeDirectory(`${path}/.env`)
+      assert.deepStrictEqual((yield* readDotenv(path)).variables, {})
     })
   )
 
