@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { assert, describe, expect, it } from "@effect/vitest"
 import { Duration, FastCheck as fc, JSONSchema } from "effect"
 import { formatDuration, parseDuration } from "../../src/runtime/DurationText.ts"
@@ -15,6 +16,20 @@ describe("the settings", () => {
     for (const { path } of settingKeys) {
       const at = path.reduce<unknown>((node, part) => member(member(node, "properties"), part), schema)
       assert.isString(member(at, "description"), path.join("."))
+    }
+  })
+
+  it("each stand in docs/configuration.md with their variable and default", () => {
+    const page = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8")
+    const schema: unknown = JSONSchema.make(Settings)
+    for (const { key, path, variable } of settingKeys) {
+      const row = page.split("\n").find((line) => line.startsWith(`| \`${key}\` | \`${variable}\` |`))
+      assert.isString(row, key)
+      const value = member(
+        path.reduce<unknown>((node, part) => member(member(node, "properties"), part), schema),
+        "default"
+      )
+      if (value !== undefined && value !== "") assert.include(row, `| \`${value}\` |`)
     }
   })
 
