@@ -166,18 +166,18 @@ const takeOver = (
   return { movedFrom, facts: goneWith(model, inherited, spokenFor) }
 }
 
-/** The removal that ends a move, unless the command in hand decides about its source itself. */
+/**
+ * The removal that ends a move, unless the command in hand decides about its source itself. A source whose own move is
+ * still open takes the source of that with it: of a chain of moves any link may be committed first.
+ */
 const goneWith = (
   model: Model,
   move: Move | undefined,
   spokenFor: ReadonlyArray<DocumentName>
-): ReadonlyArray<Fact> => {
-  if (move === undefined || !stillLeaves(model, move) || spokenFor.includes(move.document)) return []
-  const document = documents(model).get(move.document)
-  const newest = newestOf(document)
-  const there = liveOf(document) !== undefined || newest?.state === "open" || newest?.state === "parked"
-  return there ? [{ type: "Removed", document: move.document, reason: "moved" }] : []
-}
+): ReadonlyArray<Fact> =>
+  move === undefined || !stillLeaves(model, move) || spokenFor.includes(move.document)
+    ? []
+    : removalOf(model, move.document, "moved", [...spokenFor, move.document])
 
 /** A move takes its source away only if nothing newer was said of the source. */
 const stillLeaves = (model: Model, move: Move | undefined): boolean =>

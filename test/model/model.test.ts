@@ -622,6 +622,29 @@ describe("commands", () => {
     ]
   })
 
+  it("20: of a chain of open moves the last may be committed first, and nothing stays behind", () => {
+    const model = new Model()
+    ingest(model, x, "a", 1)
+    execute(model, { ...submit("t/p:y", "a", 2), movedFrom: x })
+    execute(model, { ...submit("t/p:z", "a", 3), movedFrom: "t/p:y" })
+    deliverNext(model, "t/p:z")
+    deliverNext(model, "t/p:z")
+    settle(model)
+    assert.deepStrictEqual(
+      (["t/p:x", "t/p:y", "t/p:z"] as const).map((document) => textOf(model, document)),
+      [undefined, undefined, "a"]
+    )
+  })
+
+  it("20: moved away and back while the move was open, it is where it was", () => {
+    const model = new Model()
+    ingest(model, x, "a", 1)
+    execute(model, { ...submit("t/p:y", "a", 2), movedFrom: x })
+    execute(model, { ...submit(x, "a", 3), movedFrom: "t/p:y" })
+    settle(model)
+    assert.deepStrictEqual([textOf(model, x), textOf(model, "t/p:y")], ["a", undefined])
+  })
+
   it("the same id with another body is a conflict", () => {
     const model = new Model()
     execute(model, submit(x, "a", 1))
