@@ -4,6 +4,7 @@
  * The same bytes and descriptor under the same chunker give the same answer on every machine. No input makes it throw;
  * what cannot be searched is `Skipped` (nothing is wrong) or `Unparseable` (its document is parked).
  */
+import { wellFormed } from "../../events/Canonical.ts"
 import type { Descriptor, DocumentMetadata, Manifest, ManifestEntry } from "../../events/Document.ts"
 import { chunkId, type DocumentId, sha256 } from "../../events/Ids.ts"
 import type { Chunker } from "./Chunker.ts"
@@ -120,17 +121,34 @@ const parserFor = (format: Format, limits: PrepareLimits): Parser => {
 
 /** What the source declares about a document wins over what its text says. */
 const resolve = (descriptor: Descriptor, mediaType: string, parsed: Parsed): Descriptor => {
-  const metadata: DocumentMetadata = { ...parsed.metadata, ...descriptor.metadata }
-  const base = { externalId: descriptor.externalId, uri: descriptor.uri, mediaType, metadata }
+  const metadata: DocumentMetadata = { ...parsed.metadata, ...storableMetadata(descriptor.metadata) }
+  const externalId = wellFormed(descriptor.externalId)
+  const base = { externalId, uri: wellFormed(descriptor.uri), mediaType: wellFormed(mediaType), metadata }
   if (descriptor.title !== undefined && descriptor.titleFrom !== "path") {
     return { ...base, title: storable(descriptor.title), titleFrom: descriptor.titleFrom ?? "source" }
   }
   if (parsed.title !== undefined) {
     return { ...base, title: parsed.title.text, titleFrom: parsed.title.from }
   }
-  const title = titleLine(descriptor.title ?? lastSegment(descriptor.externalId))
+  const title = titleLine(descriptor.title ?? lastSegment(externalId))
   return title === "" ? base : { ...base, title, titleFrom: "path" }
 }
+
+/** What has no canonical form (lone surrogates, numbers that are none) is replaced, whoever declared it. */
+const storableMetadata = (metadata: DocumentMetadata): DocumentMetadata =>
+  Object.fromEntries(
+    Object.entries(metadata).map(([name, value]) => [
+      storable(name),
+      typeof value === "object" ? value.map(storableScalar) : storableScalar(value)
+    ])
+  )
+
+const storableScalar = (value: string | number | boolean): string | number | boolean =>
+  typeof value === "string"
+    ? storable(value)
+    : typeof value === "number" && !Number.isFinite(value)
+      ? String(value)
+      : value
 
 const manifestEntries = (
   documentId: DocumentId,
