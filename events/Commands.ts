@@ -29,7 +29,9 @@ export class DocumentSubmit extends Schema.TaggedClass<DocumentSubmit>()("Docume
   orderKey: Schema.String,
   sync: Schema.optional(Schema.Int),
   movedFrom: Schema.optional(DocumentId),
-  file: Schema.optional(FileSeen)
+  file: Schema.optional(FileSeen),
+  /** Adds a path again that was removed on request, also within a sync. */
+  readmit: Schema.optional(Schema.Boolean)
 }) {}
 
 export class DocumentRemove extends Schema.TaggedClass<DocumentRemove>()("DocumentRemove", {

@@ -5,7 +5,7 @@
  * alone. Readers see them at the head of their own snapshot.
  */
 import { Context, type Effect } from "effect"
-import type { Reason, RemovalReason } from "../../events/Document.ts"
+import type { DocumentSubmitted, Reason, RemovalReason } from "../../events/Document.ts"
 import type { Spec } from "../../events/Generation.ts"
 import type {
   CodeFingerprint,
@@ -172,6 +172,8 @@ export interface ReadModelsService {
     readonly after?: string
     readonly limit: number
   }) => Read<Page<DocumentRow>>
+  /** The submission of a version, by the document's own stream. */
+  readonly submission: (documentId: DocumentId, version: number) => Read<DocumentSubmitted | undefined>
   readonly chunking: (
     documentId: DocumentId,
     version: number,

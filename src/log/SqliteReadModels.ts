@@ -3,8 +3,11 @@
  */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import { Effect, Layer } from "effect"
+import { documentStream } from "../../events/Document.ts"
 import { type Digest, type DocumentId, eventId, type ProjectScope, type SourceId } from "../../events/Ids.ts"
 import { Lane } from "../../events/Job.ts"
+import { decodeEvent } from "../../events/Upcasters.ts"
+import { LogFailed } from "./Log.ts"
 import type { VersionContents } from "./LogSnapshot.ts"
 import { LogReadConnection, reading } from "./ReadConnections.ts"
 import {
@@ -39,7 +42,15 @@ const unbuiltWindow = 2000
 
 type DocumentReads = Pick<
   ReadModelsService,
-  "document" | "documents" | "chunking" | "contents" | "openDocuments" | "unbuilt" | "fileStates" | "orderKey"
+  | "document"
+  | "documents"
+  | "submission"
+  | "chunking"
+  | "contents"
+  | "openDocuments"
+  | "unbuilt"
+  | "fileStates"
+  | "orderKey"
 >
 
 const documentReads = (sql: SqlClient): DocumentReads => {
@@ -69,6 +80,23 @@ const documentReads = (sql: SqlClient): DocumentReads => {
             ...(state === undefined ? [] : [sql.literal(stateIs[state])])
           ])} ORDER BY document_id LIMIT ${limit + 1}`.pipe(
           Effect.map((rows) => pageOf(rows, limit, toDocumentRow, (row) => row.document_id))
+        )
+      ),
+
+    submission: (documentId, version) =>
+      reading(sql<{ readonly schema_version: number; readonly data: string }>`
+        SELECT schema_version, data FROM events
+        WHERE stream = ${documentStream(documentId)} AND type = 'DocumentSubmitted'
+          AND json_extract(data, '$.version') = ${version}
+        LIMIT 1`).pipe(
+        Effect.flatMap(([row]) =>
+          row === undefined
+            ? Effect.succeed(undefined)
+            : decodeEvent("DocumentSubmitted", row.schema_version, JSON.parse(row.data))
+        ),
+        Effect.map((event) => (event?._tag === "DocumentSubmitted" ? event : undefined)),
+        Effect.mapError((cause) =>
+          cause._tag === "LogFailed" ? cause : new LogFailed({ operation: "read a submission", cause })
         )
       ),
 
