@@ -6,6 +6,7 @@ import { Context, type Effect, Schema, type Stream } from "effect"
 import type { Command, CommandAnswer, MutationEnd, OperatorCommand } from "../events/Commands.ts"
 import type { DocumentId, GenerationId } from "../events/Ids.ts"
 import type { CommandConflict, HeadMoved, LogFailed } from "../src/log/Log.ts"
+import type { ActorRestarted } from "./Actor.ts"
 
 /** The command cannot be carried out as things stand. `code` is for programs. Change the command, or the state. */
 export class CommandRefused extends Schema.TaggedError<CommandRefused>()("CommandRefused", {
@@ -15,15 +16,6 @@ export class CommandRefused extends Schema.TaggedError<CommandRefused>()("Comman
 }) {
   override get message() {
     return `${this.command} was refused (${this.code}): ${this.detail}`
-  }
-}
-
-/** The actor crashed with the request in hand. Nothing unacknowledged is promised; ask again under the same id. */
-export class ActorRestarted extends Schema.TaggedError<ActorRestarted>()("ActorRestarted", {
-  actor: Schema.String
-}) {
-  override get message() {
-    return `The ${this.actor} was restarted with this request in hand. Send it again under the same id.`
   }
 }
 

@@ -1,0 +1,189 @@
+/**
+ * An actor: a supervised fiber with a name, a bounded typed mailbox, and state that nobody else sees.
+ *
+ * A full mailbox makes the sender wait. A crash fails every ask that is pending and restarts the behaviour from its
+ * beginning, so that it reads back what matters; what is still in the mailbox stays there. A stop fails what is left:
+ * nobody waits for ever.
+ */
+import { Cause, Clock, Deferred, Effect, Exit, Mailbox, Option, Schema, type Scope } from "effect"
+import { Escalated, type SupervisionPolicy, supervised, usualPolicy } from "./Supervision.ts"
+import { Supervisor } from "./Supervisor.ts"
+
+/** The actor crashed with the request in hand. Nothing unacknowledged is promised; ask again under the same id. */
+export class ActorRestarted extends Schema.TaggedError<ActorRestarted>()("ActorRestarted", {
+  actor: Schema.String
+}) {
+  override get message() {
+    return `The ${this.actor} was restarted or stopped with this request in hand. Send it again under the same id.`
+  }
+}
+
+export type ActorState = "starting" | "running" | "restarting" | "failed" | "stopped"
+
+export interface ActorStatus {
+  readonly name: string
+  readonly state: ActorState
+  readonly restarts: number
+  /** Messages that wait. */
+  readonly mailbox: number
+  readonly processed: number
+  readonly failed: number
+  readonly lastError: string | undefined
+  /** For how long something has been waiting to be done without anything being done. */
+  readonly stalledMs: number
+}
+
+/** Where an answer goes. */
+export type Reply<A, E> = Deferred.Deferred<A, E | ActorRestarted>
+
+export interface Actor<Message> {
+  readonly name: string
+  /** Waits while the mailbox is full. */
+  readonly tell: (message: Message) => Effect.Effect<void, ActorRestarted>
+  readonly ask: <A, E>(message: (reply: Reply<A, E>) => Message) => Effect.Effect<A, E | ActorRestarted>
+  readonly status: Effect.Effect<ActorStatus>
+}
+
+/** What the behaviour sees of its actor. */
+export interface Inbox<Message> {
+  /** Everything that waits, at least one message. */
+  readonly takeAll: Effect.Effect<ReadonlyArray<Message>>
+  /** Everything that waits, if anything does. */
+  readonly poll: Effect.Effect<ReadonlyArray<Message>>
+  /** Counts messages as done, or as failed with the reason that the status shows. */
+  readonly done: (count: number) => void
+  readonly failed: (reason: string) => void
+}
+
+export interface ActorOptions<Message, E, R> {
+  readonly name: string
+  readonly capacity: number
+  readonly policy?: SupervisionPolicy
+  /** Runs until it crashes, then from its beginning again. */
+  readonly behaviour: (inbox: Inbox<Message>) => Effect.Effect<unknown, E, R>
+}
+
+/** Starts an actor under the {@link Supervisor}; it stops with the scope. */
+export const spawn = <Message, E, R>(
+  options: ActorOptions<Message, E, R>
+): Effect.Effect<Actor<Message>, never, R | Supervisor | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { behaviour, capacity, name, policy = usualPolicy } = options
+    const supervisor = yield* Supervisor
+    const mailbox = yield* Mailbox.make<Message>(capacity)
+    const pending = new Set<Deferred.Deferred<unknown, unknown>>()
+    const gone = new ActorRestarted({ actor: name })
+    let state: ActorState = "starting"
+    let restarts = 0
+    let processed = 0
+    let failures = 0
+    let lastError: string | undefined
+    /** Monotonic, in milliseconds: when something was last done, or when there was last nothing to do. */
+    let calmAt = yield* monotonicMs
+    let inHand = 0
+
+    const waiting = () => Option.getOrElse(mailbox.unsafeSize(), () => 0)
+    const inbox: Inbox<Message> = {
+      takeAll: Effect.suspend(() => {
+        inHand = 0
+        return Effect.flatMap(mailbox.takeAll, ([messages, ended]) =>
+          ended
+            ? Effect.never
+            : Effect.map(monotonicMs, (now) => {
+                calmAt = now
+                inHand = messages.length
+                return [...messages]
+              })
+        )
+      }),
+      poll: Effect.map(mailbox.clear, (messages) => [...messages]),
+      done: (count) => {
+        processed += count
+      },
+      failed: (reason) => {
+        failures++
+        lastError = reason
+      }
+    }
+
+    const failPending = Effect.suspend(() => {
+      const asks = [...pending]
+      pending.clear()
+      return Effect.forEach(asks, (reply) => Deferred.fail(reply, gone), { discard: true })
+    })
+
+    const status: Effect.Effect<ActorStatus> = Effect.map(monotonicMs, (now) => {
+      const idle = waiting() === 0 && inHand === 0
+      return {
+        name,
+        state,
+        restarts,
+        mailbox: waiting(),
+        processed,
+        failed: failures,
+        lastError,
+        stalledMs: idle ? 0 : Math.max(0, now - calmAt)
+      }
+    })
+
+    yield* supervisor.register(status)
+    yield* supervised(
+      name,
+      Effect.suspend(() => {
+        state = "running"
+        return behaviour(inbox)
+      }),
+      {
+        policy,
+        onCrash: (cause) =>
+          Effect.suspend(() => {
+            state = "restarting"
+            inHand = 0
+            inbox.failed(Cause.pretty(cause).split("\n")[0] ?? "unknown")
+            return failPending
+          }),
+        onRestart: Effect.sync(() => {
+          restarts++
+        })
+      }
+    ).pipe(
+      Effect.onExit((exit) =>
+        Effect.gen(function* () {
+          state = Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? "stopped" : "failed"
+          yield* mailbox.shutdown
+          yield* failPending
+          const escalated = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+          if (Option.isSome(escalated)) yield* supervisor.escalate(escalated.value)
+        })
+      ),
+      Effect.annotateLogs({ actor: name }),
+      Effect.forkScoped
+    )
+
+    const offer = (message: Message) =>
+      Effect.flatMap(mailbox.offer(message), (accepted) => (accepted ? Effect.void : Effect.fail(gone)))
+
+    return {
+      name,
+      tell: offer,
+      ask: <A, E2>(message: (reply: Reply<A, E2>) => Message) =>
+        Effect.gen(function* () {
+          const reply = yield* Deferred.make<A, E2 | ActorRestarted>()
+          // The set only ever fails its members, which every reply can bear.
+          const member = reply as Deferred.Deferred<unknown, unknown>
+          pending.add(member)
+          return yield* Effect.zipRight(offer(message(reply)), Deferred.await(reply)).pipe(
+            Effect.ensuring(Effect.sync(() => pending.delete(member)))
+          )
+        }),
+      status
+    }
+  })
+
+/** Milliseconds that nobody who sets the clock can move. */
+export const monotonicMs: Effect.Effect<number> = Effect.map(
+  Clock.currentTimeNanos,
+  (nanos) => Number(nanos / 1_000n) / 1_000
+)
+
+export { Escalated }
