@@ -1,0 +1,212 @@
+/**
+ * The bus of a single process: queues in memory, with the same promises as a server's. At least once: what is not
+ * acknowledged in time is delivered again. Bounded: a full queue makes its sender wait.
+ *
+ * Nothing survives the process, which costs time and never truth: the Coordinator hands out again what the log says is
+ * open.
+ */
+import { Clock, Deferred, Duration, Effect, FiberId, Layer, PubSub, Stream } from "effect"
+import type { StoredEvent } from "../../events/Envelope.ts"
+import type { Lane } from "../../events/Job.ts"
+import {
+  Bus,
+  type BusOptions,
+  type BusService,
+  BusUnavailable,
+  type Delivery,
+  type WorkOrder
+} from "./Bus.ts"
+
+export const usualOptions: BusOptions = { ackWait: Duration.seconds(30), capacity: 4096 }
+
+export const layer = (options: BusOptions = usualOptions): Layer.Layer<Bus> =>
+  Layer.scoped(
+    Bus,
+    Effect.gen(function* () {
+      const lanes: { readonly [lane in Lane]: AckQueue<WorkOrder> } = {
+        prepare: new AckQueue(options),
+        embed: new AckQueue(options)
+      }
+      const results = new AckQueue<Parameters<BusService["report"]>[0]>(options)
+      const events = yield* Effect.acquireRelease(
+        PubSub.sliding<StoredEvent>(options.capacity),
+        PubSub.shutdown
+      )
+      type Answer = Parameters<BusService["serveClaims"]>[0]
+      let claims: Answer | undefined
+
+      for (const queue of [lanes.prepare, lanes.embed, results]) yield* Effect.forkScoped(queue.redeliver)
+
+      return Bus.of({
+        dispatch: (order) => lanes[order.lane].put(order, orderKey(order)),
+        receive: (lane) => lanes[lane].take,
+        withdraw: (lane, job) => Effect.sync(() => lanes[lane].withdraw((order) => order.jobId === job)),
+        claim: (request) =>
+          Effect.suspend(() =>
+            claims === undefined
+              ? new BusUnavailable({ bus: "memory", detail: "Nobody answers claims yet." })
+              : claims(request)
+          ),
+        serveClaims: (answer) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => {
+              claims = answer
+            }),
+            () => Effect.never,
+            () =>
+              Effect.sync(() => {
+                if (claims === answer) claims = undefined
+              })
+          ),
+        report: (result) => results.put(result, undefined),
+        results: Stream.repeatEffect(results.take),
+        publish: (event) => Effect.asVoid(PubSub.publish(events, event)),
+        events: ({ project, team }) =>
+          Stream.fromPubSub(events).pipe(
+            Stream.filter(
+              (event) =>
+                (team === undefined || event.team === team) &&
+                (project === undefined || event.project === project)
+            )
+          ),
+        state: Effect.succeed({ kind: "memory", connected: true, detail: undefined })
+      })
+    })
+  )
+
+const orderKey = (order: WorkOrder): string => `${order.jobId}.${order.attempt}`
+
+interface Entry<A> {
+  readonly value: A
+  readonly key: string | undefined
+}
+
+/** A bounded queue whose takers acknowledge: an entry that was taken and not acknowledged in time waits again. */
+class AckQueue<A> {
+  readonly #options: BusOptions
+  /** What waits, in order of arrival. */
+  readonly #waiting = new Set<Entry<A>>()
+  readonly #keys = new Set<string>()
+  readonly #taken = new Map<Entry<A>, number>()
+  readonly #takers = new Set<Deferred.Deferred<Entry<A>>>()
+  readonly #putters = new Set<Deferred.Deferred<void>>()
+  #woken = Deferred.unsafeMake<void>(FiberId.none)
+
+  constructor(options: BusOptions) {
+    this.#options = options
+  }
+
+  /** An entry whose key waits already is not doubled. */
+  put(value: A, key: string | undefined): Effect.Effect<void> {
+    return Effect.gen(this, function* () {
+      while (true) {
+        if (key !== undefined && this.#keys.has(key)) return
+        if (this.#waiting.size < this.#options.capacity) break
+        const room = yield* Deferred.make<void>()
+        this.#putters.add(room)
+        yield* Deferred.await(room).pipe(Effect.ensuring(Effect.sync(() => this.#putters.delete(room))))
+      }
+      yield* this.#enqueue({ value, key })
+    })
+  }
+
+  readonly take: Effect.Effect<Delivery<A>> = Effect.suspend(() => {
+    const [first] = this.#waiting
+    if (first !== undefined) return Effect.as(this.#takeOut(first), this.#delivery(first))
+    return Effect.flatMap(Deferred.make<Entry<A>>(), (taker) => {
+      this.#takers.add(taker)
+      return Deferred.await(taker).pipe(
+        Effect.onInterrupt(() =>
+          Effect.flatMap(Deferred.poll(taker), (given) => {
+            this.#takers.delete(taker)
+            // It was handed over in the very moment of the interruption: somebody else gets it.
+            return given._tag === "Some"
+              ? Effect.flatMap(given.value, (entry) => this.#giveBack(entry))
+              : Effect.void
+          })
+        ),
+        Effect.map((entry) => this.#delivery(entry))
+      )
+    })
+  })
+
+  withdraw(matches: (value: A) => boolean): void {
+    for (const entry of this.#waiting) if (matches(entry.value)) this.#forget(entry)
+    for (const entry of this.#taken.keys()) if (matches(entry.value)) this.#taken.delete(entry)
+  }
+
+  /** Puts back what was not acknowledged in time. Sleeps until the next one can be due. */
+  readonly redeliver: Effect.Effect<never> = Effect.forever(
+    Effect.gen(this, function* () {
+      if (this.#taken.size === 0) {
+        this.#woken = yield* Deferred.make<void>()
+        yield* Deferred.await(this.#woken)
+      }
+      const now = yield* monotonic
+      for (const [entry, dueAt] of this.#taken) {
+        if (dueAt > now) continue
+        this.#taken.delete(entry)
+        yield* this.#enqueue(entry)
+      }
+      const next = Math.min(...this.#taken.values(), now + Duration.toMillis(this.#options.ackWait))
+      yield* Effect.sleep(Duration.millis(Math.max(1, next - now)))
+    })
+  )
+
+  #enqueue(entry: Entry<A>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const [taker] = this.#takers
+      if (taker === undefined) {
+        this.#waiting.add(entry)
+        if (entry.key !== undefined) this.#keys.add(entry.key)
+        return Effect.void
+      }
+      this.#takers.delete(taker)
+      return Effect.zipRight(this.#lend(entry), Effect.asVoid(Deferred.succeed(taker, entry)))
+    })
+  }
+
+  #takeOut(entry: Entry<A>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#forget(entry)
+      const [putter] = this.#putters
+      if (putter !== undefined) this.#putters.delete(putter)
+      const admit = putter === undefined ? Effect.void : Deferred.succeed(putter, undefined)
+      return Effect.zipRight(admit, this.#lend(entry))
+    })
+  }
+
+  #lend(entry: Entry<A>): Effect.Effect<void> {
+    return Effect.flatMap(monotonic, (now) => {
+      this.#taken.set(entry, now + Duration.toMillis(this.#options.ackWait))
+      return Effect.asVoid(Deferred.succeed(this.#woken, undefined))
+    })
+  }
+
+  #giveBack(entry: Entry<A>): Effect.Effect<void> {
+    return Effect.suspend(() => (this.#taken.delete(entry) ? this.#enqueue(entry) : Effect.void))
+  }
+
+  #forget(entry: Entry<A>): void {
+    this.#waiting.delete(entry)
+    if (entry.key !== undefined) this.#keys.delete(entry.key)
+  }
+
+  #delivery(entry: Entry<A>): Delivery<A> {
+    return {
+      value: entry.value,
+      ack: Effect.sync(() => {
+        // One that came too late: it waits again, and need not.
+        if (!this.#taken.delete(entry)) this.#forget(entry)
+      }),
+      inProgress: Effect.flatMap(monotonic, (now) =>
+        Effect.sync(() => {
+          if (this.#taken.has(entry)) this.#taken.set(entry, now + Duration.toMillis(this.#options.ackWait))
+        })
+      )
+    }
+  }
+}
+
+/** Milliseconds that nobody who sets the clock can move. */
+const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000n) / 1_000)
