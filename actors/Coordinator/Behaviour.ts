@@ -1,0 +1,145 @@
+/**
+ * The Coordinator as a service: its mailbox, who feeds it, and how long callers wait.
+ */
+import { Deferred, Effect, Layer, Schedule, Stream, SubscriptionRef } from "effect"
+import type { CommandAnswer, MutationEnd } from "../../events/Commands.ts"
+import { Bus } from "../../src/bus/Bus.ts"
+import { Failpoints } from "../../src/faults/Failpoints.ts"
+import { Content } from "../../src/log/Content.ts"
+import { Log, type LogFailed } from "../../src/log/Log.ts"
+import { ReadModels } from "../../src/log/ReadModels.ts"
+import { monotonicMs, spawn } from "../Actor.ts"
+import {
+  type CommandError,
+  Coordinator,
+  type CoordinatorProgress,
+  type OperatorAnswer
+} from "../Coordinator.ts"
+import type { Supervisor } from "../Supervisor.ts"
+import { endAttempts, incarnation } from "./incarnation.ts"
+import type { Message, Office } from "./Office.ts"
+import { Settings } from "./Settings.ts"
+
+const initialProgress: CoordinatorProgress = {
+  open: 0,
+  prepared: 0,
+  committed: 0,
+  parked: 0,
+  vectorsComputed: 0,
+  vectorsReused: 0
+}
+
+export const layer: Layer.Layer<
+  Coordinator,
+  never,
+  Log | ReadModels | Content | Bus | Settings | Supervisor
+> = Layer.scoped(
+  Coordinator,
+  Effect.gen(function* () {
+    const settings = yield* Settings
+    const bus = yield* Bus
+    const office: Office = {
+      ports: {
+        log: yield* Log,
+        readModels: yield* ReadModels,
+        content: yield* Content,
+        bus,
+        failpoints: yield* Failpoints
+      },
+      settings,
+      begun: new Map(),
+      progress: yield* SubscriptionRef.make(initialProgress),
+      admission: yield* Effect.makeLatch(true),
+      desk: undefined,
+      idle: new Set(),
+      held: undefined
+    }
+    yield* Effect.addFinalizer(() => endAttempts(office))
+    const actor = yield* spawn<Message, unknown, never>({
+      name: "coordinator",
+      capacity: settings.mailbox,
+      behaviour: (inbox) => incarnation(office, inbox)
+    })
+    const again = Schedule.spaced("100 millis")
+
+    yield* bus.results.pipe(
+      Stream.runForEach((delivery) => actor.tell({ _tag: "Result", delivery })),
+      Effect.retry({
+        while: (error) => error._tag === "BusUnavailable",
+        schedule: Schedule.spaced("1 second")
+      }),
+      Effect.ignore,
+      Effect.forkScoped
+    )
+    const desk = Effect.suspend(() =>
+      office.desk === undefined ? Effect.fail("starting" as const) : Effect.succeed(office.desk)
+    ).pipe(Effect.retry(Schedule.spaced("20 millis")), Effect.orDie)
+    yield* bus
+      .serveClaims((request) =>
+        Effect.flatMap(Effect.zip(desk, monotonicMs), ([{ jobs }, now]) =>
+          Effect.sync(() => {
+            office.ports.failpoints.hit("job.lease.before")
+            const claim = jobs.claim(request, now)
+            office.ports.failpoints.hit("job.lease.after")
+            return claim
+          })
+        )
+      )
+      .pipe(Effect.retry(Schedule.spaced("1 second")), Effect.forkScoped)
+    yield* Effect.sleep(settings.tick).pipe(
+      Effect.zipRight(
+        Effect.suspend(() => (office.desk?.hasTimers === true ? actor.tell({ _tag: "Tick" }) : Effect.void))
+      ),
+      Effect.forever,
+      Effect.ignore,
+      Effect.forkScoped
+    )
+
+    const idle: Effect.Effect<void> = actor
+      .ask<void, never>((reply) => ({ _tag: "Idle", reply }))
+      .pipe(Effect.retry(again), Effect.orDie)
+
+    return Coordinator.of({
+      ask: Effect.fn("Coordinator.ask")(function* (command) {
+        if (command._tag === "DocumentSubmit") yield* office.admission.await
+        return yield* actor.ask<CommandAnswer, CommandError>((reply) => ({
+          _tag: "Command",
+          command,
+          reply
+        }))
+      }),
+      operate: Effect.fn("Coordinator.operate")(function* (command) {
+        return yield* actor.ask<OperatorAnswer, CommandError>((reply) => ({
+          _tag: "Operate",
+          command,
+          reply
+        }))
+      }),
+      ended: (document, version) =>
+        actor
+          .ask<MutationEnd, LogFailed>((reply) => ({ _tag: "Ended", document, version, reply }))
+          .pipe(
+            Effect.retry({
+              while: (error) => error._tag === "ActorRestarted",
+              schedule: again,
+              times: 100
+            })
+          ),
+      idle,
+      unfinishedBuilds: Effect.map(desk, ({ builds }) => builds.unfinished()),
+      whileHeld: (effect) =>
+        Effect.acquireUseRelease(
+          Effect.gen(function* () {
+            const granted = yield* Deferred.make<void>()
+            const released = yield* Deferred.make<void>()
+            yield* Effect.ignore(actor.tell({ _tag: "Hold", granted, released }))
+            yield* Deferred.await(granted).pipe(Effect.timeoutOption(settings.hold))
+            return released
+          }),
+          () => effect,
+          (released) => Deferred.succeed(released, undefined)
+        ),
+      progress: office.progress.changes
+    })
+  })
+)

@@ -1,0 +1,50 @@
+/**
+ * What the Coordinator is asked, and what of it outlives a restart within its process.
+ */
+import type { Deferred, Effect, Mailbox, SubscriptionRef } from "effect"
+import type { Command, MutationEnd, OperatorCommand } from "../../events/Commands.ts"
+import type { DocumentId } from "../../events/Ids.ts"
+import type { Delivery, WorkResult } from "../../src/bus/Bus.ts"
+import type { LogFailed } from "../../src/log/Log.ts"
+import type { Reply } from "../Actor.ts"
+import type { CoordinatorProgress } from "../Coordinator.ts"
+import type { CommandReply } from "./answer.ts"
+import type { Begun, Desk, Ports } from "./Desk.ts"
+import type { OperatorReply } from "./generations.ts"
+import type { CoordinatorSettings } from "./Settings.ts"
+
+export type Message =
+  | { readonly _tag: "Command"; readonly command: Command; readonly reply: CommandReply }
+  | { readonly _tag: "Operate"; readonly command: OperatorCommand; readonly reply: OperatorReply }
+  | { readonly _tag: "Result"; readonly delivery: Delivery<WorkResult> }
+  | {
+      readonly _tag: "Ended"
+      readonly document: DocumentId
+      readonly version: number
+      readonly reply: Reply<MutationEnd, LogFailed>
+    }
+  | { readonly _tag: "Idle"; readonly reply: Reply<void, never> }
+  | {
+      readonly _tag: "Hold"
+      readonly granted: Deferred.Deferred<void>
+      readonly released: Deferred.Deferred<void>
+    }
+  | { readonly _tag: "Tick" }
+
+export type Operation = Extract<Message, { readonly _tag: "Operate" }>
+
+/** What outlives a restart of the Coordinator within its process. */
+export interface Office {
+  readonly ports: Ports
+  readonly settings: CoordinatorSettings
+  readonly begun: Begun
+  readonly progress: SubscriptionRef.SubscriptionRef<CoordinatorProgress>
+  /** Submissions wait outside while too many mutations are open. */
+  readonly admission: Effect.Latch
+  /** The memory as of now; absent while it is being read. Claims look at it between turns. */
+  desk: Desk | undefined
+  /** Who waits until nothing is left to do. */
+  readonly idle: Set<Reply<void, never>>
+  /** Where operators' commands go while appends are held. */
+  held: Mailbox.Mailbox<Operation> | undefined
+}

@@ -1,0 +1,107 @@
+/**
+ * One turn of the Coordinator: what a batch of messages leads to, gathered into one write of the log. Memory changes and
+ * answers that follow from an append are kept until the write has returned.
+ */
+import type { Effect } from "effect"
+import { type CodeFingerprint, type Digest, type ProjectScope, scopeKey, sha256 } from "../../events/Ids.ts"
+import type {
+  Append,
+  Appended,
+  AppendRefused,
+  BlobPut,
+  OperationalChange,
+  VectorPut,
+  WriteBatch
+} from "../../src/log/Log.ts"
+
+/** The durable steps that have failpoints around them. */
+export type Step =
+  | "submit"
+  | "chunked"
+  | "vectors.recorded"
+  | "committed"
+  | "built"
+  | "rejected"
+  | "removed"
+  | "job.park"
+  | "job.cancel"
+  | "attempt.count"
+  | "removals.approve"
+
+export interface Planned {
+  readonly append: Append
+  readonly appended: (at: Appended) => void
+  readonly refused: (refusal: AppendRefused) => void
+}
+
+export class Turn {
+  readonly now: number
+  readonly wallClock: number
+  readonly #blobs = new Map<string, BlobPut>()
+  readonly #vectors: Array<VectorPut> = []
+  readonly #fresh = new Map<string, Digest>()
+  readonly #touched = new Set<string>()
+  readonly planned: Array<Planned> = []
+  readonly #operational: Array<OperationalChange> = []
+  readonly steps = new Set<Step>()
+  /** Sequences of projects at the head as the turn began. */
+  readonly sequences = new Map<string, number>()
+  /** Run when the write has returned, in order. */
+  readonly after: Array<() => void> = []
+  /** Sent when the write has returned: answers, acknowledgements, orders. */
+  readonly sends: Array<Effect.Effect<void>> = []
+
+  /** `now` is monotonic, `wallClock` for people; both in milliseconds. */
+  constructor(now: number, wallClock: number) {
+    this.now = now
+    this.wallClock = wallClock
+  }
+
+  isEmpty(): boolean {
+    return this.planned.length === 0 && this.#operational.length === 0 && this.#vectors.length === 0
+  }
+
+  /** Whether any of these was decided about in this turn: then the message waits for the next one. */
+  isTouched(keys: ReadonlyArray<string>): boolean {
+    return keys.some((key) => this.#touched.has(key))
+  }
+
+  touch(keys: ReadonlyArray<string>): void {
+    for (const key of keys) this.#touched.add(key)
+  }
+
+  blob(scope: ProjectScope, bytes: Uint8Array): Digest {
+    const digest = sha256(bytes)
+    this.#blobs.set(`${scopeKey(scope)}/${digest}`, { ...scope, digest, bytes })
+    return digest
+  }
+
+  /** A new vector; `digest` is that of its stored bytes. */
+  vector(put: VectorPut, digest: Digest): void {
+    this.#vectors.push(put)
+    this.#fresh.set(`${scopeKey(put)}/${put.model}/${put.inputHash}`, digest)
+  }
+
+  /** The digest of a vector that this turn stores. */
+  freshVector(scope: ProjectScope, model: CodeFingerprint, input: Digest): Digest | undefined {
+    return this.#fresh.get(`${scopeKey(scope)}/${model}/${input}`)
+  }
+
+  plan(planned: Planned, ...steps: ReadonlyArray<Step>): void {
+    this.planned.push(planned)
+    for (const step of steps) this.steps.add(step)
+  }
+
+  operational(...changes: ReadonlyArray<OperationalChange>): void {
+    this.#operational.push(...changes)
+  }
+
+  batch(): WriteBatch {
+    return {
+      blobs: [...this.#blobs.values()],
+      vectors: this.#vectors,
+      appends: this.planned.map(({ append }) => append),
+      operational: this.#operational
+    }
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * One version of a document on its way to searchable contents under one (chunker, model): a mutation that ends in a
+ * commit, or a build that completes a live version for a generation under another pair.
+ */
+import type { CodeFingerprint, Digest, DocumentId, JobId, ProjectScope, SourceId } from "../../events/Ids.ts"
+import { buildJobId, embedJobId, prepareJobId } from "../../events/Job.ts"
+import type { Chunking } from "../../src/log/ReadModels.ts"
+
+export interface Pair {
+  readonly chunker: CodeFingerprint
+  readonly model: CodeFingerprint
+}
+
+export interface Work {
+  readonly purpose: "commit" | "build"
+  readonly scope: ProjectScope
+  readonly documentId: DocumentId
+  readonly sourceId: SourceId
+  readonly version: number
+  readonly raw: Digest
+  readonly descriptor: Digest
+  /** Of the submission that opened it. */
+  readonly commandId: string
+  readonly orderKey: string
+  readonly sync: number | undefined
+  readonly movedFrom: DocumentId | undefined
+  /** What it is completed under. Follows the live spec for a commit. */
+  pair: Pair
+  /** Known once it was chunked under the pair's chunker. */
+  chunking: Chunking | undefined
+  /** Input hashes in the order of the manifest; read again from content where they are not at hand. */
+  inputs: ReadonlyArray<Digest> | undefined
+  /** Those whose vectors the project does not have, as far as known. */
+  readonly missing: Set<Digest>
+  /** Those of them that its own order asks for now. */
+  readonly asking: Set<Digest>
+  /** Vectors that were computed because of it. */
+  computed: number
+  /** All vectors are there: it waits for its place in the line, or for its append. */
+  ready: boolean
+  /** No attempt at any of its jobs can have been made before: saves reading them. */
+  fresh: boolean
+}
+
+export const workKey = (work: Pick<Work, "purpose" | "documentId" | "pair">): string =>
+  work.purpose === "commit" ? work.documentId : `${work.documentId}/${work.pair.chunker}/${work.pair.model}`
+
+export const pairKey = (pair: Pair): string => `${pair.chunker}/${pair.model}`
+
+export const prepareJobOf = (epoch: number, work: Work): JobId =>
+  work.purpose === "commit"
+    ? prepareJobId(epoch, work.documentId, work.version, work.raw)
+    : buildJobId(epoch, "prepare", work.documentId, work.version, work.pair)
+
+export const embedJobOf = (epoch: number, work: Work, chunking: Chunking): JobId =>
+  work.purpose === "commit"
+    ? embedJobId(epoch, work.documentId, work.version, chunking.manifestBlob)
+    : buildJobId(epoch, "embed", work.documentId, work.version, work.pair)
+
+export const reusedVectors = (work: Work): number =>
+  Math.max(0, new Set(work.inputs ?? []).size - work.computed)

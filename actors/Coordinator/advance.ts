@@ -1,0 +1,297 @@
+/**
+ * The life of a mutation, from one durable step to the next: prepare, embed what is missing, commit; or, for a build,
+ * complete under another pair. Each function adds to the turn what the step appends.
+ */
+import { Effect } from "effect"
+import {
+  DocumentBuilt,
+  type DocumentChunked,
+  DocumentCommitted,
+  DocumentRejected,
+  DocumentRemoved,
+  DocumentVersion,
+  documentStream,
+  type Reason
+} from "../../events/Document.ts"
+import type { Digest, DocumentId } from "../../events/Ids.ts"
+import { JobParked, jobStream } from "../../events/Job.ts"
+import { vectorsRoot } from "../../events/Vectors.ts"
+import type { AppendRefused, LogFailed, NewEvent } from "../../src/log/Log.ts"
+import type { Chunking, DocumentRow } from "../../src/log/ReadModels.ts"
+import type { Desk } from "./Desk.ts"
+import { documentEvent, stillLeaves } from "./decide.ts"
+import type { Job } from "./Jobs.ts"
+import { manifestOutline } from "./Manifest.ts"
+import type { Turn } from "./Turn.ts"
+import { prepareJobOf, reusedVectors, type Work, workKey } from "./Work.ts"
+
+/** How many vectors are looked up in one read. */
+const lookupPage = 500
+
+export const documentKey = (id: DocumentId): string => `document/${id}`
+
+const versionOf = (work: Work): DocumentVersion =>
+  DocumentVersion.make(work.version, { disableValidation: true })
+
+/** Opens the job of the work's next step: embed where it is chunked under its pair's chunker, prepare where not. */
+export const openNextJob = (desk: Desk, work: Work, solo: boolean): Job =>
+  desk.openJob(work, work.chunking === undefined ? "prepare" : "embed", { known: work.fresh && !solo, solo })
+
+/** Starts over under the pair that is live now, or with content that turned out to be gone. */
+export const startOver = (desk: Desk, turn: Turn, work: Work, chunking: Chunking | undefined): void => {
+  desk.abandon(work, turn)
+  work.pair = work.purpose === "commit" ? desk.pair : work.pair
+  work.chunking = chunking
+  work.inputs = undefined
+  work.fresh = false
+  openNextJob(desk, work, false)
+}
+
+/** The digests of the vectors that exist, what this turn stores included. */
+export const knownVectors = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  work: Pick<Work, "scope" | "pair">,
+  inputs: ReadonlyArray<Digest>
+): Effect.fn.Return<ReadonlyMap<Digest, Digest>, LogFailed> {
+  const found = new Map<Digest, Digest>()
+  const unknown: Array<Digest> = []
+  for (const input of new Set(inputs)) {
+    const fresh = turn.freshVector(work.scope, work.pair.model, input)
+    if (fresh === undefined) unknown.push(input)
+    else found.set(input, fresh)
+  }
+  for (let from = 0; from < unknown.length; from += lookupPage) {
+    const page = unknown.slice(from, from + lookupPage)
+    const stored = yield* desk.ports.content.vectorDigests(work.scope, work.pair.model, page)
+    for (const [input, digest] of stored) found.set(input, digest)
+  }
+  return found
+})
+
+/**
+ * Reads the manifest of a work that was chunked earlier and finds out what is missing. `false` where the content is
+ * gone: then it is prepared again.
+ */
+export const loadInputs = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  work: Work
+): Effect.fn.Return<boolean, LogFailed> {
+  if (work.inputs !== undefined) return true
+  if (work.chunking === undefined) return false
+  const { descriptor, manifestBlob, textBlob } = work.chunking
+  const { content } = desk.ports
+  const bytes = yield* content.blob(work.scope, manifestBlob)
+  const outline = bytes === undefined ? undefined : manifestOutline(bytes)
+  const stored = yield* content.hasBlobs(work.scope, [descriptor, textBlob])
+  if (outline === undefined || !stored.has(descriptor) || !stored.has(textBlob)) return false
+  work.inputs = outline.inputs
+  const known = yield* knownVectors(desk, turn, work, outline.inputs)
+  desk.inputs.want(
+    work,
+    outline.inputs.filter((input) => !known.has(input))
+  )
+  return true
+})
+
+/** Everything that it needs is there: appends its end, after `chunked` where that was made in this very turn. */
+export const complete = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  work: Work,
+  chunked: DocumentChunked | undefined
+): Effect.fn.Return<void, LogFailed> {
+  const { chunking } = work
+  const row = yield* desk.row(work.documentId)
+  if (row === undefined || chunking === undefined || !(yield* isCurrent(desk, turn, work, row))) return
+  const inputs = work.inputs ?? []
+  const known = yield* knownVectors(desk, turn, work, inputs)
+  if (inputs.some((input) => !known.has(input))) return startOver(desk, turn, work, chunking)
+
+  const from = work.movedFrom === undefined ? undefined : yield* desk.known(work.movedFrom)
+  const leaving =
+    work.purpose === "commit" && from?.row !== undefined && stillLeaves(from, work.orderKey)
+      ? from.row
+      : undefined
+  const fields = {
+    documentId: work.documentId,
+    version: versionOf(work),
+    ...chunking,
+    model: work.pair.model,
+    vectorsRoot: vectorsRoot(
+      inputs.flatMap((inputHash) => {
+        const vectorDigest = known.get(inputHash)
+        return vectorDigest === undefined ? [] : [{ inputHash, vectorDigest }]
+      })
+    )
+  }
+  const end = work.purpose === "commit" ? DocumentCommitted.make(fields) : DocumentBuilt.make(fields)
+  const events: ReadonlyArray<NewEvent> = [
+    ...(chunked === undefined ? [] : [documentEvent(chunked)]),
+    ...(leaving === undefined ? [] : [movedAway(leaving, work)]),
+    documentEvent(end)
+  ]
+  turn.touch([
+    documentKey(work.documentId),
+    ...(leaving === undefined ? [] : [documentKey(leaving.documentId)])
+  ])
+  const moved = leaving === undefined ? undefined : desk.open.get(leaving.documentId)
+  turn.plan(
+    {
+      append: {
+        ...work.scope,
+        cause: `${prepareJobOf(desk.epoch, work)}.${work.purpose}.${row.streamVersion}`,
+        actor: "coordinator",
+        correlationId: work.commandId,
+        events,
+        expected: [
+          { stream: documentStream(row.documentId), version: row.streamVersion },
+          ...(leaving === undefined
+            ? []
+            : [{ stream: documentStream(leaving.documentId), version: leaving.streamVersion }])
+        ],
+        requires: {
+          blobs: [chunking.descriptor, chunking.textBlob, chunking.manifestBlob],
+          vectors: { model: work.pair.model, inputs: [...new Set(inputs)] }
+        }
+      },
+      appended: ({ firstPosition, lastPosition }) => {
+        desk.follow(events, work.scope, firstPosition)
+        const embeddings = { computed: work.computed, reused: reusedVectors(work) }
+        if (work.purpose === "commit") {
+          desk.count({ committed: 1, vectorsReused: embeddings.reused })
+          desk.builds.committed(work.documentId, work.pair)
+          if (leaving !== undefined) desk.builds.removed(leaving.documentId)
+          if (moved !== undefined) {
+            desk.end(moved.work, turn, { ...ended(moved.work), outcome: "removed", position: lastPosition })
+          }
+        } else desk.builds.of(work.pair)?.active.delete(work.documentId)
+        desk.end(work, turn, { outcome: "committed", position: lastPosition, embeddings })
+      },
+      refused: (refusal) => refusedContent(desk, turn, work, refusal)
+    },
+    ...(chunked === undefined ? [] : (["chunked"] as const)),
+    work.purpose === "commit" ? "committed" : "built",
+    ...(leaving === undefined ? [] : (["removed"] as const))
+  )
+})
+
+const movedAway = (row: DocumentRow, work: Work): NewEvent =>
+  documentEvent(
+    DocumentRemoved.make({
+      documentId: row.documentId,
+      reason: "moved",
+      commandId: work.commandId,
+      orderKey: work.orderKey,
+      ...(work.sync === undefined ? {} : { sync: work.sync })
+    })
+  )
+
+/** Whether the work may still end as it was begun; one that may not is dropped, or begun again (FOLD.md rule 13). */
+const isCurrent = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  work: Work,
+  row: DocumentRow
+): Effect.fn.Return<boolean, LogFailed> {
+  if (work.purpose === "build") {
+    if (row.live?.version === work.version) return true
+    dropBuild(desk, turn, work)
+    return false
+  }
+  if (row.open?.version !== work.version) {
+    desk.abandon(work, turn)
+    return false
+  }
+  if (work.pair.chunker === desk.pair.chunker && work.pair.model === desk.pair.model) return true
+  startOver(desk, turn, work, chunkingUnder(row, desk.pair.chunker))
+  return false
+})
+
+export const chunkingUnder = (row: DocumentRow, chunker: string): Chunking | undefined =>
+  row.open?.chunkings.findLast((one) => one.chunker === chunker)
+
+/** The version is not live any more, or its pair is not wanted: nothing is appended for it. */
+export const dropBuild = (desk: Desk, turn: Turn, work: Work): void => {
+  const build = desk.builds.of(work.pair)
+  if (build?.active.get(work.documentId) === work) build.active.delete(work.documentId)
+  desk.abandon(work, turn)
+}
+
+/** Content that the event would have named is gone: it is made again. Anything else is a bug, and crashes. */
+export const refusedContent = (desk: Desk, turn: Turn, work: Work, refusal: AppendRefused): void => {
+  if (refusal._tag !== "ContentMissing") throw refusal
+  const { chunking } = work
+  const gone = new Set<string>(refusal.missing)
+  const blobs = chunking === undefined ? [] : [chunking.descriptor, chunking.textBlob, chunking.manifestBlob]
+  startOver(desk, turn, work, blobs.some((blob) => gone.has(blob)) ? undefined : chunking)
+}
+
+export const ended = (work: Work) => ({
+  embeddings: { computed: work.computed, reused: 0 }
+})
+
+/** Gives up: the version is rejected, its job waits for a person or for other code. A former version stays live. */
+export const park = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  job: Job,
+  reason: Reason
+): Effect.fn.Return<void, LogFailed> {
+  const { work } = job
+  const row = yield* desk.row(work.documentId)
+  if (row === undefined || !(yield* isCurrent(desk, turn, work, row))) return
+  const parked: NewEvent = {
+    stream: jobStream(job.id),
+    event: JobParked.make({
+      jobId: job.id,
+      lane: job.lane,
+      documentId: work.documentId,
+      version: work.version,
+      code: job.code,
+      attempts: job.attempt,
+      reason
+    })
+  }
+  const rejected =
+    work.purpose === "commit"
+      ? [
+          documentEvent(
+            DocumentRejected.make({ documentId: work.documentId, version: versionOf(work), reason })
+          )
+        ]
+      : []
+  const events = [...rejected, parked]
+  turn.touch([documentKey(work.documentId)])
+  turn.plan(
+    {
+      append: {
+        ...work.scope,
+        cause: `${job.id}.${job.attempt}.parked`,
+        actor: "coordinator",
+        correlationId: work.commandId,
+        events,
+        expected: [{ stream: documentStream(row.documentId), version: row.streamVersion }]
+      },
+      appended: ({ firstPosition, lastPosition }) => {
+        desk.follow(events, work.scope, firstPosition)
+        if (work.purpose === "build") {
+          const build = desk.builds.of(work.pair)
+          build?.active.delete(work.documentId)
+          build?.parked.add(work.documentId)
+        }
+        desk.count({ parked: 1 })
+        desk.end(work, turn, { ...ended(work), outcome: "parked", position: lastPosition, reason })
+      },
+      refused: (refusal) => {
+        throw refusal
+      }
+    },
+    "job.park",
+    ...(rejected.length === 0 ? [] : (["rejected"] as const))
+  )
+})
+
+export const isSameWork = (one: Work, other: Work): boolean =>
+  one === other || (workKey(one) === workKey(other) && one.version === other.version)

@@ -1,0 +1,274 @@
+/**
+ * Commands about one document: what they need to know is read here, decide.ts judges, and the turn carries it out.
+ */
+import { Effect, Either } from "effect"
+import { canonicalJson, NotCanonical } from "../../events/Canonical.ts"
+import type { DocumentRemove, DocumentSubmit } from "../../events/Commands.ts"
+import { documentStream } from "../../events/Document.ts"
+import { type Digest, type DocumentId, type ProjectScope, scopeKey, sha256 } from "../../events/Ids.ts"
+import type { LogFailed, OperationalChange } from "../../src/log/Log.ts"
+import type { DocumentRow } from "../../src/log/ReadModels.ts"
+import { documentKey, ended, openNextJob } from "./advance.ts"
+import { type CommandReply, carry, refuse } from "./answer.ts"
+import type { Desk } from "./Desk.ts"
+import { type Decision, decideRemove, decideSubmit, type Known } from "./decide.ts"
+import { evolve } from "./evolve.ts"
+import type { Turn } from "./Turn.ts"
+import type { Work } from "./Work.ts"
+
+/** The documents that a command decides about. */
+export const submitKeys = (desk: Desk, command: DocumentSubmit | DocumentRemove): ReadonlyArray<string> => {
+  const pending = desk.open.get(command.documentId)?.row.open?.movedFrom
+  const from = command._tag === "DocumentSubmit" ? command.movedFrom : undefined
+  return [command.documentId, pending, from].flatMap((id) => (id === undefined ? [] : [documentKey(id)]))
+}
+
+export const submit = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  command: DocumentSubmit,
+  body: Digest | undefined,
+  reply: CommandReply
+): Effect.fn.Return<void, LogFailed> {
+  const { documentId, scope } = command
+  const source = yield* desk.source(command.sourceId)
+  if (
+    source === undefined ||
+    source.removed ||
+    !sameScope(source.scope, scope) ||
+    desk.removing.has(command.sourceId)
+  ) {
+    return refuse(
+      turn,
+      reply,
+      command._tag,
+      "unknown-source",
+      `There is no source ${command.sourceId}. Add it first.`
+    )
+  }
+  const descriptor = canonicalBytes(command)
+  if (Either.isLeft(descriptor)) {
+    return refuse(turn, reply, command._tag, "malformed-descriptor", descriptor.left.message)
+  }
+  const document = yield* desk.known(documentId)
+  const { row } = document
+  if (row !== undefined && (!sameScope(row.scope, scope) || row.sourceId !== command.sourceId)) {
+    return refuse(
+      turn,
+      reply,
+      command._tag,
+      "foreign-document",
+      `${documentId} is no document of this source.`
+    )
+  }
+  const from = command.movedFrom === undefined ? undefined : yield* ownKnown(desk, command.movedFrom, scope)
+  const raw = sha256(command.raw)
+  const decision = decideSubmit(command, {
+    document,
+    from,
+    pending: yield* pendingMove(desk, row),
+    raw,
+    descriptor: sha256(descriptor.right),
+    live: desk.pair
+  })
+  if (decision.outcome === "accepted") {
+    turn.blob(scope, command.raw)
+    turn.blob(scope, descriptor.right)
+  }
+  const descriptorDigest = sha256(descriptor.right)
+  const former = desk.open.get(documentId)
+  const work =
+    decision.outcome === "accepted" ? workOf(desk, command, decision, raw, descriptorDigest) : undefined
+  if (work !== undefined) {
+    // Its job may be handed out by this very turn, so it is opened before the write, which decides whether it counts.
+    if (former !== undefined) desk.abandon(former.work, turn)
+    desk.lines.join(work, turn.now)
+    openNextJob(desk, work, false)
+  }
+  yield* carry(desk, turn, {
+    command,
+    reply,
+    body,
+    ...planOf(decision, [document, from], documentId),
+    ...(work === undefined ? {} : { requires: { blobs: [raw, descriptorDigest] } }),
+    operational: [
+      ...keysOf(decision),
+      ...(decision.outcome === "superseded" ? [] : fileState(command, raw, descriptorDigest))
+    ],
+    appended: (first, position) => {
+      follow(desk, turn, decision, scope, first, position)
+      if (work === undefined || decision.version === undefined) return
+      if (former !== undefined) {
+        desk.end(former.work, turn, { ...ended(former.work), outcome: "superseded", position })
+      }
+      const submitted = decision.events.at(-1)?.event
+      if (submitted?._tag !== "DocumentSubmitted") return
+      const opened = evolve(former?.row ?? row, submitted, scope, position)
+      if (opened !== undefined) desk.open.set(documentId, { row: opened, work })
+    }
+  })
+})
+
+export const remove = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  command: DocumentRemove,
+  body: Digest | undefined,
+  reply: CommandReply
+): Effect.fn.Return<void, LogFailed> {
+  const { documentId, scope } = command
+  const document = yield* desk.known(documentId)
+  if (document.row !== undefined && !sameScope(document.row.scope, scope)) {
+    return refuse(
+      turn,
+      reply,
+      command._tag,
+      "foreign-document",
+      `${documentId} is no document of this project.`
+    )
+  }
+  const pending = yield* pendingMove(desk, document.row)
+  const decision = decideRemove(command, { document, pending })
+  const forgotten: ReadonlyArray<OperationalChange> =
+    decision.outcome === "removed" ? [{ kind: "fileForgotten", documentId }] : []
+  yield* carry(desk, turn, {
+    command,
+    reply,
+    body,
+    ...planOf(decision, [document, pending?.from], documentId),
+    operational: [...keysOf(decision), ...forgotten],
+    appended: (first, position) => follow(desk, turn, decision, scope, first, position)
+  })
+})
+
+/** What an append of this decision says, rests on, and is called. */
+const planOf = (decision: Decision, rests: ReadonlyArray<Known | undefined>, documentId: DocumentId) => {
+  const streams = new Set(decision.events.map(({ stream }) => stream))
+  const expected = rests.flatMap((known) => {
+    const stream = known === undefined ? "" : documentStream(known.id)
+    return known !== undefined && streams.has(stream)
+      ? [{ stream, version: known.row?.streamVersion ?? 0 }]
+      : []
+  })
+  const { outcome, version } = decision
+  const steps = decision.events.map(({ event }) =>
+    event._tag === "DocumentSubmitted" ? ("submit" as const) : ("removed" as const)
+  )
+  return {
+    answer: { outcome, documentId, ...(version === undefined ? {} : { version }) },
+    events: decision.events,
+    expected,
+    steps
+  }
+}
+
+const keysOf = (decision: Decision): ReadonlyArray<OperationalChange> =>
+  decision.keys.map(({ documentId, orderKey }) => ({ kind: "orderKey", documentId, orderKey }))
+
+/** Memory after the append: keys are raised, and mutations of removed documents are over. */
+const follow = (
+  desk: Desk,
+  turn: Turn,
+  decision: Decision,
+  scope: ProjectScope,
+  first: number,
+  position: number
+): void => {
+  desk.follow(decision.events, scope, first)
+  for (const { documentId, orderKey } of decision.keys) desk.raiseKey(documentId, orderKey)
+  for (const { event } of decision.events) {
+    if (event._tag !== "DocumentRemoved") continue
+    desk.builds.removed(event.documentId)
+    const open = desk.open.get(event.documentId)
+    if (open !== undefined) {
+      desk.end(open.work, turn, { ...ended(open.work), outcome: "removed", position })
+    }
+  }
+}
+
+const workOf = (
+  desk: Desk,
+  command: DocumentSubmit,
+  decision: Decision,
+  raw: Digest,
+  descriptor: Digest
+): Work | undefined => {
+  const submitted = decision.events.at(-1)?.event
+  if (submitted?._tag !== "DocumentSubmitted") return undefined
+  const { commandId, orderKey, scope, sourceId, sync } = command
+  return {
+    purpose: "commit",
+    scope,
+    documentId: submitted.documentId,
+    sourceId,
+    version: submitted.version,
+    raw,
+    descriptor,
+    commandId,
+    orderKey,
+    sync,
+    movedFrom: submitted.movedFrom,
+    pair: desk.pair,
+    chunking: undefined,
+    inputs: undefined,
+    missing: new Set(),
+    asking: new Set(),
+    computed: 0,
+    ready: false,
+    fresh: true
+  }
+}
+
+/** A document that the command names besides its own. One of another project is none. */
+const ownKnown = (
+  desk: Desk,
+  id: DocumentId,
+  scope: ProjectScope
+): Effect.Effect<Known | undefined, LogFailed> =>
+  Effect.map(desk.known(id), (known) =>
+    known.row !== undefined && sameScope(known.row.scope, scope) ? known : undefined
+  )
+
+/** The document that an open mutation would take with it. */
+const pendingMove = Effect.fnUntraced(function* (
+  desk: Desk,
+  row: DocumentRow | undefined
+): Effect.fn.Return<{ readonly from: Known; readonly orderKey: string } | undefined, LogFailed> {
+  if (row?.open?.movedFrom === undefined) return undefined
+  const known = yield* desk.known(row.open.movedFrom)
+  const orderKey =
+    desk.open.get(row.documentId)?.work.orderKey ??
+    (yield* desk.ports.readModels.submission(row.documentId, row.open.version))?.orderKey
+  return orderKey === undefined ? undefined : { from: known, orderKey }
+})
+
+/** What the sync remembers of the file, with the version that it belongs to. */
+const fileState = (
+  command: DocumentSubmit,
+  raw: Digest,
+  descriptor: Digest
+): ReadonlyArray<OperationalChange> =>
+  command.file === undefined || command.sync === undefined
+    ? []
+    : [
+        {
+          kind: "fileState",
+          documentId: command.documentId,
+          sourceId: command.sourceId,
+          ...command.file,
+          raw,
+          descriptor,
+          sync: command.sync
+        }
+      ]
+
+const canonicalBytes = (command: DocumentSubmit): Either.Either<Uint8Array, Error> =>
+  Either.try({
+    try: () => new TextEncoder().encode(canonicalJson({ ...command.descriptor })),
+    catch: (cause) => {
+      if (cause instanceof NotCanonical) return cause
+      throw cause
+    }
+  })
+
+const sameScope = (one: ProjectScope, other: ProjectScope): boolean => scopeKey(one) === scopeKey(other)

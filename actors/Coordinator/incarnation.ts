@@ -1,0 +1,282 @@
+/**
+ * The Coordinator at work: one fiber takes everything that waits as a batch, decides each message, writes what follows
+ * as one group, and only then advances its memory, answers and hands out jobs. While a write is in flight the mailbox
+ * fills, so that the next group is as large as the disk is slow.
+ *
+ * A document is decided about once a turn: a second message for it waits for the next one. Whatever goes wrong, the
+ * memory is thrown away and read again from the log.
+ */
+import { Clock, Deferred, Effect, Mailbox, SubscriptionRef } from "effect"
+import type { AppendRefused, LogFailed, OperationalChange } from "../../src/log/Log.ts"
+import { ActorRestarted, type Inbox, monotonicMs } from "../Actor.ts"
+import { documentKey } from "./advance.ts"
+import { refillBuilds } from "./build.ts"
+import { Desk } from "./Desk.ts"
+import { dispatch, resend } from "./dispatch.ts"
+import { ending } from "./ending.ts"
+import { follow, openInitial, operate } from "./generations.ts"
+import { handleCommand } from "./handleCommand.ts"
+import { takeUpReopened } from "./jobCommands.ts"
+import type { Message, Office, Operation } from "./Office.ts"
+import { recover, takeUpMore } from "./recover.ts"
+import { completeReady, failAttempt, type Prepared, resultKeys, takeResult } from "./results.ts"
+import { Turn } from "./Turn.ts"
+import { pairKey, type Work } from "./Work.ts"
+
+/** The pause before a log that refused to write is tried again. */
+const logPause = "1 second"
+
+/** Reads its memory and works until it crashes. A log that fails is no crash: it is waited for. */
+export const incarnation = (office: Office, inbox: Inbox<Message>): Effect.Effect<never, unknown> =>
+  Effect.gen(function* () {
+    const waiting: Array<Message> = []
+    while (true) {
+      const failure = yield* Effect.flip(
+        Effect.ensuring(
+          work(office, inbox, waiting),
+          Effect.sync(() => {
+            office.desk = undefined
+          })
+        )
+      )
+      if (failure._tag !== "LogFailed") return yield* Effect.die(failure)
+      inbox.failed(failure.message)
+      yield* Effect.logError("the log failed; the coordinator reads it again", failure.message)
+      yield* Effect.sleep(logPause)
+    }
+  })
+
+/** Attempts that run when the program ends in an orderly way do not count against their documents. */
+export const endAttempts = (office: Office): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    if (office.begun.size === 0) return
+    const endedAt = yield* Clock.currentTimeMillis
+    const operational = [...office.begun].map(
+      ([jobId, attempt]): OperationalChange => ({
+        kind: "attemptEnded",
+        jobId,
+        attempt,
+        endedAt,
+        outcome: "paced"
+      })
+    )
+    yield* office.ports.log.write({ operational })
+  }).pipe(Effect.ignore)
+
+const work = Effect.fnUntraced(function* (
+  office: Office,
+  inbox: Inbox<Message>,
+  waiting: Array<Message>
+): Effect.fn.Return<never, LogFailed | AppendRefused> {
+  const { begun, ports, progress, settings } = office
+  const desk = new Desk(
+    ports,
+    settings,
+    (yield* ports.log.head).epoch,
+    begun,
+    yield* SubscriptionRef.get(progress)
+  )
+  yield* recover(desk)
+  yield* openInitial(desk)
+  follow(desk, new Turn(0, 0), pairKey(desk.pair))
+  office.desk = desk
+  const postponed: Array<Work> = []
+  let busy = true
+  while (true) {
+    const arrived: ReadonlyArray<Message> =
+      busy || waiting.length > 0 ? yield* inbox.poll : yield* inbox.takeAll
+    const messages: ReadonlyArray<Message> = [...waiting.splice(0), ...arrived]
+    const did: boolean = yield* turn(office, desk, inbox, messages, waiting, postponed).pipe(
+      Effect.tapError((failure) => failAsks(messages, failure)),
+      Effect.tapError(() => dismiss(desk))
+    )
+    busy = did || postponed.length > 0
+  }
+})
+
+/** Those whose request did not reach the disk hear so; results stay with the bus, which delivers them again. */
+const failAsks = (messages: ReadonlyArray<Message>, failure: LogFailed): Effect.Effect<void> =>
+  Effect.forEach(
+    messages,
+    (message): Effect.Effect<unknown> => {
+      switch (message._tag) {
+        case "Command":
+          return Deferred.fail(message.reply, failure)
+        case "Operate":
+          return Deferred.fail(message.reply, failure)
+        case "Ended":
+          return Deferred.fail(message.reply, failure)
+        default:
+          return Effect.void
+      }
+    },
+    { discard: true }
+  )
+
+const dismiss = (desk: Desk): Effect.Effect<void> =>
+  Effect.forEach(
+    desk.dismiss(),
+    (reply) => Deferred.fail(reply, new ActorRestarted({ actor: "coordinator" })),
+    {
+      discard: true
+    }
+  )
+
+/** Answers whether anything was done, so that more may follow from it. */
+const turn = Effect.fnUntraced(function* (
+  office: Office,
+  desk: Desk,
+  inbox: Inbox<Message>,
+  messages: ReadonlyArray<Message>,
+  waiting: Array<Message>,
+  postponed: Array<Work>
+): Effect.fn.Return<boolean, LogFailed> {
+  const now = new Turn(yield* monotonicMs, yield* Clock.currentTimeMillis)
+  const prepared: Prepared = new Map()
+  const operations: Array<Operation> = []
+  const holds: Array<Extract<Message, { readonly _tag: "Hold" }>> = []
+  const idle: Array<Extract<Message, { readonly _tag: "Idle" }>> = []
+
+  yield* lookAtLeases(desk, now)
+  yield* takeUpReopened(desk)
+  yield* takeUpMore(desk, now)
+  yield* refillBuilds(desk)
+  for (const message of messages) {
+    switch (message._tag) {
+      case "Command": {
+        const answer = yield* handleCommand(desk, now, message)
+        if (answer === "again") waiting.push(message)
+        break
+      }
+      case "Result": {
+        const { ack, value } = message.delivery
+        const keys = resultKeys(desk, value)
+        if (now.isTouched(keys)) {
+          now.touch(keys)
+          waiting.push(message)
+          break
+        }
+        now.touch(keys)
+        desk.ports.failpoints.hit("job.result.before")
+        yield* takeResult(desk, now, prepared, value)
+        now.sends.push(Effect.ignore(ack))
+        break
+      }
+      case "Ended":
+        yield* ending(desk, now, message)
+        break
+      case "Operate":
+        operations.push(message)
+        break
+      case "Hold":
+        holds.push(message)
+        break
+      case "Idle":
+        idle.push(message)
+        break
+      case "Tick":
+        break
+    }
+  }
+  yield* completeReady(desk, now, prepared, postponed)
+  yield* dispatch(desk, now)
+  yield* write(desk, now)
+  inbox.done(messages.length - waiting.length)
+  yield* report(office, desk)
+
+  for (const operation of operations) yield* operateNow(desk, operation)
+  for (const hold of holds) yield* holdAppends(office, desk, hold, waiting)
+  const did = !now.isEmpty() || operations.length > 0 || desk.reopened.size > 0
+  const isDone =
+    !did && desk.isIdle() && waiting.every(({ _tag }) => _tag === "Idle") && postponed.length === 0
+  for (const message of idle) {
+    if (isDone) yield* Deferred.succeed(message.reply, undefined)
+    else office.idle.add(message.reply)
+  }
+  if (isDone && office.idle.size > 0) {
+    const replies = [...office.idle]
+    office.idle.clear()
+    yield* Effect.forEach(replies, (reply) => Deferred.succeed(reply, undefined), { discard: true })
+  }
+  return did
+})
+
+/** Retries that are due, attempts that are lost, orders that nobody took. */
+const lookAtLeases = Effect.fnUntraced(function* (desk: Desk, turn: Turn) {
+  for (const job of desk.jobs.due(turn.now)) {
+    if (job.worker === undefined) {
+      resend(desk, turn, job)
+      continue
+    }
+    turn.touch([documentKey(job.work.documentId)])
+    yield* failAttempt(desk, turn, job, {
+      code: "lease-expired",
+      message: `${job.worker} did not answer within the time of its lane.`,
+      retryable: true
+    })
+  }
+})
+
+/** The one write of the turn, and everything that follows from it. */
+const write = (desk: Desk, turn: Turn): Effect.Effect<void, LogFailed> =>
+  Effect.gen(function* () {
+    const { failpoints, log } = desk.ports
+    if (!turn.isEmpty()) {
+      for (const step of turn.steps) failpoints.hit(`${step}.before`)
+      const answers = yield* log.write(turn.batch())
+      for (const step of turn.steps) failpoints.hit(`${step}.after`)
+      for (const [at, planned] of turn.planned.entries()) {
+        const answer = answers[at]
+        if (answer?._tag === "Appended") planned.appended(answer.appended)
+        else if (answer?._tag === "Refused") planned.refused(answer.refusal)
+      }
+    }
+    for (const then of turn.after) then()
+    for (const send of turn.sends) yield* send
+  }).pipe(Effect.uninterruptible)
+
+const report = Effect.fnUntraced(function* (office: Office, desk: Desk) {
+  yield* desk.open.size < office.settings.open ? office.admission.open : office.admission.close
+  const before = yield* SubscriptionRef.get(office.progress)
+  const after = { ...desk.progress, open: desk.open.size }
+  const same =
+    before.open === after.open &&
+    before.prepared === after.prepared &&
+    before.committed === after.committed &&
+    before.parked === after.parked &&
+    before.vectorsComputed === after.vectorsComputed &&
+    before.vectorsReused === after.vectorsReused
+  if (!same) yield* SubscriptionRef.set(office.progress, after)
+})
+
+const operateNow = (desk: Desk, operation: Operation): Effect.Effect<void, LogFailed> =>
+  Effect.gen(function* () {
+    const turn = new Turn(yield* monotonicMs, yield* Clock.currentTimeMillis)
+    yield* operate(desk, turn, operation.command, operation.reply)
+    yield* write(desk, turn)
+  }).pipe(Effect.uninterruptible)
+
+/** Nothing is appended until the holder lets go or its time is up, but what operators ask for. */
+const holdAppends = Effect.fnUntraced(function* (
+  office: Office,
+  desk: Desk,
+  hold: Extract<Message, { readonly _tag: "Hold" }>,
+  waiting: Array<Message>
+) {
+  const operations = yield* Mailbox.make<Operation>()
+  office.held = operations
+  yield* Deferred.succeed(hold.granted, undefined)
+  const serve = Effect.forever(Effect.flatMap(operations.take, (operation) => operateNow(desk, operation)))
+  yield* Effect.raceFirst(
+    serve,
+    Effect.timeoutOption(Deferred.await(hold.released), office.settings.hold)
+  ).pipe(
+    Effect.catchTag("NoSuchElementException", () => Effect.void),
+    Effect.ensuring(
+      Effect.sync(() => {
+        office.held = undefined
+      })
+    )
+  )
+  waiting.push(...(yield* Effect.orElseSucceed(operations.clear, () => [])))
+})

@@ -1,0 +1,137 @@
+/**
+ * What the Coordinator does when it starts: it reads what is unfinished, and carries each mutation on from its last
+ * durable step. There is no limit on how many; they are taken up page by page as there is room.
+ *
+ * Attempts that were begun and never ended died with the process. Their jobs run alone first, and only a death while one
+ * ran alone counts against it, so that a document that kills its worker is parked, and its neighbours are not.
+ */
+import { Clock, Effect } from "effect"
+import type { JobId } from "../../events/Ids.ts"
+import type { LogFailed, OperationalChange } from "../../src/log/Log.ts"
+import type { DocumentRow, JobRow } from "../../src/log/ReadModels.ts"
+import { monotonicMs } from "../Actor.ts"
+import { chunkingUnder, openNextJob, park } from "./advance.ts"
+import type { Desk } from "./Desk.ts"
+import { readGenerations } from "./generations.ts"
+import type { Job } from "./Jobs.ts"
+import type { Turn } from "./Turn.ts"
+import type { Work } from "./Work.ts"
+
+const page = 256
+
+/** Reads generations, pauses and the attempts of a crash. Mutations follow with {@link takeUpMore}. */
+export const recover = Effect.fnUntraced(function* (desk: Desk): Effect.fn.Return<void, LogFailed> {
+  const { log, readModels } = desk.ports
+  yield* readGenerations(desk)
+  for (const { lane, paused } of yield* readModels.lanes) if (paused) desk.jobs.paused.add(lane)
+  const endedAt = yield* Clock.currentTimeMillis
+  const operational: Array<OperationalChange> = []
+  let after: string | undefined
+  do {
+    const { next, rows } = yield* readModels.jobs({
+      state: "processing",
+      limit: page,
+      ...(after === undefined ? {} : { after })
+    })
+    for (const row of rows) noteInterrupted(desk, row, endedAt, operational)
+    after = next
+  } while (after !== undefined)
+  if (operational.length > 0) yield* log.write({ operational })
+})
+
+const noteInterrupted = (
+  desk: Desk,
+  row: JobRow,
+  endedAt: number,
+  operational: Array<OperationalChange>
+): void => {
+  const running = row.attempts.filter(({ outcome }) => outcome === "running")
+  for (const { attempt, solo } of running) {
+    if (desk.begun.get(row.jobId) === attempt) continue
+    operational.push({ kind: "attemptEnded", jobId: row.jobId, attempt, endedAt, outcome: "interrupted" })
+    const alone = row.attempts.filter((one) => one.solo && one.outcome === "interrupted").length
+    desk.interrupted.set(row.jobId, solo ? alone + 1 : 0)
+  }
+}
+
+/** Takes up the next open mutations, as many as there is room for. */
+export const takeUpMore = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn
+): Effect.fn.Return<void, LogFailed> {
+  while (desk.recovered !== undefined && desk.open.size < desk.settings.open) {
+    const rows = yield* desk.ports.readModels.openDocuments(desk.recovered, page)
+    for (const row of rows) {
+      const job = yield* takeUp(desk, row, turn.now)
+      if (job !== undefined && crashesOf(desk, job.id) >= desk.settings.crashes) {
+        yield* parkKiller(desk, turn, job)
+      }
+    }
+    const last = rows.at(-1)
+    desk.recovered = rows.length < page ? undefined : last?.open?.submittedPosition
+  }
+})
+
+const crashesOf = (desk: Desk, job: JobId): number => desk.interrupted.get(job) ?? 0
+
+const parkKiller = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  job: Job
+): Effect.fn.Return<void, LogFailed> {
+  const row = yield* desk.ports.readModels.job(job.id)
+  job.attempt = Math.max(0, ...(row?.attempts ?? []).map(({ attempt }) => attempt))
+  yield* park(desk, turn, job, {
+    code: "crashed",
+    message: `The program died ${crashesOf(desk, job.id)} times while it worked on nothing else.`
+  })
+})
+
+/** Carries an open mutation on from its last durable step. One that is in memory already stays as it is. */
+export const takeUp = Effect.fnUntraced(function* (
+  desk: Desk,
+  row: DocumentRow,
+  now: number
+): Effect.fn.Return<Job | undefined, LogFailed> {
+  const { open } = row
+  if (open === undefined || desk.open.has(row.documentId)) return undefined
+  const submission =
+    open.movedFrom === undefined
+      ? undefined
+      : yield* desk.ports.readModels.submission(row.documentId, open.version)
+  const work: Work = {
+    purpose: "commit",
+    scope: row.scope,
+    documentId: row.documentId,
+    sourceId: row.sourceId,
+    version: open.version,
+    raw: row.raw,
+    descriptor: row.descriptor,
+    commandId: open.commandId,
+    orderKey: submission?.orderKey ?? row.orderKey ?? "",
+    sync: open.sync,
+    movedFrom: open.movedFrom,
+    pair: desk.pair,
+    chunking: chunkingUnder(row, desk.pair.chunker),
+    inputs: undefined,
+    missing: new Set(),
+    asking: new Set(),
+    computed: 0,
+    ready: false,
+    fresh: false
+  }
+  desk.open.set(row.documentId, { row, work })
+  desk.lines.join(work, now)
+  return yield* openRecovered(desk, work)
+})
+
+/** Opens the next job of a work that an earlier run began. */
+export const openRecovered = Effect.fnUntraced(function* (desk: Desk, work: Work) {
+  const job = openNextJob(desk, work, false)
+  const begun = desk.begun.get(job.id)
+  if (begun !== undefined) {
+    // This process began it before the Coordinator alone was restarted: its worker may still answer.
+    desk.jobs.resume(job, begun, yield* monotonicMs)
+  } else if (desk.interrupted.has(job.id)) desk.jobs.makeSolo(job)
+  return job
+})

@@ -1,0 +1,347 @@
+/**
+ * What workers hand back. A result counts if its job is open, whoever made it and whichever attempt it was: the first
+ * one wins, everything later is acknowledged and dropped.
+ */
+import { createHash } from "node:crypto"
+import { Duration, Effect, Random } from "effect"
+import {
+  DocumentChunked,
+  DocumentRemoved,
+  DocumentVersion,
+  documentStream,
+  type Reason
+} from "../../events/Document.ts"
+import { Digest } from "../../events/Ids.ts"
+import { VectorsRecorded, vectorsStream } from "../../events/Vectors.ts"
+import type { WorkResult } from "../../src/bus/Bus.ts"
+import type { LogFailed, NewEvent } from "../../src/log/Log.ts"
+import {
+  complete,
+  documentKey,
+  ended,
+  knownVectors,
+  openNextJob,
+  park,
+  refusedContent,
+  startOver
+} from "./advance.ts"
+import type { Desk } from "./Desk.ts"
+import { documentEvent, stillLeaves } from "./decide.ts"
+import type { Job } from "./Jobs.ts"
+import { manifestOutline } from "./Manifest.ts"
+import type { Turn } from "./Turn.ts"
+import type { Work } from "./Work.ts"
+
+export type Result<Tag extends WorkResult["_tag"]> = Extract<WorkResult, { readonly _tag: Tag }>
+
+/** The keys that a result's decision touches. */
+export const resultKeys = (desk: Desk, result: WorkResult): ReadonlyArray<string> => {
+  if (result._tag === "Vectors") return []
+  const job = desk.jobs.get(result.jobId)
+  if (job === undefined) return []
+  const { documentId, movedFrom } = job.work
+  const along = result._tag === "Skipped" && movedFrom !== undefined ? [documentKey(movedFrom)] : []
+  return [documentKey(documentId), ...along]
+}
+
+/** Works that were prepared in this turn: their chunking is appended with their commit, or on its own. */
+export type Prepared = Map<Work, DocumentChunked>
+
+export const takeResult = (
+  desk: Desk,
+  turn: Turn,
+  prepared: Prepared,
+  result: WorkResult
+): Effect.Effect<void, LogFailed> => {
+  if (result._tag === "Vectors") return takeVectors(desk, turn, result)
+  const job = desk.jobs.get(result.jobId)
+  if (job === undefined) return Effect.void
+  switch (result._tag) {
+    case "Prepared":
+      return job.lane === "prepare" ? takePrepared(desk, turn, prepared, job, result) : Effect.void
+    case "Skipped":
+      return job.lane === "prepare" ? takeSkipped(desk, turn, job, result) : Effect.void
+    case "Failed":
+      if (job.state !== "running" || job.attempt !== result.attempt) return Effect.void
+      return failAttempt(desk, turn, job, {
+        code: result.code,
+        message: result.message,
+        retryable: result.retryable
+      })
+  }
+}
+
+const takePrepared = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  prepared: Prepared,
+  job: Job,
+  result: Result<"Prepared">
+): Effect.fn.Return<void, LogFailed> {
+  const { work } = job
+  const outline = manifestOutline(result.manifest)
+  if (outline === undefined) {
+    return yield* failAttempt(desk, turn, job, {
+      code: "malformed-result",
+      message: `${result.worker} answered with something that is no manifest.`,
+      retryable: true
+    })
+  }
+  desk.attemptEnded(job, turn, "completed")
+  // Made by another chunker than what the work is to be completed under now: prepared again.
+  if (outline.chunker !== work.pair.chunker) return startOver(desk, turn, work, undefined)
+  if (outline.inputs.length === 0) {
+    const detail = "Nothing but space is left of it once it is parsed."
+    return yield* takeSkipped(desk, turn, job, { reason: "empty", detail })
+  }
+  desk.jobs.remove(job)
+  const chunking = {
+    chunker: outline.chunker,
+    descriptor: turn.blob(work.scope, result.descriptor),
+    textBlob: turn.blob(work.scope, result.text),
+    manifestBlob: turn.blob(work.scope, result.manifest),
+    count: outline.inputs.length
+  }
+  work.chunking = chunking
+  work.inputs = outline.inputs
+  prepared.set(
+    work,
+    DocumentChunked.make({
+      documentId: work.documentId,
+      version: DocumentVersion.make(work.version, { disableValidation: true }),
+      ...chunking
+    })
+  )
+  const known = yield* knownVectors(desk, turn, work, outline.inputs)
+  const missing = outline.inputs.filter((input) => !known.has(input))
+  if (missing.length === 0) desk.lines.ready(work)
+  else {
+    desk.inputs.want(work, missing)
+    openNextJob(desk, work, false)
+  }
+  if (work.purpose === "commit") desk.count({ prepared: 1 })
+})
+
+/** The chunking alone: vectors are missing, or others are to be committed first. */
+export const appendChunked = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  work: Work,
+  chunked: DocumentChunked
+): Effect.fn.Return<void, LogFailed> {
+  const row = yield* desk.row(work.documentId)
+  if (row === undefined) return
+  const events = [documentEvent(chunked)]
+  turn.touch([documentKey(work.documentId)])
+  turn.plan(
+    {
+      append: {
+        ...work.scope,
+        cause: `${work.documentId}.${work.version}.chunked.${row.streamVersion}`,
+        actor: "coordinator",
+        correlationId: work.commandId,
+        events,
+        expected: [{ stream: documentStream(row.documentId), version: row.streamVersion }],
+        requires: { blobs: [chunked.descriptor, chunked.textBlob, chunked.manifestBlob] }
+      },
+      appended: ({ firstPosition }) => desk.follow(events, work.scope, firstPosition),
+      refused: (refusal) => refusedContent(desk, turn, work, refusal)
+    },
+    "chunked"
+  )
+})
+
+/** Newest content that is empty, binary or too large retires the version before it. */
+const takeSkipped = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  job: Job,
+  result: Pick<Result<"Skipped">, "reason" | "detail">
+): Effect.fn.Return<void, LogFailed> {
+  const { work } = job
+  const reason: Reason = { code: result.reason, message: result.detail }
+  if (work.purpose === "build") return yield* park(desk, turn, job, reason)
+  const row = yield* desk.row(work.documentId)
+  if (row?.open?.version !== work.version) return
+  desk.attemptEnded(job, turn, "completed")
+  const from = work.movedFrom === undefined ? undefined : yield* desk.known(work.movedFrom)
+  const leaving = from?.row !== undefined && stillLeaves(from, work.orderKey) ? from.row : undefined
+  const gone = (documentId: Work["documentId"], why: "skipped" | "moved"): NewEvent =>
+    documentEvent(
+      DocumentRemoved.make({
+        documentId,
+        reason: why,
+        commandId: work.commandId,
+        orderKey: work.orderKey,
+        ...(work.sync === undefined ? {} : { sync: work.sync })
+      })
+    )
+  const moved = leaving === undefined ? undefined : desk.open.get(leaving.documentId)
+  const events = [
+    ...(leaving === undefined ? [] : [gone(leaving.documentId, "moved")]),
+    gone(work.documentId, "skipped")
+  ]
+  turn.touch([
+    documentKey(work.documentId),
+    ...(leaving === undefined ? [] : [documentKey(leaving.documentId)])
+  ])
+  turn.plan(
+    {
+      append: {
+        ...work.scope,
+        cause: `${job.id}.${job.attempt}.skipped`,
+        actor: "coordinator",
+        correlationId: work.commandId,
+        events,
+        expected: [{ stream: documentStream(row.documentId), version: row.streamVersion }]
+      },
+      appended: ({ firstPosition, lastPosition }) => {
+        desk.follow(events, work.scope, firstPosition)
+        for (const one of [row, ...(leaving === undefined ? [] : [leaving])]) {
+          desk.builds.removed(one.documentId)
+        }
+        if (moved !== undefined) {
+          desk.end(moved.work, turn, { ...ended(moved.work), outcome: "removed", position: lastPosition })
+        }
+        desk.end(work, turn, { ...ended(work), outcome: "skipped", position: lastPosition, reason })
+      },
+      refused: (refusal) => {
+        throw refusal
+      }
+    },
+    "removed"
+  )
+})
+
+/** Tries again later, or parks: what cannot help is not repeated, and patience is bounded. */
+export const failAttempt = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  job: Job,
+  failure: { readonly code: string; readonly message: string; readonly retryable: boolean }
+): Effect.fn.Return<void, LogFailed> {
+  const { settings } = desk
+  job.failures++
+  desk.attemptEnded(job, turn, "failed", `${failure.code}: ${failure.message}`)
+  desk.lines.leave(job.work)
+  desk.wake(desk.inputs.takeBack(job.work))
+  if (!failure.retryable || job.failures >= settings.attempts) {
+    return yield* park(desk, turn, job, { code: failure.code, message: failure.message })
+  }
+  const jitter = yield* Random.nextRange(0.8, 1.2)
+  const delay = Math.min(
+    Duration.toMillis(settings.firstRetry) * 2 ** (job.failures - 1),
+    Duration.toMillis(settings.longestRetry)
+  )
+  job.solo = false
+  desk.jobs.delay(job, turn.now + delay * jitter)
+})
+
+const takeVectors = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  result: Result<"Vectors">
+): Effect.fn.Return<void, LogFailed> {
+  const { model, scope } = result
+  const wanted = result.vectors.filter(({ inputHash }) => desk.inputs.isWanted(scope, model, inputHash))
+  for (const { jobId } of result.jobs) {
+    const job = desk.jobs.get(jobId)
+    if (job !== undefined) desk.jobs.extend(job, turn.now)
+  }
+  if (wanted.length === 0) return
+  const known = yield* knownVectors(
+    desk,
+    turn,
+    { scope, pair: { chunker: desk.pair.chunker, model } },
+    wanted.map(({ inputHash }) => inputHash)
+  )
+  const concerned = new Set<Work>()
+  let count = 0
+  for (const { inputHash, vector } of wanted) {
+    const isNew = !known.has(inputHash) && turn.freshVector(scope, model, inputHash) === undefined
+    if (isNew) {
+      const stored = storedForm(vector)
+      turn.vector({ ...scope, model, inputHash, vector: stored }, vectorDigest(stored))
+      count++
+    }
+    for (const work of desk.inputs.recorded(scope, model, inputHash, isNew)) concerned.add(work)
+  }
+  for (const work of concerned) settleEmbedding(desk, turn, work)
+  if (count === 0) return
+  const { elapsedMs, tokens } = result
+  turn.plan(
+    {
+      append: {
+        ...scope,
+        cause: result.batchId,
+        actor: "coordinator",
+        correlationId: result.batchId,
+        events: [
+          {
+            stream: vectorsStream(scope.team, scope.project, model),
+            event: VectorsRecorded.make({ model, count, tokens, elapsedMs })
+          }
+        ]
+      },
+      appended: () => desk.count({ vectorsComputed: count }),
+      refused: (refusal) => {
+        throw refusal
+      }
+    },
+    "vectors.recorded"
+  )
+})
+
+/** After vectors came: the work is ready, or its job waits for those that others asked for. */
+const settleEmbedding = (desk: Desk, turn: Turn, work: Work): void => {
+  const job = desk.jobsOf(work).find(({ lane }) => lane === "embed")
+  if (work.missing.size === 0) {
+    if (job !== undefined) {
+      if (job.state === "running") desk.attemptEnded(job, turn, "completed")
+      desk.jobs.remove(job)
+    }
+    desk.lines.ready(work)
+  } else if (work.asking.size === 0 && job?.state === "running") {
+    desk.attemptEnded(job, turn, "completed")
+    desk.jobs.rest(job)
+  }
+}
+
+/** A copy that shares no buffer with the sender, −0 as +0. */
+const storedForm = (vector: Float32Array): Float32Array => vector.map((value) => value + 0)
+
+const vectorDigest = (vector: Float32Array): Digest =>
+  Digest.make(
+    createHash("sha256")
+      .update(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
+      .digest("hex"),
+    { disableValidation: true }
+  )
+
+/** Appends what this turn made ready, in the order of the lines, and the chunkings that go alone. */
+export const completeReady = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  prepared: Prepared,
+  postponed: Array<Work>
+): Effect.fn.Return<void, LogFailed> {
+  const released = [...postponed.splice(0), ...desk.lines.release(turn.now)]
+  const taken = new Set<string>()
+  for (const work of released) {
+    if (!work.ready) continue
+    const chunked = prepared.get(work)
+    const own = documentKey(work.documentId)
+    const other = work.movedFrom === undefined ? own : documentKey(work.movedFrom)
+    // What another message decided about in this turn waits for the next one; so does what another commit takes along.
+    const touched =
+      (chunked === undefined && turn.isTouched([own])) || (other !== own && turn.isTouched([other]))
+    if (touched || taken.has(own) || taken.has(other)) {
+      postponed.push(work)
+      continue
+    }
+    taken.add(own).add(other)
+    prepared.delete(work)
+    yield* complete(desk, turn, work, chunked)
+  }
+  for (const [work, chunked] of prepared) yield* appendChunked(desk, turn, work, chunked)
+})

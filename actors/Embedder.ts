@@ -1,0 +1,210 @@
+/**
+ * Turns chunk inputs into vectors: takes orders from the bus, gathers what documents of one project need into batches as
+ * large as the model takes, and reports each batch.
+ *
+ * There is no timer: a full batch goes out as soon as a slot is free, a partial one when nothing more waits. A provider
+ * that asks for patience is waited for, and that costs no attempt.
+ */
+import { Duration, Effect, Layer, Schedule } from "effect"
+import { type CodeFingerprint, sha256 } from "../events/Ids.ts"
+import { Bus, type BusUnavailable, type WorkResult } from "../src/bus/Bus.ts"
+import {
+  type Embedded,
+  EmbeddingModel,
+  type EmbeddingModelService,
+  ProviderUnavailable
+} from "../src/embedding/EmbeddingModel.ts"
+import { Content } from "../src/log/Content.ts"
+import { monotonicMs, spawn } from "./Actor.ts"
+import { Batches, type Gathered, type Taken } from "./Embedder/Batches.ts"
+import { readInputs } from "./Embedder/readInputs.ts"
+import type { Supervisor } from "./Supervisor.ts"
+
+export interface EmbedderSettings {
+  /** Unique among all that serve one Coordinator. */
+  readonly name: string
+  /** Models besides the configured one, for builds under another. */
+  readonly others: ReadonlyArray<EmbeddingModelService>
+  /** How often bus and Coordinator hear that an order is still being worked on. */
+  readonly heartbeat: Duration.Duration
+  /** The longest that a provider's request for patience is followed before it is asked again. */
+  readonly longestPause: Duration.Duration
+}
+
+export const usualSettings: EmbedderSettings = {
+  name: "embedder",
+  others: [],
+  heartbeat: Duration.seconds(10),
+  longestPause: Duration.minutes(5)
+}
+
+export const layer = (
+  settings: EmbedderSettings = usualSettings
+): Layer.Layer<never, never, Bus | Content | EmbeddingModel | Supervisor> =>
+  Layer.scopedDiscard(
+    Effect.gen(function* () {
+      const bus = yield* Bus
+      const content = yield* Content
+      const configured = yield* EmbeddingModel
+      const worker = settings.name
+      const models = new Map<CodeFingerprint, EmbeddingModelService>(
+        [...settings.others, configured].map((model) => [model.fingerprint, model])
+      )
+
+      const claim = ({ order }: Taken, code: CodeFingerprint) =>
+        bus.claim({ lane: "embed", jobId: order.jobId, attempt: order.attempt, worker, code })
+
+      /** Takes the next order and gathers its inputs, if it may be worked on. */
+      const takeOrder = (batches: Batches) =>
+        Effect.gen(function* () {
+          yield* batches.untilRoom
+          const delivery = yield* batches.asWaiting(bus.receive("embed"))
+          const order = delivery.value
+          if (order.lane !== "embed") return yield* delivery.ack
+          const model = models.get(order.model) ?? configured
+          const taken: Taken = { order, delivery, left: new Set(order.inputs) }
+          const claimed = yield* claim(taken, model.fingerprint)
+          if (claimed._tag === "Refused") return yield* delivery.ack
+          const texts = yield* Effect.either(readInputs(content, order))
+          if (texts._tag === "Left") {
+            yield* fail(taken, texts.left.code, texts.left.message, texts.left.retryable)
+            return yield* delivery.ack
+          }
+          yield* batches.add(taken, model, texts.right)
+        }).pipe(awayFromBus)
+
+      const fail = ({ order }: Taken, code: string, message: string, retryable: boolean) =>
+        bus.report({
+          _tag: "Failed",
+          jobId: order.jobId,
+          attempt: order.attempt,
+          worker,
+          code,
+          message,
+          retryable
+        })
+
+      /** Bus and Coordinator hear of progress, for orders in hand and for those that wait for their turn. */
+      const beat = (batches: Batches) =>
+        Effect.forEach(
+          batches.orders(),
+          (taken) =>
+            Effect.ignore(Effect.zipRight(taken.delivery.inProgress, claim(taken, taken.order.model))),
+          { discard: true }
+        ).pipe(Effect.delay(settings.heartbeat), Effect.forever)
+
+      const embed = (batch: Gathered): Effect.Effect<Embedded | Refusal> =>
+        batch.model.embed(batch.items.map(({ input, text }) => ({ id: input, text }))).pipe(
+          Effect.timeoutFail({
+            duration: batch.model.timeout,
+            onTimeout: () =>
+              new ProviderUnavailable({ provider: batch.model.name, detail: "It did not answer in time." })
+          }),
+          Effect.catchTags({
+            ProviderUnavailable: ({ message }) =>
+              Effect.succeed<Refusal>({ code: "provider-unavailable", message, retryable: true }),
+            ProviderRefused: ({ message }) =>
+              Effect.succeed<Refusal>({ code: "provider-refused", message, retryable: false }),
+            ProviderBusy: ({ retryAfterMs }) =>
+              Effect.delay(
+                Effect.suspend(() => embed(batch)),
+                Duration.min(Duration.millis(Math.max(10, retryAfterMs)), settings.longestPause)
+              )
+          }),
+          Effect.catchAllDefect((defect) =>
+            Effect.succeed<Refusal>({
+              code: "worker-failed",
+              message: defect instanceof Error ? defect.name : "defect",
+              retryable: true
+            })
+          )
+        )
+
+      const sendBatch = (
+        batches: Batches,
+        inbox: { readonly done: (count: number) => void; readonly failed: (reason: string) => void }
+      ) =>
+        Effect.gen(function* () {
+          const batch = yield* batches.next
+          const began = yield* monotonicMs
+          const outcome = yield* embed(batch)
+          if ("code" in outcome) {
+            inbox.failed(`${outcome.code}: ${outcome.message}`)
+            for (const taken of batches.giveUp(batch)) {
+              yield* fail(taken, outcome.code, outcome.message, outcome.retryable)
+              yield* taken.delivery.ack
+            }
+            return
+          }
+          const elapsedMs = Math.round((yield* monotonicMs) - began)
+          const result = vectorsOf(batch, outcome, worker, elapsedMs)
+          if (result.vectors.length > 0) yield* bus.report(result)
+          const refusals = new Map(
+            outcome.refused.flatMap((one) => one.inputs.map((input) => [input, one.detail]))
+          )
+          const done = batches.finish(batch, (input) => refusals.has(input))
+          for (const { input, taken } of done.refused) {
+            yield* fail(taken, "input-refused", refusals.get(input) ?? "It was refused.", false)
+          }
+          for (const taken of done.over) yield* taken.delivery.ack
+          inbox.done(1)
+        }).pipe(awayFromBus)
+
+      yield* spawn<never, never, never>({
+        name: settings.name,
+        capacity: 1,
+        behaviour: (inbox) =>
+          Effect.suspend(() => {
+            const batches = new Batches()
+            const slots = Math.max(...[...models.values()].map(({ concurrency }) => concurrency), 1)
+            return Effect.all(
+              [
+                Effect.repeat(takeOrder(batches), Schedule.forever),
+                beat(batches),
+                ...Array.from({ length: slots }, () =>
+                  Effect.repeat(sendBatch(batches, inbox), Schedule.forever)
+                )
+              ],
+              { concurrency: "unbounded", discard: true }
+            )
+          })
+      })
+    })
+  )
+
+/** Why a whole batch brought nothing. */
+interface Refusal {
+  readonly code: string
+  readonly message: string
+  readonly retryable: boolean
+}
+
+const awayFromBus = <A, R>(effect: Effect.Effect<A, BusUnavailable, R>) =>
+  Effect.catchTag(effect, "BusUnavailable", (away) =>
+    Effect.zipRight(Effect.logWarning("the bus is away", away.message), Effect.sleep("1 second"))
+  )
+
+const vectorsOf = (
+  batch: Gathered,
+  embedded: Embedded,
+  worker: string,
+  elapsedMs: number
+): Extract<WorkResult, { readonly _tag: "Vectors" }> => {
+  const vectors = batch.items.flatMap(({ input }, at) => {
+    const vector = embedded.vectors[at]
+    return vector === undefined ? [] : [{ inputHash: input, vector }]
+  })
+  const jobs = batch.orders.map(({ order }) => ({ jobId: order.jobId, attempt: order.attempt }))
+  return {
+    _tag: "Vectors",
+    // The same batch has the same id however often it is reported.
+    batchId: sha256(JSON.stringify([batch.model.fingerprint, jobs, batch.items.map(({ input }) => input)])),
+    scope: batch.scope,
+    model: batch.model.fingerprint,
+    worker,
+    jobs,
+    vectors,
+    tokens: Math.round(embedded.tokens),
+    elapsedMs
+  }
+}

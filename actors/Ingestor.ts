@@ -1,0 +1,158 @@
+/**
+ * Prepares documents: takes orders from the bus, parses and chunks from content alone, and reports. It changes nothing
+ * official, so any number of slots may run anywhere.
+ */
+import { Duration, Effect, Layer, Schedule, Schema } from "effect"
+import { Descriptor } from "../events/Document.ts"
+import { Bus, type Delivery, type PrepareOrder, type WorkOrder, type WorkResult } from "../src/bus/Bus.ts"
+import { Content } from "../src/log/Content.ts"
+import type { LogFailed } from "../src/log/Log.ts"
+import { type Inbox, spawn } from "./Actor.ts"
+import { Preparer } from "./Ingestor/Preparer.ts"
+import type { Supervisor } from "./Supervisor.ts"
+
+export interface IngestorSettings {
+  /** Names its workers; unique among all that serve one Coordinator. */
+  readonly name: string
+  /** Documents prepared at a time. */
+  readonly slots: number
+  /** How often the bus hears that an order is still being worked on. */
+  readonly heartbeat: Duration.Duration
+}
+
+export const usualSettings: IngestorSettings = {
+  name: "ingestor",
+  slots: 2,
+  heartbeat: Duration.seconds(10)
+}
+
+export const layer = (
+  settings: IngestorSettings = usualSettings
+): Layer.Layer<never, never, Bus | Content | Preparer | Supervisor> =>
+  Layer.scopedDiscard(
+    Effect.gen(function* () {
+      const bus = yield* Bus
+      const content = yield* Content
+      const preparer = yield* Preparer
+
+      const take = (worker: string, inbox: Inbox<never>) =>
+        Effect.gen(function* () {
+          const delivery = yield* bus.receive("prepare")
+          const order = delivery.value
+          if (order.lane !== "prepare") return yield* delivery.ack
+          const code = preparer.chunkers.has(order.chunker)
+            ? order.chunker
+            : ([...preparer.chunkers.keys()][0] ?? order.chunker)
+          const claim = yield* bus.claim({
+            lane: "prepare",
+            jobId: order.jobId,
+            attempt: order.attempt,
+            worker,
+            code
+          })
+          if (claim._tag === "Granted") {
+            const result = yield* beating(delivery, prepare(order, worker))
+            yield* bus.report(result)
+            if (result._tag === "Failed") inbox.failed(`${result.code}: ${result.message}`)
+            inbox.done(1)
+          }
+          yield* delivery.ack
+        }).pipe(
+          Effect.catchTag("BusUnavailable", (away) =>
+            Effect.zipRight(Effect.logWarning("the bus is away", away.message), Effect.sleep("1 second"))
+          )
+        )
+
+      /** The bus hears of progress for as long as `work` runs. */
+      const beating = <A>(delivery: Delivery<WorkOrder>, work: Effect.Effect<A>): Effect.Effect<A> =>
+        Effect.raceFirst(
+          work,
+          Effect.ignore(delivery.inProgress).pipe(Effect.delay(settings.heartbeat), Effect.forever)
+        )
+
+      const prepare = (order: PrepareOrder, worker: string): Effect.Effect<WorkResult> => {
+        const { attempt, jobId } = order
+        const failed = (code: string, message: string, retryable: boolean): WorkResult => ({
+          _tag: "Failed",
+          jobId,
+          attempt,
+          worker,
+          code,
+          message,
+          retryable
+        })
+        return Effect.gen(function* () {
+          const bodies = yield* read(order)
+          const settingsOf = preparer.chunkers.get(order.chunker)
+          if (bodies === undefined || settingsOf === undefined) {
+            return failed("content-missing", "Its bytes are not stored any more.", false)
+          }
+          const answer = yield* preparer.prepare({
+            documentId: order.documentId,
+            raw: bodies.raw,
+            descriptor: bodies.descriptor,
+            chunker: settingsOf
+          })
+          switch (answer._tag) {
+            case "Prepared":
+              return {
+                _tag: "Prepared",
+                jobId,
+                attempt,
+                worker,
+                descriptor: answer.descriptor,
+                text: answer.text,
+                manifest: answer.manifest
+              } satisfies WorkResult
+            case "Skipped":
+              return {
+                _tag: "Skipped",
+                jobId,
+                attempt,
+                worker,
+                reason: answer.reason,
+                detail: answer.detail
+              } satisfies WorkResult
+            case "Unparseable":
+              return failed(answer.code, answer.message, false)
+          }
+        }).pipe(
+          Effect.catchTags({
+            LogFailed: (error) => Effect.succeed(failed("log-failed", error.message, true)),
+            PreparerFailed: (error) => Effect.succeed(failed(error.code, error.detail, true))
+          }),
+          Effect.catchAllDefect((defect) =>
+            Effect.succeed(failed("worker-failed", defect instanceof Error ? defect.name : "defect", true))
+          )
+        )
+      }
+
+      const read = Effect.fnUntraced(function* ({
+        descriptor,
+        raw,
+        scope
+      }: PrepareOrder): Effect.fn.Return<
+        { readonly raw: Uint8Array; readonly descriptor: Descriptor } | undefined,
+        LogFailed
+      > {
+        const bytes = yield* content.blob(scope, raw)
+        const described = yield* content.blob(scope, descriptor)
+        if (bytes === undefined || described === undefined) return undefined
+        return { raw: bytes, descriptor: decodeDescriptor(new TextDecoder().decode(described)) }
+      })
+
+      yield* spawn<never, never, never>({
+        name: settings.name,
+        capacity: 1,
+        behaviour: (inbox) =>
+          Effect.forEach(
+            Array.from({ length: settings.slots }, (_, slot) => `${settings.name}-${slot + 1}`),
+            (worker) => Effect.repeat(take(worker, inbox), Schedule.forever),
+            { concurrency: "unbounded", discard: true }
+          )
+      })
+    })
+  )
+
+/** Stored by the Coordinator, from a command that was decoded: one that does not decode is a defect. */
+const decodeDescriptor = Schema.decodeSync(Schema.parseJson(Descriptor))
