@@ -1,0 +1,161 @@
+/** The write side as it runs, over a directory of its own: real log, real content, hashing model, bus in process. */
+import { Duration, Effect, Layer } from "effect"
+import { layer as coordinatorLayer } from "../../actors/Coordinator/Behaviour.ts"
+import { type CoordinatorSettings, Settings, usualSettings } from "../../actors/Coordinator/Settings.ts"
+import type { Coordinator } from "../../actors/Coordinator.ts"
+import type { EmbedderSettings } from "../../actors/Embedder.ts"
+import * as Embedder from "../../actors/Embedder.ts"
+import * as Preparer from "../../actors/Ingestor/Preparer.ts"
+import * as Ingestor from "../../actors/Ingestor.ts"
+import { Supervisor } from "../../actors/Supervisor.ts"
+import {
+  CommandId,
+  type Descriptor,
+  type DocumentId,
+  DocumentSubmit,
+  defaultScope,
+  documentId,
+  type ProjectScope,
+  SourceAdd,
+  type SourceId,
+  type Spec,
+  sourceId
+} from "../../events/index.ts"
+import type { Bus } from "../../src/bus/Bus.ts"
+import * as InProcessBus from "../../src/bus/InProcessBus.ts"
+import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
+import { defaultChunkerSettings, makeChunker } from "../../src/documents/Chunker.ts"
+import { defaultPrepareLimits } from "../../src/documents/Prepare.ts"
+import { EmbeddingModel, type EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
+import * as HashingModel from "../../src/embedding/HashingModel.ts"
+import type { Content } from "../../src/log/Content.ts"
+import type { Log, LogReader } from "../../src/log/Log.ts"
+import * as ReadConnections from "../../src/log/ReadConnections.ts"
+import type { ReadModels } from "../../src/log/ReadModels.ts"
+import * as SqliteContent from "../../src/log/SqliteContent.ts"
+import * as SqliteLog from "../../src/log/SqliteLog.ts"
+import * as SqliteLogReader from "../../src/log/SqliteLogReader.ts"
+import * as SqliteReadModels from "../../src/log/SqliteReadModels.ts"
+
+export const analyzer = makeAnalyzer({ language: "english", unicodeVersion: "test" })
+export const chunker = makeChunker(defaultChunkerSettings)
+export const otherChunkerSettings = { ...defaultChunkerSettings, maxTokens: 64, overlapTokens: 0 }
+export const otherChunker = makeChunker(otherChunkerSettings)
+export const hashing = HashingModel.make({ analyzer, dimensions: 64, breathe: Effect.void })
+
+export const specOf = (model: EmbeddingModelService, chunkerOf = chunker): Spec => ({
+  engine: "embedded",
+  chunker: chunkerOf.fingerprint,
+  model: model.fingerprint,
+  modelName: model.name,
+  dimensions: model.dimensions,
+  analyzer: analyzer.fingerprint,
+  payload: 1
+})
+
+export interface WriteSideOptions {
+  readonly directory: string
+  readonly model?: EmbeddingModelService
+  readonly settings?: Partial<CoordinatorSettings>
+  readonly embedder?: Partial<EmbedderSettings>
+  readonly preparer?: Layer.Layer<Preparer.Preparer>
+  readonly bus?: Layer.Layer<Bus>
+  /** Without workers orders only wait. */
+  readonly workers?: boolean
+  /** The log's writer in a thread of its own. */
+  readonly thread?: boolean
+}
+
+export type WriteSide =
+  | Coordinator
+  | Log
+  | LogReader
+  | ReadModels
+  | Content
+  | Bus
+  | Supervisor
+  | EmbeddingModel
+  | Preparer.Preparer
+
+export const logRoom = (directory: string, thread = false) =>
+  Layer.mergeAll(
+    SqliteLogReader.layerWithWriter({ directory }),
+    SqliteReadModels.layer,
+    SqliteContent.layer
+  ).pipe(
+    Layer.provideMerge(ReadConnections.layer(directory)),
+    Layer.provideMerge(thread ? SqliteLog.layer({ directory }) : SqliteLog.layerInThread({ directory }))
+  )
+
+export const writeSide = (options: WriteSideOptions) => {
+  const model = options.model ?? hashing
+  const workers =
+    options.workers === false
+      ? Layer.empty
+      : Layer.mergeAll(
+          Ingestor.layer({ ...Ingestor.usualSettings, slots: 4 }),
+          Embedder.layer({ ...Embedder.usualSettings, ...options.embedder })
+        )
+  return Layer.provideMerge(workers, coordinatorLayer).pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(
+        Layer.succeed(Settings, {
+          ...usualSettings(specOf(model)),
+          tick: Duration.millis(20),
+          ...options.settings
+        }),
+        options.bus ?? InProcessBus.layer(),
+        options.preparer ??
+          Preparer.layerInThread({
+            chunkers: [defaultChunkerSettings, otherChunkerSettings],
+            limits: defaultPrepareLimits
+          }),
+        Layer.succeed(EmbeddingModel, model),
+        Supervisor.layer
+      )
+    ),
+    Layer.provideMerge(logRoom(options.directory, options.thread))
+  )
+}
+
+export const testSource: SourceId = sourceId(defaultScope, "push", "tests")
+export const documentNamed = (name: string, source = testSource, scope = defaultScope): DocumentId =>
+  documentId(scope, source, name)
+
+let commands = 0
+export const nextCommandId = (): CommandId => CommandId.make(`test-${++commands}`)
+
+export const addSource = (scope: ProjectScope = defaultScope, source = testSource): SourceAdd =>
+  new SourceAdd({
+    commandId: nextCommandId(),
+    scope,
+    sourceId: source,
+    settings: { kind: "push", name: "tests" }
+  })
+
+export const describedAs = (name: string): Descriptor => ({
+  externalId: name,
+  uri: `test:${name}`,
+  mediaType: "text/markdown",
+  metadata: {}
+})
+
+let keys = 0
+/** Order keys that rise. */
+export const nextKey = (): string => String(++keys).padStart(10, "0")
+
+export const submitOf = (
+  name: string,
+  text: string,
+  more: Partial<ConstructorParameters<typeof DocumentSubmit>[0]> = {}
+): DocumentSubmit =>
+  new DocumentSubmit({
+    commandId: nextCommandId(),
+    scope: defaultScope,
+    documentId: documentNamed(name),
+    sourceId: testSource,
+    raw: new TextEncoder().encode(text),
+    descriptor: describedAs(name),
+    orderKey: nextKey(),
+    ...more
+  })
