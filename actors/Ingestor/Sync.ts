@@ -1,0 +1,247 @@
+/**
+ * Syncs: passes over sources, from `SyncStart` to the receipt. One pass runs per source at a time.
+ *
+ * A pass that ends early (a broken medium, a missing root, Ctrl-C, a crash) removes nothing and is closed as failed; run
+ * again, it does only what is left, because what was submitted is known by its content.
+ */
+import { Clock, Context, Deferred, Effect, Either, Layer, Schema } from "effect"
+import { SyncComplete, SyncFail, SyncStart } from "../../events/Commands.ts"
+import type { Reason } from "../../events/Document.ts"
+import { CommandId, type ProjectScope, SourceId } from "../../events/Ids.ts"
+import { emptyReceipt, mergeReceipts, type Receipt } from "../../events/Receipt.ts"
+import { SourceSettings } from "../../events/Source.ts"
+import { Failpoints } from "../../src/faults/Failpoints.ts"
+import { Content } from "../../src/log/Content.ts"
+import { Log, type LogFailed } from "../../src/log/Log.ts"
+import { ReadModels, type SourceRow } from "../../src/log/ReadModels.ts"
+import { fileUri, ofText } from "../../src/sources/RawPath.ts"
+import { type OpenSource, SourceReader, SourceUnreadable } from "../../src/sources/SourceReader.ts"
+import { type CommandError, Coordinator, type CoordinatorService } from "../Coordinator.ts"
+import { approve, askPersistently, coordinated } from "./coordinated.ts"
+import { type PassEnd, runPass } from "./Pass.ts"
+import { defaultSyncSettings, type SyncOptions, type SyncSettings } from "./SyncOptions.ts"
+import { Tally } from "./Tally.ts"
+
+/** Another sync of this source is running; this one did nothing. Wait for it, or go on. */
+export class SyncSkipped extends Schema.TaggedError<SyncSkipped>()("SyncSkipped", { sourceId: SourceId }) {
+  override get message() {
+    return `A sync of the source ${this.sourceId} is running already; this one was skipped.`
+  }
+}
+
+/** There is no such source (any more). */
+export class SourceUnknown extends Schema.TaggedError<SourceUnknown>()("SourceUnknown", {
+  sourceId: SourceId
+}) {
+  override get message() {
+    return `There is no source ${this.sourceId}. \`reprise add\` adds one.`
+  }
+}
+
+export type SyncError = SyncSkipped | SourceUnknown | CommandError
+
+export interface SyncService {
+  /** A source that cannot be read is a receipt with a failure, not an error: nothing of it was removed. */
+  readonly sync: (source: SourceId, options?: SyncOptions) => Effect.Effect<Receipt, SyncError>
+  /** Every files source of the project, one after the other, as one receipt; those that are being synced are skipped. */
+  readonly syncAll: (scope: ProjectScope, options?: SyncOptions) => Effect.Effect<Receipt, CommandError>
+}
+
+export class Sync extends Context.Tag("reprise/actors/Sync")<Sync, SyncService>() {}
+
+type Needs = SourceReader | Coordinator | ReadModels | Content | Log
+
+export const layer = (settings: Partial<SyncSettings> = {}): Layer.Layer<Sync, never, Needs> =>
+  Layer.effect(Sync, make({ ...defaultSyncSettings, ...settings }))
+
+const make = (settings: SyncSettings): Effect.Effect<SyncService, never, Needs> =>
+  Effect.gen(function* () {
+    const readModels = yield* ReadModels
+    const content = yield* Content
+    const ports = {
+      reader: yield* SourceReader,
+      coordinator: yield* Coordinator,
+      log: yield* Log,
+      failpoints: yield* Failpoints,
+      content,
+      readModels
+    }
+    const running = new Set<SourceId>()
+
+    const sync = Effect.fn("Sync.sync")(function* (sourceId: SourceId, options: SyncOptions = {}) {
+      const row = yield* readModels.source(sourceId)
+      if (row === undefined || row.removed) return yield* new SourceUnknown({ sourceId })
+      if (running.has(sourceId)) return yield* new SyncSkipped({ sourceId })
+      running.add(sourceId)
+      return yield* syncOne(ports, settings, row, options).pipe(
+        Effect.ensuring(Effect.sync(() => running.delete(sourceId)))
+      )
+    })
+
+    const syncAll = Effect.fn("Sync.syncAll")(function* (scope: ProjectScope, options: SyncOptions = {}) {
+      const rows = yield* readModels.sources(scope)
+      const receipts: Array<Receipt> = []
+      for (const row of rows.filter(({ kind, removed }) => kind === "files" && !removed)) {
+        if (options.stop !== undefined && (yield* Deferred.isDone(options.stop))) {
+          receipts.push({ ...emptyReceipt, interrupted: true })
+          break
+        }
+        const receipt = yield* sync(row.sourceId, options).pipe(
+          Effect.catchTags({
+            SyncSkipped: () => Effect.succeed({ ...emptyReceipt, skippedSources: [row.sourceId] }),
+            SourceUnknown: () => Effect.succeed(emptyReceipt)
+          })
+        )
+        receipts.push(receipt)
+      }
+      return mergeReceipts(receipts)
+    })
+
+    return { sync, syncAll }
+  })
+
+interface Ports {
+  readonly reader: SourceReader["Type"]
+  readonly coordinator: CoordinatorService
+  readonly readModels: ReadModels["Type"]
+  readonly content: Content["Type"]
+  readonly log: Log["Type"]
+  readonly failpoints: Failpoints["Type"]
+}
+
+const syncOne = Effect.fnUntraced(function* (
+  ports: Ports,
+  settings: SyncSettings,
+  row: SourceRow,
+  options: SyncOptions
+): Effect.fn.Return<Receipt, SyncError> {
+  const { coordinator } = ports
+  const { scope, sourceId } = row
+  const started = yield* Clock.currentTimeMillis
+  const tally = new Tally()
+  const ask = askPersistently(coordinator)
+  const next = row.sync + 1
+  const command = (what: string) => ({
+    commandId: CommandId.make(`sync-${what}-${sourceId}-${next}`),
+    scope,
+    sourceId
+  })
+  const { sync } = yield* ask(SyncStart.make(command("start"))).pipe(
+    Effect.catchIf(
+      (error) => error._tag === "CommandRefused" && error.code === "sync-running",
+      () => new SyncSkipped({ sourceId })
+    )
+  )
+  const number = sync ?? next
+  const closeFailed = (reason: Reason) => ask(SyncFail.make({ ...command("fail"), sync: number, reason }))
+
+  const failed = (uri: string, reason: Reason) =>
+    Effect.suspend(() => {
+      tally.fail("failed", { uri, reason: reason.message })
+      return closeFailed(reason)
+    })
+
+  const closed = Effect.gen(function* () {
+    const opened = yield* openSource(ports, row).pipe(Effect.either)
+    if (Either.isLeft(opened)) {
+      if (opened.left._tag !== "SourceUnreadable") return yield* opened.left
+      return yield* failed(opened.left.source, { code: opened.left.code, message: opened.left.message })
+    }
+    const { source, uri } = opened.right
+    const known = yield* knownOf(ports, row)
+    const end = yield* runPass({
+      scope,
+      sourceId,
+      source,
+      fresh: known === "none",
+      sweep:
+        known !== "none" &&
+        options.only === undefined &&
+        (options.full === true || row.syncState !== "completed" || known === "documents"),
+      readModels: ports.readModels,
+      failpoints: ports.failpoints,
+      settings,
+      options,
+      tally,
+      acts: coordinated({ coordinator, log: ports.log, scope, sourceId, sync: number, source, tally })
+    }).pipe(Effect.either)
+    if (Either.isLeft(end)) {
+      const error = end.left
+      if (error._tag !== "SourceUnreadable") return yield* error
+      return yield* failed(uri, { code: error.code, message: error.message })
+    }
+    return yield* close(end.right, uri)
+  })
+
+  const close = Effect.fnUntraced(function* (end: PassEnd, uri: string) {
+    switch (end._tag) {
+      case "Broken": {
+        const message =
+          "The device failed while the source was scanned. Nothing was removed. Sync again when it works."
+        return yield* closeFailed({ code: "ScanBroken", message })
+      }
+      case "Empty": {
+        const message =
+          "The root is empty, where documents were. Nothing was removed. Mount it, or remove the source with `reprise remove`."
+        return yield* failed(uri, { code: "RootEmpty", message })
+      }
+      case "Stopped":
+        return yield* closeFailed({ code: "interrupted", message: "It was stopped before its end." })
+      case "Complete": {
+        const { complete, held } = end
+        const completed = yield* ask(
+          SyncComplete.make({ ...command("complete"), sync: number, complete, counts: tally.counts, held })
+        )
+        if (held.length === 0 || options.approveRemovals !== true) return completed
+        return yield* approve(ask, command("approve"), tally, held.length)
+      }
+    }
+  })
+
+  const answer = yield* closed.pipe(
+    // Whatever else ends it: the source must not look as if it were still being synced.
+    Effect.onExit((exit) =>
+      exit._tag === "Failure"
+        ? closeFailed({ code: "interrupted", message: "It ended before its time." }).pipe(
+            Effect.timeout("5 seconds"),
+            Effect.ignore
+          )
+        : Effect.void
+    )
+  )
+  const ended = yield* Clock.currentTimeMillis
+  const stopped = options.stop !== undefined && (yield* Deferred.isDone(options.stop))
+  return { ...tally.receipt(answer.sequence, ended - started), ...(stopped ? { interrupted: true } : {}) }
+})
+
+/** The settings are content: they are read, decoded, and opened. */
+const openSource = Effect.fnUntraced(function* (
+  { content, reader }: Ports,
+  { scope, settings: digest, sourceId }: SourceRow
+): Effect.fn.Return<{ readonly source: OpenSource; readonly uri: string }, SourceUnreadable | LogFailed> {
+  const bytes = yield* content.blob(scope, digest)
+  const settings = yield* decodeSettings(new TextDecoder().decode(bytes)).pipe(
+    Effect.mapError(
+      () =>
+        new SourceUnreadable({
+          source: sourceId,
+          code: "SettingsMissing",
+          detail: "Its settings are not stored any more, or damaged. Add it again."
+        })
+    )
+  )
+  const source = yield* reader.open(settings)
+  return { source, uri: settings.kind === "files" ? fileUri(ofText(settings.root)) : settings.name }
+})
+
+const decodeSettings = Schema.decode(Schema.parseJson(SourceSettings))
+
+/** What is remembered of the source: its files, or only documents (the memory of files is disposable), or nothing. */
+const knownOf = Effect.fnUntraced(function* (
+  { readModels }: Ports,
+  { scope, sourceId }: SourceRow
+): Effect.fn.Return<"files" | "documents" | "none", LogFailed> {
+  if ((yield* readModels.fileStates(sourceId, undefined, 1)).length > 0) return "files"
+  const { rows } = yield* readModels.documents({ scope, source: sourceId, limit: 1 })
+  return rows.length > 0 ? "documents" : "none"
+})

@@ -1,0 +1,185 @@
+/**
+ * The acts of a sync, carried out by the Coordinator and counted.
+ */
+import { Effect, Schedule } from "effect"
+import {
+  type Command,
+  type CommandAnswer,
+  DocumentRemove,
+  DocumentSubmit,
+  type MutationEnd,
+  RemovalsApprove
+} from "../../events/Commands.ts"
+import { CommandId, type DocumentId, type ProjectScope, type SourceId } from "../../events/Ids.ts"
+import type { LogService } from "../../src/log/Log.ts"
+import { toBytes } from "../../src/sources/RawPath.ts"
+import type { OpenSource } from "../../src/sources/SourceReader.ts"
+import type { CommandError, CoordinatorService } from "../Coordinator.ts"
+import type { Acts, Ended } from "./Pass.ts"
+import type { Tally } from "./Tally.ts"
+
+/** Zero-padded, so that keys compare as the numbers do. What else a sync says of a document comes later than its file. */
+export const syncOrderKey = (sync: number): string => String(sync).padStart(12, "0")
+export const removalOrderKey = (sync: number): string => `${syncOrderKey(sync)}.removed`
+
+/** An actor that was restarted is asked again, under the same id. */
+const persistently = <A, E extends { readonly _tag: string }>(
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Effect.retry(effect, {
+    while: (error) => error._tag === "ActorRestarted",
+    schedule: Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(8))
+  })
+
+export type Ask = (command: Command) => Effect.Effect<CommandAnswer, CommandError>
+
+export const askPersistently =
+  (coordinator: CoordinatorService): Ask =>
+  (command) =>
+    persistently(coordinator.ask(command))
+
+export interface Coordinated {
+  readonly coordinator: CoordinatorService
+  readonly log: LogService
+  readonly scope: ProjectScope
+  readonly sourceId: SourceId
+  readonly sync: number
+  readonly source: OpenSource
+  readonly tally: Tally
+}
+
+export const coordinated = (input: Coordinated): Acts<CommandError> => {
+  const { coordinator, log, scope, source, sourceId, sync, tally } = input
+  const ask = askPersistently(coordinator)
+  const id = (what: string, document: DocumentId) => CommandId.make(`sync${sync}-${what}-${document}`)
+
+  const settle = (end: MutationEnd, uri: string, becomes: "added" | "updated" | "moved"): Ended => {
+    tally.embedded(end.embeddings)
+    switch (end.outcome) {
+      case "committed":
+        tally.count(becomes)
+        return "committed"
+      case "skipped":
+      case "removed":
+        tally.count("skipped")
+        break
+      case "parked":
+        tally.fail("parked", { uri, reason: end.reason?.message ?? "It was parked." })
+        break
+      case "cancelled":
+        tally.fail("failed", { uri, reason: "Its job was cancelled." })
+        break
+      case "superseded":
+        // Somebody sent a newer version meanwhile: that one counts where it was sent.
+        tally.count("unchanged")
+        break
+    }
+    return "not committed"
+  }
+
+  const answered = (outcome: CommandAnswer["outcome"], uri: string): Ended => {
+    switch (outcome) {
+      case "parked":
+        tally.fail("parked", {
+          uri,
+          reason: "It is parked since an earlier sync; `reprise jobs list` says why."
+        })
+        break
+      case "skipped":
+      case "removed":
+        tally.count("skipped")
+        break
+      default:
+        tally.count("unchanged")
+    }
+    return "not committed"
+  }
+
+  const ended = (document: DocumentId, version: number) => persistently(coordinator.ended(document, version))
+
+  const submit: Acts<CommandError>["submit"] = (submission, stored) =>
+    Effect.gen(function* () {
+      const { becomes, documentId, item, movedFrom, path, readmit, uri } = submission
+      const answer = yield* ask(
+        DocumentSubmit.make({
+          commandId: id("submit", documentId),
+          scope,
+          documentId,
+          sourceId,
+          raw: item.bytes,
+          descriptor: source.describe(path),
+          orderKey: syncOrderKey(sync),
+          sync,
+          file: { path: toBytes(path), ...item.stamp },
+          ...(movedFrom === undefined ? {} : { movedFrom: movedFrom.documentId }),
+          ...(readmit ? { readmit: true } : {})
+        })
+      )
+      yield* stored
+      if (answer.outcome !== "accepted" || answer.version === undefined) return answered(answer.outcome, uri)
+      return settle(yield* ended(documentId, answer.version), uri, becomes)
+    }).pipe(refusedAlone(submission.uri))
+
+  /** What concerns one document fails it alone; the rest of the work goes on. */
+  const refusedAlone =
+    (uri: string) =>
+    (effect: Effect.Effect<Ended, CommandError>): Effect.Effect<Ended, CommandError> =>
+      Effect.catchIf(
+        effect,
+        (error) => error._tag === "CommandRefused" || error._tag === "CommandConflict",
+        (error) =>
+          Effect.sync((): Ended => {
+            tally.fail("failed", { uri, reason: error.message })
+            return "not committed"
+          })
+      )
+
+  return {
+    submit,
+    wait: ({ documentId, uri, version }, becomes) =>
+      ended(documentId, version).pipe(
+        Effect.map((end) => settle(end, uri, becomes)),
+        refusedAlone(uri)
+      ),
+    remove: (documentId, reason) =>
+      Effect.map(
+        ask(
+          DocumentRemove.make({
+            commandId: id("remove", documentId),
+            scope,
+            documentId,
+            reason,
+            orderKey: removalOrderKey(sync),
+            sync
+          })
+        ),
+        ({ outcome }) => {
+          if (outcome === "superseded") tally.count("unchanged")
+          else tally.count(reason === "missing" ? "removed" : "skipped")
+        }
+      ),
+    refresh: (documentId, path, stamp, content) =>
+      Effect.asVoid(
+        log.write({
+          operational: [
+            { kind: "fileState", documentId, sourceId, path: toBytes(path), ...stamp, ...content, sync }
+          ]
+        })
+      ),
+    forget: (documentId) => Effect.asVoid(log.write({ operational: [{ kind: "fileForgotten", documentId }] }))
+  }
+}
+
+/** Carries out the removals that the sync just held, and counts them as what they are now. */
+export const approve = (
+  ask: Ask,
+  command: Pick<RemovalsApprove, "commandId" | "scope" | "sourceId">,
+  tally: Tally,
+  held: number
+): Effect.Effect<CommandAnswer, CommandError> =>
+  Effect.tap(ask(RemovalsApprove.make(command)), () =>
+    Effect.sync(() => {
+      tally.count("held", -held)
+      tally.count("removed", held)
+    })
+  )

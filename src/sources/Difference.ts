@@ -1,0 +1,149 @@
+/**
+ * What a scan and what is remembered of the last one make together: both come in the same order, so that they are merged
+ * in constant memory.
+ *
+ * A remembered item is missing only where the scan proves that it would have met it: below a directory that could not be
+ * read everything is kept.
+ */
+import { Chunk, Effect, Option, Stream } from "effect"
+import type { RawPath } from "./RawPath.ts"
+import type { Exclusion, Scanned, Stamp } from "./SourceReader.ts"
+
+/** An item as the last sync saw it. */
+export interface Remembered extends Stamp {
+  readonly path: RawPath
+}
+
+export type Difference<Known extends Remembered> =
+  /** Nothing about it changed that can be seen without reading. */
+  | { readonly _tag: "Same"; readonly path: RawPath; readonly stamp: Stamp; readonly known: Known }
+  /** New, or changed: it has to be read. */
+  | {
+      readonly _tag: "Look"
+      readonly path: RawPath
+      readonly stamp: Stamp
+      readonly known: Known | undefined
+    }
+  /** It is no longer there. */
+  | { readonly _tag: "Missing"; readonly known: Known }
+  /** It is there, and no document any more. */
+  | { readonly _tag: "Excluded"; readonly known: Known; readonly why: Exclusion }
+  /** Nobody can tell. */
+  | { readonly _tag: "Kept"; readonly known: Known }
+  /** Reported once for whatever could not be read, before what is kept because of it. */
+  | { readonly _tag: "Unreadable"; readonly scanned: Extract<Scanned, { readonly _tag: "Unreadable" }> }
+
+export const sameStamp = (one: Stamp, other: Stamp): boolean =>
+  one.size === other.size && one.mtimeNs === other.mtimeNs && one.inode === other.inode
+
+/** Merges two ordered sides that arrive in batches. Pure but for its own state. */
+export class Merge<Known extends Remembered> {
+  private scanned: ReadonlyArray<Scanned> = []
+  private atScanned = 0
+  private scanEnded = false
+  private known: ReadonlyArray<Known> = []
+  private atKnown = 0
+  private knownEnded = false
+  /** The subtree that the scan reported last: what is remembered next may lie in it. */
+  private cover: Extract<Scanned, { readonly subtree: boolean }> | undefined
+
+  scan(batch: ReadonlyArray<Scanned> | undefined): void {
+    this.scanned = batch ?? []
+    this.atScanned = 0
+    this.scanEnded = batch === undefined
+  }
+
+  remember(batch: ReadonlyArray<Known> | undefined): void {
+    this.known = batch ?? []
+    this.atKnown = 0
+    this.knownEnded = batch === undefined
+  }
+
+  /** Goes on until one side has to be filled up, or until both have ended. */
+  run(out: Array<Difference<Known>>): "scan" | "remember" | "done" {
+    while (true) {
+      const scanned = this.scanned[this.atScanned]
+      const known = this.known[this.atKnown]
+      if (scanned === undefined && !this.scanEnded) return "scan"
+      if (known === undefined && !this.knownEnded) return "remember"
+      if (known !== undefined && (scanned === undefined || known.path < scanned.path)) {
+        this.atKnown += 1
+        out.push(this.unseen(known))
+        continue
+      }
+      if (scanned === undefined) return "done"
+      this.atScanned += 1
+      const match = known?.path === scanned.path ? known : undefined
+      if (match !== undefined) this.atKnown += 1
+      this.meet(scanned, match, out)
+    }
+  }
+
+  private meet(scanned: Scanned, known: Known | undefined, out: Array<Difference<Known>>): void {
+    if (scanned._tag === "Item") {
+      const { path, stamp } = scanned
+      out.push(
+        known !== undefined && sameStamp(stamp, known)
+          ? { _tag: "Same", path, stamp, known }
+          : { _tag: "Look", path, stamp, known }
+      )
+      return
+    }
+    if (scanned._tag === "Unreadable") out.push({ _tag: "Unreadable", scanned })
+    if (scanned.subtree) this.cover = scanned
+    if (known !== undefined) out.push(covered(scanned, known))
+  }
+
+  private unseen(known: Known): Difference<Known> {
+    return this.cover !== undefined && known.path.startsWith(this.cover.path)
+      ? covered(this.cover, known)
+      : { _tag: "Missing", known }
+  }
+}
+
+const covered = <Known extends Remembered>(
+  by: Exclude<Scanned, { readonly _tag: "Item" }>,
+  known: Known
+): Difference<Known> =>
+  by._tag === "Unreadable" ? { _tag: "Kept", known } : { _tag: "Excluded", known, why: by.why }
+
+const batchSize = 512
+
+/** `remembered` gives what comes after a path, in order; nothing where there is no more. */
+export const differences = <Known extends Remembered, E, E2>(
+  scan: Stream.Stream<Scanned, E>,
+  remembered: (after: RawPath | undefined) => Effect.Effect<ReadonlyArray<Known>, E2>
+): Stream.Stream<Difference<Known>, E | E2> =>
+  Stream.unwrapScoped(
+    Effect.gen(function* () {
+      const pull = yield* Stream.toPull(scan)
+      const merge = new Merge<Known>()
+      let after: RawPath | undefined
+      const nextScanned: Effect.Effect<void, E | E2> = pull.pipe(
+        Effect.map((batch) => merge.scan(Chunk.toReadonlyArray(batch))),
+        Effect.catchAll(
+          Option.match({ onNone: () => Effect.sync(() => merge.scan(undefined)), onSome: Effect.fail<E> })
+        )
+      )
+      const nextRemembered: Effect.Effect<void, E | E2> = Effect.map(
+        Effect.suspend(() => remembered(after)),
+        (batch) => {
+          after = batch.at(-1)?.path ?? after
+          merge.remember(batch.length === 0 ? undefined : batch)
+        }
+      )
+      const step: Effect.Effect<Chunk.Chunk<Difference<Known>>, Option.Option<E | E2>> = Effect.gen(
+        function* () {
+          const out: Array<Difference<Known>> = []
+          while (out.length < batchSize) {
+            const needs = merge.run(out)
+            if (needs === "done") break
+            yield* Effect.mapError(needs === "scan" ? nextScanned : nextRemembered, Option.some)
+          }
+          if (out.length === 0) return yield* Effect.fail(Option.none())
+          return Chunk.unsafeFromArray(out)
+        }
+      )
+      return Stream.repeatEffectChunkOption(step)
+    })
+  )
