@@ -10,6 +10,7 @@ import { LogBehindIndex, LogFailed, LogLocked } from "./Log.ts"
 import { fileNames } from "./LogDatabase.ts"
 import { SchemaNewer } from "./migrations/Migrations.ts"
 import { snapshotBeforeMigration } from "./migrations/Snapshot.ts"
+import { recordLosses } from "./RollbackLosses.ts"
 import { WriterCore } from "./WriterCore.ts"
 import { acquireLock, type Holder } from "./WriterLock.ts"
 
@@ -33,6 +34,8 @@ export interface OpeningOptions {
   /** Accept that events which a witness has seen are lost: opens a new epoch where there are such. */
   readonly acceptRollback: boolean
   readonly checkpointPages: number
+  /** Milliseconds since 1970, for what the opening itself appends. */
+  readonly now: number
 }
 
 export interface OpenedWriter {
@@ -104,6 +107,7 @@ const openLocked = (
         ? head.epoch
         : Math.max(head.epoch, ...witnesses.map((witness) => witness.head.epoch)) + 1
     )
+    if (core.reconciledEpoch < core.head.epoch) recordLosses(core, options.now)
     return { core, rolledBack: lost }
   } catch (cause) {
     core.close()

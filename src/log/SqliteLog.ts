@@ -98,7 +98,8 @@ const openingOptions = (options: SqliteLogOptions): Effect.Effect<OpeningOptions
       newLogId: digits.join(""),
       witnesses: options.witnesses ?? [],
       acceptRollback: options.acceptRollback ?? false,
-      checkpointPages: options.checkpointPages ?? 1000
+      checkpointPages: options.checkpointPages ?? 1000,
+      now
     }
   })
 

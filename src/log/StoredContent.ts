@@ -42,8 +42,17 @@ export const unpackVector = (input: string, row: VectorRow): Float32Array => {
   if (vector.length % 4 !== 0 || !createHash("sha256").update(vector).digest().equals(digest)) {
     throw new ContentDamaged("vector", input)
   }
-  const values = new Float32Array(vector.length / 4)
-  if (littleEndian) new Uint8Array(values.buffer).set(vector)
-  else for (let at = 0; at < values.length; at++) values[at] = vector.readFloatLE(at * 4)
+  return vectorOf(vector)
+}
+
+/** The vector of stored bytes (float32, little endian), aligned and of its own memory. */
+export const vectorOf = (bytes: Uint8Array): Float32Array => {
+  const values = new Float32Array(bytes.length / 4)
+  if (littleEndian) {
+    new Uint8Array(values.buffer).set(bytes)
+    return values
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let at = 0; at < values.length; at++) values[at] = view.getFloat32(at * 4, true)
   return values
 }

@@ -101,6 +101,15 @@ export class WriterCore {
     writeHeadFile(paths.head, this.#head)
   }
 
+  /** The epoch up to which an accepted rollback's losses are recorded in the log. */
+  get reconciledEpoch(): number {
+    return Number(this.#log.meta("reconciled"))
+  }
+
+  set reconciledEpoch(epoch: number) {
+    this.#log.statements.setMeta.run("reconciled", String(epoch))
+  }
+
   /** Writes a group: answers when all of it is on disk. Never throws. */
   writeGroup(requests: ReadonlyArray<WriteRequest>): GroupResult {
     const before = this.#head

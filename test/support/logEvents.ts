@@ -115,7 +115,8 @@ export const openTestWriter = (directory: string, options: TestOpening = {}): Op
       newLogId: "0123456789abcdef",
       witnesses: [],
       acceptRollback: options.acceptRollback ?? false,
-      checkpointPages: options.checkpointPages ?? 1000
+      checkpointPages: options.checkpointPages ?? 1000,
+      now: 2_000
     },
     options.failpoints ?? inert
   )

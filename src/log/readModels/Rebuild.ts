@@ -2,6 +2,9 @@
  * All inline read models together: folded event by event with the append, or rebuilt from the events alone.
  */
 import type { Database } from "better-sqlite3"
+import { Either } from "effect"
+import { decodeEvent } from "../../../events/Upcasters.ts"
+import { type EventRow, toStoredEvent } from "../EventRow.ts"
 import { documents } from "./Documents.ts"
 import { generations } from "./Generations.ts"
 import { jobs } from "./Jobs.ts"
@@ -27,4 +30,46 @@ export const rebuildReadModels = (db: Database, events: Iterable<Folded>): void 
     const fold = prepareReadModels(db)
     for (const event of events) fold(event)
   })()
+}
+
+/** The events of a log in (after, upTo] as the projectors take them, page by page. Throws where one is not known or damaged. */
+export function* foldedEvents(db: Database, after: number, upTo: number): Generator<Folded> {
+  const page = db.prepare<[number, number], EventRow>(
+    "SELECT * FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT 1000"
+  )
+  let from = after
+  while (true) {
+    const rows = page.all(from, upTo)
+    for (const row of rows) yield toFolded(row)
+    const last = rows.at(-1)
+    if (last === undefined) return
+    from = last.position
+  }
+}
+
+const toFolded = (row: EventRow): Folded => {
+  const { data, metadata } = toStoredEvent(row)
+  return {
+    position: row.position,
+    stream: row.stream,
+    version: row.version,
+    team: row.team,
+    project: row.project,
+    epoch: metadata.epoch,
+    recordedAt: row.recorded_at,
+    event: Either.getOrThrowWith(decodeEvent(row.type, row.schema_version, data), (cause) => cause)
+  }
+}
+
+/** The content of a read model's table, row by row in the order of its key, as text that is equal where the rows are. */
+export function* tableRows(db: Database, table: string): Generator<string> {
+  const columns = db
+    .prepare<[string], { name: string }>("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk")
+    .all(table)
+  const key = columns.map(({ name }) => name).join(", ")
+  for (const row of db
+    .prepare<[], Record<string, unknown>>(`SELECT * FROM ${table} ORDER BY ${key}`)
+    .iterate()) {
+    yield JSON.stringify(row)
+  }
 }

@@ -1,0 +1,100 @@
+/**
+ * The form in which a log leaves its directory and comes back: newline-delimited JSON. A header, the events in order of
+ * position with their hashes, the content, and an end line with the digest of all lines before it, so that what was cut,
+ * edited or put in another order is noticed, with the number of the line.
+ */
+import { Schema } from "effect"
+import { Digest, Position } from "../../events/Ids.ts"
+
+export const archiveFormat = 1
+
+export const ArchiveHeader = Schema.Struct({
+  kind: Schema.Literal("reprise-log"),
+  format: Schema.Int,
+  logId: Schema.String,
+  epoch: Schema.Int,
+  position: Position,
+  hash: Digest
+})
+export type ArchiveHeader = typeof ArchiveHeader.Type
+
+/** A row of `events`. `data` and `metadata` are objects whose JSON is, byte for byte, what is stored. */
+export const ArchiveEvent = Schema.Struct({
+  kind: Schema.Literal("event"),
+  position: Schema.Int,
+  id: Schema.String,
+  stream: Schema.String,
+  version: Schema.Int,
+  type: Schema.String,
+  schemaVersion: Schema.Int,
+  team: Schema.String,
+  project: Schema.String,
+  sequence: Schema.Int,
+  data: Schema.Unknown,
+  metadata: Schema.Unknown,
+  recordedAt: Schema.Int,
+  hash: Digest
+})
+export type ArchiveEvent = typeof ArchiveEvent.Type
+
+export const ArchiveBlob = Schema.Struct({
+  kind: Schema.Literal("blob"),
+  team: Schema.String,
+  project: Schema.String,
+  digest: Digest,
+  bytes: Schema.Uint8ArrayFromBase64
+})
+
+/** `vector` is its stored bytes: float32, little endian. */
+export const ArchiveVector = Schema.Struct({
+  kind: Schema.Literal("vector"),
+  team: Schema.String,
+  project: Schema.String,
+  model: Schema.String,
+  input: Digest,
+  vector: Schema.Uint8ArrayFromBase64
+})
+
+export const ArchiveEnd = Schema.Struct({
+  kind: Schema.Literal("end"),
+  events: Schema.Int,
+  blobs: Schema.Int,
+  vectors: Schema.Int,
+  /** SHA-256 of all lines before this one, newlines included. */
+  digest: Digest
+})
+
+export const ArchiveLine = Schema.parseJson(
+  Schema.Union(ArchiveHeader, ArchiveEvent, ArchiveBlob, ArchiveVector, ArchiveEnd)
+)
+export type ArchiveLine = typeof ArchiveLine.Type
+
+/** The archive is not what was exported. Nothing was imported. */
+export class ArchiveRefused extends Schema.TaggedError<ArchiveRefused>()("ArchiveRefused", {
+  line: Schema.Int,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `The archive was refused at line ${this.line}: ${this.detail}. Nothing was imported. Export it again.`
+  }
+}
+
+/** The target is in use for something else. Nothing of it was changed. */
+export class TargetNotEmpty extends Schema.TaggedError<TargetNotEmpty>()("TargetNotEmpty", {
+  target: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `${this.target} cannot be used: ${this.detail}. Nothing was changed. Choose an empty or new one.`
+  }
+}
+
+/** What is to be copied is damaged: a copy would only hide it. */
+export class SourceDamaged extends Schema.TaggedError<SourceDamaged>()("SourceDamaged", {
+  source: Schema.String,
+  damages: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `${this.source} is damaged: ${this.damages.slice(0, 3).join("; ")}. Run: reprise log verify`
+  }
+}

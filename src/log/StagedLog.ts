@@ -1,0 +1,145 @@
+/**
+ * A log that is being put together beside the place where it will stand, and only takes it once it is whole.
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import type { Database } from "better-sqlite3"
+import { inert } from "../faults/Failpoints.ts"
+import { ContentStore } from "./ContentStore.ts"
+import type { ChainedRow } from "./HashChain.ts"
+import { writeHeadFile } from "./HeadFile.ts"
+import type { BlobPut, VectorPut } from "./Log.ts"
+import type { ArchiveHeader } from "./LogArchive.ts"
+import { fileNames, openForWriting } from "./LogDatabase.ts"
+import { logMigrations, migrate } from "./migrations/Migrations.ts"
+import { foldedEvents, rebuildReadModels } from "./readModels/Rebuild.ts"
+
+const folderName = "import.part"
+
+/** Bodies and vectors are written this many at a time, or sooner at this many bytes. */
+const contentBatch = { count: 500, bytes: 16 * 1024 * 1024 }
+
+export class StagedLog {
+  readonly #directory: string
+  readonly #folder: string
+  readonly #log: Database
+  readonly #content: ContentStore
+  readonly #insert: (row: ChainedRow, hash: Buffer) => void
+  #blobs: Array<BlobPut> = []
+  #vectors: Array<VectorPut> = []
+  #bytes = 0
+
+  /** What an earlier, interrupted import left in the directory is removed. */
+  constructor(directory: string) {
+    this.#directory = directory
+    this.#folder = join(directory, folderName)
+    rmSync(this.#folder, { recursive: true, force: true })
+    mkdirSync(this.#folder)
+    this.#log = openForWriting(join(this.#folder, fileNames.log))
+    migrate(this.#log, logMigrations, inert, () => {})
+    this.#content = new ContentStore(join(this.#folder, fileNames.content), inert, () => {})
+    const insert = this.#log.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    this.#insert = (row, hash) => {
+      insert.run(
+        row.position,
+        row.id,
+        row.stream,
+        row.version,
+        row.type,
+        row.schemaVersion,
+        row.team,
+        row.project,
+        row.sequence,
+        row.data,
+        row.metadata,
+        row.recordedAt,
+        hash
+      )
+    }
+    this.#log.exec("BEGIN IMMEDIATE")
+  }
+
+  event(row: ChainedRow, hash: Buffer): void {
+    this.#insert(row, hash)
+  }
+
+  blob(put: BlobPut): void {
+    this.#blobs.push(put)
+    this.#bytes += put.bytes.length
+    this.#flushIfLarge()
+  }
+
+  vector(put: VectorPut): void {
+    this.#vectors.push(put)
+    this.#bytes += put.vector.byteLength
+    this.#flushIfLarge()
+  }
+
+  /** Folds the read models and takes the directory's place. Log last: without it, the directory still counts as empty. */
+  finish(header: ArchiveHeader): void {
+    this.#flush()
+    const setMeta = this.#log.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)")
+    const writer = this.#log
+      .prepare<[], { writer: number }>(
+        "SELECT json_extract(metadata, '$.writer') AS writer FROM events ORDER BY position DESC LIMIT 1"
+      )
+      .get()
+    setMeta.run("log_id", header.logId)
+    setMeta.run("epoch", String(header.epoch))
+    setMeta.run("reconciled", String(header.epoch))
+    setMeta.run("writer", String(writer?.writer ?? 0))
+    this.#log.exec("COMMIT")
+    rebuildReadModels(this.#log, foldedEvents(this.#log, 0, header.position))
+    // Order keys are operational, but what an archive holds of them need not be lost. Text compares bytewise here.
+    this.#log.exec(`
+      INSERT INTO order_keys
+      SELECT json_extract(data, '$.documentId'), max(json_extract(data, '$.orderKey')) FROM events
+      WHERE type IN ('DocumentSubmitted', 'DocumentRemoved') GROUP BY 1`)
+    this.#content.db.prepare("INSERT OR REPLACE INTO meta VALUES ('log_id', ?)").run(header.logId)
+    this.#close()
+    for (const name of [fileNames.content, fileNames.log]) {
+      sync(join(this.#folder, name))
+      for (const side of ["-wal", "-shm"]) rmSync(join(this.#directory, `${name}${side}`), { force: true })
+      renameSync(join(this.#folder, name), join(this.#directory, name))
+    }
+    sync(this.#directory)
+    writeHeadFile(join(this.#directory, fileNames.head), header)
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  discard(): void {
+    this.#close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #flushIfLarge(): void {
+    if (
+      this.#blobs.length + this.#vectors.length >= contentBatch.count ||
+      this.#bytes >= contentBatch.bytes
+    ) {
+      this.#flush()
+    }
+  }
+
+  #flush(): void {
+    this.#content.write(this.#blobs, this.#vectors)
+    this.#blobs = []
+    this.#vectors = []
+    this.#bytes = 0
+  }
+
+  /** The last connection to close moves the WAL into the database. */
+  #close(): void {
+    this.#log.close()
+    this.#content.db.close()
+  }
+}
+
+const sync = (path: string): void => {
+  const descriptor = openSync(path, "r")
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}

@@ -1,0 +1,456 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import SqliteDatabase from "better-sqlite3"
+import { Effect } from "effect"
+import {
+  canonicalJson,
+  chunkId,
+  type Digest,
+  DocumentCommitted,
+  defaultScope,
+  sha256,
+  vectorsRoot
+} from "../../events/index.ts"
+import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
+import * as Archive from "../../src/log/Archive.ts"
+import { vectorBytes } from "../../src/log/ContentStore.ts"
+import { LogLocked } from "../../src/log/Log.ts"
+import { ArchiveRefused, TargetNotEmpty } from "../../src/log/LogArchive.ts"
+import { openSnapshot } from "../../src/log/SqliteSnapshot.ts"
+import {
+  appendOf,
+  blobOf,
+  chunked,
+  chunker,
+  documentNamed,
+  model,
+  openTestWriter,
+  requestOf,
+  submitted
+} from "../support/logEvents.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+const unit = (seed: number): Float32Array => {
+  const angle = seed / 7
+  return Float32Array.of(Math.cos(angle), Math.sin(angle))
+}
+
+/** A document as a whole: bodies, vectors, and the events that name them. */
+const wholeDocument = (name: string, n: number) => {
+  const text = `${name}: ${"some words that deflate well ".repeat(20)}`
+  const raw = blobOf(`raw ${text}`)
+  const body = blobOf(text)
+  const descriptor = blobOf(
+    canonicalJson({ externalId: name, uri: `file:///${name}`, mediaType: "text/plain", metadata: {} })
+  )
+  const inputs: ReadonlyArray<Digest> = [sha256(`input 1 of ${name}`), sha256(`input 2 of ${name}`)]
+  const manifest = blobOf(
+    canonicalJson({
+      chunker,
+      entries: inputs.map((inputHash, at) => ({
+        chunkId: chunkId(documentNamed(name), inputHash, 0),
+        inputHash,
+        start: at * 10,
+        end: at * 10 + 10,
+        headings: []
+      }))
+    })
+  )
+  const vectors = inputs.map((inputHash, at) => ({
+    ...defaultScope,
+    model,
+    inputHash,
+    vector: unit(n * 2 + at)
+  }))
+  const fields = {
+    ...chunked(name),
+    descriptor: descriptor.digest,
+    textBlob: body.digest,
+    manifestBlob: manifest.digest
+  }
+  const commit = new DocumentCommitted({
+    ...fields,
+    model,
+    vectorsRoot: vectorsRoot(
+      vectors.map(({ inputHash, vector }) => ({ inputHash, vectorDigest: sha256(vectorBytes(vector)) }))
+    )
+  })
+  return requestOf([appendOf(`whole-${name}`, name, [submitted(name), commit])], {
+    blobs: [raw, body, descriptor, manifest, { ...blobOf(`descriptor of ${name} 1`) }, blobOf(`${name} 1`)],
+    vectors
+  })
+}
+
+const filled = Effect.gen(function* () {
+  const directory = join(yield* temporaryDirectory, "data")
+  const { close, core } = openTestWriter(directory)
+  for (let n = 0; n < 5; n++) core.writeGroup([wholeDocument(`document-${n}`, n)])
+  const { head } = core
+  close()
+  return { directory, head }
+})
+
+/** Changes one row of a closed database as a person with `sqlite3` would. */
+const edit = (directory: string, file: string, sql: string): void => {
+  const db = new SqliteDatabase(join(directory, file))
+  db.exec(sql)
+  db.close()
+}
+
+const kinds = (report: {
+  readonly damages: ReadonlyArray<{ readonly kind: string; readonly where: string }>
+}) => report.damages.map(({ kind, where }) => `${kind} ${where}`)
+
+describe("log verify", () => {
+  it.scopedLive("finds a whole log in order", () =>
+    Effect.gen(function* () {
+      const { directory, head } = yield* filled
+      const report = yield* Archive.verify(directory)
+      assert.deepStrictEqual(report, {
+        position: 10,
+        hash: head.hash,
+        events: 10,
+        blobs: 30,
+        vectors: 10,
+        damaged: 0,
+        damages: []
+      })
+    })
+  )
+
+  const edits = [
+    ["a changed type", "UPDATE events SET type = 'DocumentRemoved' WHERE position = 3", "event 3"],
+    [
+      "changed data",
+      "UPDATE events SET data = replace(data, 'submit', 'submiT') WHERE position = 5",
+      "event 5"
+    ],
+    ["a changed time", "UPDATE events SET recorded_at = recorded_at + 1 WHERE position = 7", "event 7"],
+    ["a changed hash", "UPDATE events SET hash = zeroblob(32) WHERE position = 2", "event 2"],
+    ["a column of another type", "UPDATE events SET data = x'00ff' WHERE position = 4", "event 4"],
+    ["an event that is gone", "DELETE FROM events WHERE position = 6", "event 6"],
+    ["an edited read model", "UPDATE documents SET live_chunks = 99", "read model documents"]
+  ] as const
+  for (const [what, sql, where] of edits) {
+    it.scopedLive(`D9: names ${what}`, () =>
+      Effect.gen(function* () {
+        const { directory } = yield* filled
+        edit(directory, "log.sqlite", sql)
+        assert.include(kinds(yield* Archive.verify(directory)), where)
+      })
+    )
+  }
+
+  it.scopedLive("D9: names a damaged body and a damaged vector, and neither is served", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* filled
+      const body = blobOf("document-1 1")
+      const input = sha256("input 2 of document-3")
+      edit(
+        directory,
+        "content.sqlite",
+        `UPDATE blobs SET bytes = x'00' WHERE digest = x'${body.digest}';
+         UPDATE vectors SET vector = zeroblob(8) WHERE input = x'${input}'`
+      )
+      const report = yield* Archive.verify(directory)
+      assert.includeMembers(kinds(report), [`blob ${body.digest}`, `vector ${input}`])
+      const snapshot = openSnapshot(directory)
+      assert.throws(() => snapshot.blob("default", "default", body.digest), /does not match its digest/)
+      assert.throws(() => snapshot.vectors("default", "default", model, [input]), /does not match its digest/)
+      snapshot.close()
+    })
+  )
+
+  it.scopedLive("names a live document whose content is gone", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* filled
+      edit(
+        directory,
+        "content.sqlite",
+        `DELETE FROM vectors WHERE input = x'${sha256("input 1 of document-2")}'`
+      )
+      assert.deepStrictEqual(kinds(yield* Archive.verify(directory)), [
+        `missing ${documentNamed("document-2")}`
+      ])
+    })
+  )
+
+  for (const [file, stored] of [
+    ["content.sqlite", (directory: string) => contentOf(directory)],
+    ["log.sqlite", (directory: string) => eventsOf(directory)]
+  ] as const) {
+    it.scopedLive(`D9: a flipped byte anywhere in ${file} is named, or changes nothing that counts`, () =>
+      Effect.gen(function* () {
+        const { directory } = yield* filled
+        const original = readFileSync(join(directory, file))
+        const whole = stored(directory)
+        const used = [...original.keys()].filter((at) => at >= 100 && original[at] !== 0)
+        let named = 0
+        for (let n = 0; n < 40; n++) {
+          const at = used[Math.floor(((n + 0.5) / 40) * used.length)] ?? 0
+          const copy = join(directory, "..", `flipped-${n}`)
+          cpSync(directory, copy, { recursive: true })
+          const bytes = Buffer.from(original)
+          bytes[at] = (bytes[at] ?? 0) ^ 0x10
+          writeFileSync(join(copy, file), bytes)
+          const report = yield* Effect.option(Archive.verify(copy))
+          if (report._tag === "None" || report.value.damaged > 0) named += 1
+          else assert.strictEqual(stored(copy), whole, `byte ${at} was flipped unnoticed`)
+        }
+        assert.isAbove(named, 20)
+      })
+    )
+  }
+
+  it.scopedLive("D8: names the witness that has seen a later head", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* filled
+      edit(directory, "log.sqlite", "DELETE FROM events WHERE position > 8")
+      assert.include(kinds(yield* Archive.verify(directory)), "witness head file")
+    })
+  )
+})
+
+/** All that is stored as content, as text. */
+const contentOf = (directory: string): string => {
+  const db = new SqliteDatabase(join(directory, "content.sqlite"), { readonly: true })
+  try {
+    return JSON.stringify([
+      db
+        .prepare("SELECT project, hex(digest), encoding, size, hex(bytes) FROM blobs ORDER BY rowid")
+        .raw()
+        .all(),
+      db
+        .prepare("SELECT project, model, hex(input), hex(digest), hex(vector) FROM vectors ORDER BY rowid")
+        .raw()
+        .all()
+    ])
+  } finally {
+    db.close()
+  }
+}
+
+const eventsOf = (directory: string): string => {
+  const db = new SqliteDatabase(join(directory, "log.sqlite"), { readonly: true })
+  try {
+    return JSON.stringify(db.prepare("SELECT *, hex(hash) FROM events ORDER BY position").raw().all())
+  } finally {
+    db.close()
+  }
+}
+
+const exported = Effect.gen(function* () {
+  const { directory, head } = yield* filled
+  const file = join(directory, "..", "archive.ndjson")
+  yield* Archive.exportTo(directory, file)
+  return { directory, head, file, imported: join(directory, "..", "imported") }
+})
+
+describe("log export and import", () => {
+  it.scopedLive("carry events, hashes and content over, and the copy goes on where the log ended", () =>
+    Effect.gen(function* () {
+      const { directory, file, head, imported } = yield* exported
+      const report = yield* Archive.importFrom(file, imported)
+      assert.deepStrictEqual(report, {
+        position: head.position,
+        hash: head.hash,
+        events: 10,
+        blobs: 30,
+        vectors: 10,
+        alreadyThere: false
+      })
+      assert.strictEqual(eventsOf(imported), eventsOf(directory))
+      assert.strictEqual((yield* Archive.verify(imported)).damaged, 0)
+      const { close, core } = openTestWriter(imported)
+      core.writeGroup([wholeDocument("next", 9)])
+      assert.strictEqual(core.head.position, 12)
+      close()
+      assert.strictEqual((yield* Archive.verify(imported)).damaged, 0)
+    })
+  )
+
+  it.scopedLive("O6: importing twice changes nothing", () =>
+    Effect.gen(function* () {
+      const { file, imported } = yield* exported
+      yield* Archive.importFrom(file, imported)
+      const before = eventsOf(imported)
+      assert.isTrue((yield* Archive.importFrom(file, imported)).alreadyThere)
+      assert.strictEqual(eventsOf(imported), before)
+    })
+  )
+
+  it.scopedLive("O6: import into another log is refused and leaves it as it was", () =>
+    Effect.gen(function* () {
+      const { file } = yield* exported
+      const other = join(yield* temporaryDirectory, "other")
+      const { close, core } = openTestWriter(other)
+      core.writeGroup([requestOf([appendOf("own", "own", [submitted("own")])])])
+      close()
+      const before = eventsOf(other)
+      assert.instanceOf(yield* Effect.flip(Archive.importFrom(file, other)), TargetNotEmpty)
+      assert.strictEqual(eventsOf(other), before)
+    })
+  )
+
+  const spoiled: ReadonlyArray<readonly [string, (lines: Array<string>) => ReadonlyArray<string>, number]> = [
+    ["cut", (lines) => lines.slice(0, 20), 21],
+    ["cut within a line", (lines) => [...lines.slice(0, 5), lines[5]?.slice(0, 40) ?? ""], 6],
+    ["without an event", (lines) => lines.filter((_, at) => at !== 4), 5],
+    ["with two events exchanged", (lines) => exchange(lines, 3, 4), 4],
+    ["with two bodies exchanged", (lines) => exchange(lines, 12, 13), 52],
+    [
+      "with an edited event",
+      (lines) =>
+        lines.map((line, at) =>
+          (at === 6 ? line.replace("submit-", "submiT-") : line).replace(
+            "whole-document-2",
+            "whole-document-9"
+          )
+        ),
+      6
+    ],
+    [
+      "with an edited body",
+      (lines) =>
+        lines.map((line, at) => (at === 15 ? line.replace(/"bytes":"...../, '"bytes":"AAAAA') : line)),
+      16
+    ],
+    [
+      "with an edited vector",
+      (lines) =>
+        lines.map((line, at) => (at === 45 ? line.replace(/"vector":"..../, '"vector":"AAAA') : line)),
+      52
+    ],
+    ["with a line after its end", (lines) => [...lines, lines[3] ?? ""], 53],
+    ["that is something else", () => ["hello"], 1]
+  ]
+  for (const [what, spoil, line] of spoiled) {
+    it.scopedLive(`O6: an archive ${what} is refused with the line, and nothing is imported`, () =>
+      Effect.gen(function* () {
+        const { file, imported } = yield* exported
+        const lines = readFileSync(file, "utf8").trimEnd().split("\n")
+        writeFileSync(file, `${spoil(lines).join("\n")}\n`)
+        const refusal = yield* Effect.flip(Archive.importFrom(file, imported))
+        assert.instanceOf(refusal, ArchiveRefused)
+        assert.strictEqual(refusal.line, line, refusal.detail)
+        assert.notIncludeMembers(readdirSync(imported), ["log.sqlite", "content.sqlite", "import.part"])
+      })
+    )
+  }
+
+  it.scopedLive("an export that fails leaves a former archive as it was", () =>
+    Effect.gen(function* () {
+      const { directory, file } = yield* exported
+      const before = readFileSync(file, "utf8")
+      yield* Effect.flip(
+        Effect.provideService(Archive.exportTo(directory, file), Failpoints, armed("export.part:3:throw"))
+      )
+      assert.strictEqual(readFileSync(file, "utf8"), before)
+      assert.isFalse(existsSync(`${file}.part`))
+    })
+  )
+
+  it.scopedLive("an import that fails can be run again", () =>
+    Effect.gen(function* () {
+      const { file, imported } = yield* exported
+      yield* Effect.flip(
+        Effect.provideService(Archive.importFrom(file, imported), Failpoints, armed("import.batch:1:throw"))
+      )
+      assert.isFalse((yield* Archive.importFrom(file, imported)).alreadyThere)
+    })
+  )
+})
+
+const exchange = (lines: ReadonlyArray<string>, one: number, other: number): ReadonlyArray<string> =>
+  lines.map((line, at) => (at === one ? lines[other] : at === other ? lines[one] : line) ?? "")
+
+describe("log backup and restore", () => {
+  it.scopedLive("D14: copies a log while it is written, and the copy verifies and opens", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* filled
+      const target = join(directory, "..", "backup")
+      const { close, core } = openTestWriter(directory)
+      const load = yield* Effect.fork(
+        Effect.forEach(
+          Array.from({ length: 40 }, (_, n) => n),
+          (n) =>
+            Effect.zipRight(
+              Effect.sync(() => core.writeGroup([wholeDocument(`load-${n}`, n)])),
+              Effect.sleep(1)
+            ),
+          { discard: true }
+        )
+      )
+      const report = yield* Archive.backup(directory, target)
+      yield* load.await
+      close()
+      assert.isAtLeast(report.position, 10)
+      assert.sameMembers(readdirSync(target), ["log.sqlite", "content.sqlite", "format", "head"])
+      const restored = join(directory, "..", "restored")
+      assert.strictEqual((yield* Archive.restore(target, restored)).hash, report.hash)
+      openTestWriter(restored).close()
+      assert.strictEqual((yield* Archive.verify(restored)).damaged, 0)
+    })
+  )
+
+  for (const failpoint of ["backup.copy", "backup.verify", "backup.rename.before"]) {
+    it.scopedLive(
+      `D14: a backup that fails at ${failpoint} leaves no target, and a former one as it was`,
+      () =>
+        Effect.gen(function* () {
+          const { directory } = yield* filled
+          const former = join(directory, "..", "former")
+          yield* Archive.backup(directory, former)
+          const before = readFileSync(join(former, "log.sqlite"))
+          const target = join(directory, "..", "backup")
+          yield* Effect.flip(
+            Effect.provideService(
+              Archive.backup(directory, target),
+              Failpoints,
+              armed(`${failpoint}:1:throw`)
+            )
+          )
+          assert.isFalse(existsSync(target) || existsSync(`${target}.part`))
+          assert.instanceOf(yield* Effect.flip(Archive.backup(directory, former)), TargetNotEmpty)
+          assert.deepStrictEqual(readFileSync(join(former, "log.sqlite")), before)
+        })
+    )
+  }
+
+  it.scopedLive("D14: damage in the source is found before the backup counts", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* filled
+      edit(directory, "log.sqlite", "UPDATE events SET recorded_at = 0 WHERE position = 3")
+      const target = join(directory, "..", "backup")
+      const refusal = yield* Effect.flip(Archive.backup(directory, target))
+      assert.include(refusal.message, "event 3")
+      assert.isFalse(existsSync(target))
+    })
+  )
+
+  it.scopedLive("O5: restoring onto a running server is refused by its lock", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* filled
+      const target = join(directory, "..", "backup")
+      yield* Archive.backup(directory, target)
+      const { close } = openTestWriter(directory)
+      assert.instanceOf(yield* Effect.flip(Archive.restore(target, directory)), LogLocked)
+      close()
+      assert.instanceOf(yield* Effect.flip(Archive.restore(target, directory)), TargetNotEmpty)
+    })
+  )
+
+  it.scopedLive("restores into a directory that holds settings, but no log", () =>
+    Effect.gen(function* () {
+      const { directory, head } = yield* filled
+      const target = join(directory, "..", "backup")
+      yield* Archive.backup(directory, target)
+      const fresh = join(directory, "..", "fresh")
+      mkdirSync(fresh)
+      writeFileSync(join(fresh, "reprise.json"), "{}")
+      assert.strictEqual((yield* Archive.restore(target, fresh)).hash, head.hash)
+      assert.strictEqual(readFileSync(join(fresh, "reprise.json"), "utf8"), "{}")
+    })
+  )
+})
