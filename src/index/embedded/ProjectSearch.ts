@@ -98,7 +98,7 @@ export class ProjectSearch implements Holder {
     const grown = this.payloads.bytes - before
     if (this.memory.reserve(this, grown)) this.payloadBytes += grown
     else this.release()
-    return numbers.map((ofView) => Uint8Array.from(ofView, (number) => passing[number] ?? 0))
+    return numbers.map((ofView) => maskOf(ofView, passing))
   }
 
   private denseBest(query: EngineQuery, masks: ReadonlyArray<Mask>, points: Points): ReadonlyArray<Found> {
@@ -260,6 +260,12 @@ const denseOf = (found: Found): number => found.dense ?? 0
 const sparseOf = (found: Found): number => found.sparse ?? 0
 const byChunk = (a: Found, b: Found): number =>
   a.candidate.chunkId < b.candidate.chunkId ? -1 : a.candidate.chunkId > b.candidate.chunkId ? 1 : 0
+
+const maskOf = (numbers: Uint32Array, passing: Uint8Array): Uint8Array => {
+  const mask = new Uint8Array(numbers.length)
+  for (let at = 0; at < numbers.length; at++) mask[at] = passing[numbers[at] ?? 0] ?? 0
+  return mask
+}
 
 const leaveOut = (mask: Mask, bounds: Float64Array, offset: number): void => {
   if (mask === undefined) return
