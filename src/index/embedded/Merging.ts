@@ -2,13 +2,16 @@
  * Which segments to merge. Neighbours only, so that the ranges of ordinals stay disjoint, and never more points than
  * one segment holds, so that each merge is a bounded step.
  *
- * Sizes fall into tiers that grow by {@link fanIn}: a point is rewritten once a tier, so a handful of times in its life.
- * Small segments are left at the end, where the next ones will join them, and nowhere else.
+ * Sizes fall into tiers that grow by {@link fanIn}. A merge within a tier yields a segment above it, so a point is
+ * rewritten once a tier: a handful of times in its life. Small segments are left at the end, where the next ones will
+ * join them, and nowhere else.
  */
 import { segmentPoints } from "./Segment.ts"
 import type { SegmentInfo } from "./SegmentTables.ts"
 
 const fanIn = 8
+/** Neighbours that are merged however few points they hold together. */
+const crowd = 4 * fanIn
 /** A segment from here on is large: only its dead members make it worth a rewrite. */
 const large = segmentPoints / 2
 
@@ -30,7 +33,10 @@ export const mergeRun = (segments: ReadonlyArray<SegmentInfo>): MergeRun | undef
   return hollow < 0 ? undefined : runOf(segments, hollow, hollow + 1)
 }
 
-/** The first run of neighbours that each hold fewer than `below` points, long enough or closed by a larger one. */
+/**
+ * The first run of neighbours that each hold fewer than `below` points and together more, or that is closed by a large
+ * one, so that nothing will join it.
+ */
 const smallRun = (segments: ReadonlyArray<SegmentInfo>, below: number): MergeRun | undefined => {
   let start = 0
   while (start < segments.length) {
@@ -43,7 +49,12 @@ const smallRun = (segments: ReadonlyArray<SegmentInfo>, below: number): MergeRun
       end++
     }
     const closed = (segments[end]?.live ?? 0) >= large || points + (segments[end]?.live ?? 0) > segmentPoints
-    if (end - start >= fanIn || (end - start >= 2 && end < segments.length && closed))
+    const count = end - start
+    if (
+      (count >= fanIn && points >= below) ||
+      count >= crowd ||
+      (count >= 2 && end < segments.length && closed)
+    )
       return runOf(segments, start, end)
     start = Math.max(end, start + 1)
   }

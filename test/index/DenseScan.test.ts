@@ -1,0 +1,94 @@
+import { spawnSync } from "node:child_process"
+import { assert, describe, it } from "@effect/vitest"
+import { FastCheck as fc } from "effect"
+import { encodeBlocks, encodeQuery, pointsPerBlock } from "../../src/index/embedded/Codes.ts"
+import { DenseScan } from "../../src/index/embedded/DenseScan.ts"
+import { denseScore } from "../../src/index/Scores.ts"
+
+const scan = new DenseScan()
+
+const boundsOf = (query: Float32Array, vectors: ReadonlyArray<Float32Array>): Float64Array => {
+  const bounds = new Float64Array(vectors.length)
+  const coded = encodeQuery(query)
+  let offset = 0
+  for (const block of encodeBlocks(vectors, query.length)) {
+    assert.isTrue(scan.bounds(coded, block, bounds, offset))
+    offset += block.scales.length
+  }
+  assert.strictEqual(offset, vectors.length)
+  return bounds
+}
+
+const normalised = (values: ReadonlyArray<number>): Float32Array => {
+  const norm = Math.hypot(...values)
+  return Float32Array.from(values, (value) => (norm > 0 ? value / norm : 0))
+}
+
+/** Components of very different sizes, zeros and denormals among them. */
+const component = fc.oneof(
+  fc.double({ min: -1, max: 1, noNaN: true }),
+  fc.constantFrom(0, -0, 1, -1, 1e-3, 1e-20, -1e-39, 2 ** -149)
+)
+const vectorsOf = (dimensions: number, count: number) =>
+  fc.array(fc.array(component, { minLength: dimensions, maxLength: dimensions }), {
+    minLength: 1,
+    maxLength: count
+  })
+
+describe("the dense scan", () => {
+  it("never bounds a score below its exact value, and unit vectors not far above it", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 70 }).chain((dimensions) => vectorsOf(dimensions, 12)),
+        fc.boolean(),
+        (rows, unit) => {
+          const vectors = rows.map((row) => (unit ? normalised(row) : Float32Array.from(row)))
+          const [query = new Float32Array(0)] = vectors
+          const bounds = boundsOf(query, vectors)
+          vectors.forEach((vector, at) => {
+            const exact = denseScore(query, vector)
+            const bound = bounds[at] ?? Number.NaN
+            assert.isAtLeast(bound, exact)
+            if (unit) assert.isBelow(bound - exact, 0.08)
+          })
+        }
+      ),
+      { numRuns: 2000 }
+    )
+  })
+
+  it("holds for every count of vectors around the width of the kernel and the size of a block", () => {
+    const size = pointsPerBlock(24)
+    for (const count of [1, 2, 3, 4, 5, 7, 8, size - 1, size, size + 1, 2 * size + 3]) {
+      const vectors = Array.from({ length: count }, (_, at) =>
+        normalised(Array.from({ length: 24 }, (_, i) => Math.sin((at + 1) * (i + 1))))
+      )
+      const query = normalised(Array.from({ length: 24 }, (_, i) => Math.cos(i)))
+      boundsOf(query, vectors).forEach((bound, at) => {
+        const exact = denseScore(query, vectors[at] ?? query)
+        assert.isTrue(bound >= exact && bound < exact + 0.05, `${count}, ${at}: ${bound}, ${exact}`)
+      })
+    }
+  })
+
+  it("does not overflow at 4,096 dimensions where all components have the greatest size", () => {
+    const vector = new Float32Array(4096).fill(1 / 64)
+    const [bound = Number.NaN] = boundsOf(vector, [vector])
+    assert.isTrue(bound >= 1 && bound < 1.01, String(bound))
+  })
+
+  it("says so where a block holds what is no number", () => {
+    const vector = Float32Array.of(1, 0)
+    const [block] = encodeBlocks([vector], 2)
+    if (block === undefined) return assert.fail()
+    block.scales[0] = Number.NaN
+    assert.isFalse(scan.bounds(encodeQuery(vector), block, new Float64Array(1), 0))
+  })
+
+  it("runs the bytes that its source assembles to", () => {
+    const { status, stderr } = spawnSync(process.execPath, ["scripts/build-wasm.js", "--check"], {
+      encoding: "utf8"
+    })
+    assert.strictEqual(status, 0, stderr)
+  })
+})
