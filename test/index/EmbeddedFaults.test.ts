@@ -8,7 +8,7 @@ import type { EngineGeneration, Point } from "../../src/index/Index.ts"
 import { expectMismatch, here, mark, point, query, scanned } from "../conformance/index.ts"
 import { Embedded } from "./EmbeddedFixture.ts"
 
-const first = Array.from({ length: 12 }, (_, chunk) => point({ chunk, from: 1 }))
+const first = Array.from({ length: 24 }, (_, chunk) => point({ chunk, from: 1 }))
 const second = Array.from({ length: 12 }, (_, chunk) => point({ chunk: 100 + chunk, from: 2 }))
 const ended = first.slice(0, 5)
 
@@ -102,7 +102,7 @@ describe("an interrupted merge", () => {
         yield* engine.fill([], 1)
         yield* dies(engine, specification, (index) =>
           Effect.gen(function* () {
-            for (const one of first) yield* index.insert([one])
+            for (let at = 0; at < first.length; at += 2) yield* index.insert(first.slice(at, at + 2))
             yield* mark(index, 1)
             yield* index.maintain
           })
