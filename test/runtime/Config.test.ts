@@ -2,6 +2,7 @@ import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, Redacted } from "effect"
+import { defaultChunkerSettings } from "../../src/documents/Chunker.ts"
 import { type ConfigInputs, loadConfig, readDotenv } from "../../src/runtime/Config.ts"
 import { filesIn } from "../../src/runtime/DataDirectory.ts"
 
@@ -42,7 +43,7 @@ layer(NodeContext.layer)("the configuration", (it) => {
     Effect.gen(function* () {
       const config = yield* load({})
       assert.strictEqual(config.settings.embedding.provider, "hashing")
-      assert.strictEqual(config.settings.chunking.maxTokens, 320)
+      assert.deepStrictEqual(config.settings.chunking, defaultChunkerSettings)
       assert.strictEqual(config.settings.bus, "memory")
       assert.isTrue(config.entries.every(({ origin, where }) => origin === "default" && where === "default"))
       assert.deepStrictEqual(config.warnings, [])

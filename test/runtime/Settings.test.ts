@@ -1,36 +1,27 @@
 import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { assert, describe, expect, it } from "@effect/vitest"
 import { Duration, FastCheck as fc, JSONSchema } from "effect"
 import { formatDuration, parseDuration } from "../../src/runtime/DurationText.ts"
-import { settingKeys } from "../../src/runtime/SettingKeys.ts"
+import { type SettingKey, settingKeys } from "../../src/runtime/SettingKeys.ts"
 import { Settings } from "../../src/runtime/Settings.ts"
 
 describe("the settings", () => {
   it("are published as docs/reprise.schema.json (vitest -u writes it anew)", async () => {
-    const published = `${JSON.stringify(JSONSchema.make(Settings), null, 2)}\n`
-    await expect(published).toMatchFileSnapshot("../../docs/reprise.schema.json")
+    const schema = `${JSON.stringify(JSONSchema.make(Settings), null, 2)}\n`
+    await expect(schema).toMatchFileSnapshot("../../docs/reprise.schema.json")
   })
 
   it("each have a description in the published schema", () => {
-    const schema: unknown = JSONSchema.make(Settings)
-    for (const { path } of settingKeys) {
-      const at = path.reduce<unknown>((node, part) => member(member(node, "properties"), part), schema)
-      assert.isString(member(at, "description"), path.join("."))
-    }
+    for (const { key, path } of settingKeys) assert.isString(member(published(path), "description"), key)
   })
 
-  it("each stand in docs/configuration.md with their variable and default", () => {
-    const page = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8")
-    const schema: unknown = JSONSchema.make(Settings)
-    for (const { key, path, variable } of settingKeys) {
-      const row = page.split("\n").find((line) => line.startsWith(`| \`${key}\` | \`${variable}\` |`))
-      assert.isString(row, key)
-      const value = member(
-        path.reduce<unknown>((node, part) => member(member(node, "properties"), part), schema),
-        "default"
-      )
-      if (value !== undefined && value !== "") assert.include(row, `| \`${value}\` |`)
-    }
+  it("stand in the table of docs/configuration.md (vitest -u writes it anew)", async () => {
+    const file = new URL("../../docs/configuration.md", import.meta.url)
+    const table = settingKeys.map(row).join("\n")
+    // A row is a line that begins with a name in backquotes; the page has one such table.
+    const page = readFileSync(file, "utf8").replace(/(^\| `.*\|$\n?)+/m, () => `${table}\n`)
+    await expect(page).toMatchFileSnapshot(fileURLToPath(file))
   })
 
   it("each have a variable of their own", () => {
@@ -38,6 +29,20 @@ describe("the settings", () => {
     for (const { variable } of settingKeys) assert.match(variable, /^REPRISE(_[A-Z]+)+$/)
   })
 })
+
+/** What the published schema says of a setting. */
+const published = (path: ReadonlyArray<string>): unknown =>
+  path.reduce<unknown>((node, part) => member(member(node, "properties"), part), JSONSchema.make(Settings))
+
+const row = ({ key, path, variable }: SettingKey): string => {
+  const setting = published(path)
+  const value = member(setting, "default")
+  const shown = value === undefined ? "" : value === "" ? "empty" : `\`${value}\``
+  const choices = member(setting, "enum")
+  const few = Array.isArray(choices) && choices.length < 10 ? choices : []
+  const choice = few.length === 0 ? "" : `${few.map((one) => `\`${one}\``).join(", ")}. `
+  return `| \`${key}\` | \`${variable}\` | ${shown} | ${choice}${member(setting, "description")} |`
+}
 
 const member = (node: unknown, name: string): unknown =>
   typeof node === "object" && node !== null
