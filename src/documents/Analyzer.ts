@@ -30,6 +30,8 @@ export interface Token {
   readonly stem: string
   /** Too common to be a term. */
   readonly stopped: boolean
+  /** An identifier as a whole, after its parts. */
+  readonly whole: boolean
 }
 
 export interface Analysis {
@@ -143,8 +145,8 @@ export const makeAnalyzer = (options: {
   function* tokens(text: string): Iterable<Token> {
     const cutter = new WordCutter(text)
     for (let looked = 0; looked < maxWords && cutter.next(); looked += 1) {
-      const { start, end } = cutter
-      yield { start, end, ...lookUp(text.slice(start, end)) }
+      const { end, start, whole } = cutter
+      yield { start, end, whole, ...lookUp(text.slice(start, end)) }
     }
   }
 

@@ -11,10 +11,10 @@ import {
 const analyzer = makeAnalyzer({ language: "english", unicodeVersion: "15.1" })
 
 describe("a document's sparse vector", () => {
-  it("weighs by BM25 with a fixed average length of 64", () => {
+  it("weighs by BM25 with a fixed average length of 32", () => {
     const { ids, weights } = documentVector(analyzer.analyze("cat cat dog and the"))
     const weightOf = (stem: string) => weights[ids.indexOf(tokenId(stem))] ?? Number.NaN
-    const norm = 1.2 * (0.25 + (0.75 * 5) / 64)
+    const norm = 1.2 * (0.25 + (0.75 * 5) / 32)
     assert.strictEqual(weightOf("cat"), Math.fround((2 * 2.2) / (2 + norm)))
     assert.strictEqual(weightOf("dog"), Math.fround(2.2 / (1 + norm)))
   })
