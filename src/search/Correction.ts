@@ -1,0 +1,101 @@
+/**
+ * A query word that the project has never seen is taken for a slip, and replaced by the nearest word that the project
+ * does know. Nearest is by optimal string alignment (insertions, deletions, substitutions, swaps of neighbours): one
+ * edit, or two from eight letters on; then the same first letter, the more frequent, the first in the alphabet.
+ */
+
+/** What is known of a project's surface words at the position that is searched. */
+export interface Vocabulary {
+  /** Chunks that hold the stem. */
+  readonly frequency: (stem: string) => number
+  /** All words that may be within `distance` edits of `word`, and perhaps others; only words that a chunk holds. */
+  readonly candidates: (word: string, distance: number) => Iterable<VocabularyWord>
+}
+
+export interface VocabularyWord {
+  readonly word: string
+  readonly stem: string
+  /** Chunks that hold the word, above 0. */
+  readonly frequency: number
+}
+
+export interface Correction {
+  /** Normalised surface. */
+  readonly from: string
+  readonly to: string
+  readonly stem: string
+}
+
+/** What a corrected word counts in the query, a literal one being 1. */
+export const correctedFactor = 0.7
+
+const shortest = 4
+const longest = 64
+const twoEditsFrom = 8
+
+/** Edits allowed for a word; 0 for one that is never corrected: short, very long, or with a digit in it. */
+export const allowedEdits = (word: string): number =>
+  word.length < shortest || word.length > longest || /\p{N}/u.test(word)
+    ? 0
+    : word.length < twoEditsFrom
+      ? 1
+      : 2
+
+/** `undefined` if the word is known, may not be corrected, or nothing is near. */
+export const correct = (word: string, stem: string, vocabulary: Vocabulary): Correction | undefined => {
+  const edits = allowedEdits(word)
+  if (edits === 0 || vocabulary.frequency(stem) > 0) return undefined
+  let best: (VocabularyWord & { readonly distance: number }) | undefined
+  for (const candidate of vocabulary.candidates(word, edits)) {
+    const distance = alignmentDistance(word, candidate.word, best?.distance ?? edits)
+    if (distance > (best?.distance ?? edits)) continue
+    const found = { ...candidate, distance }
+    if (best === undefined || isBetter(word, found, best)) best = found
+  }
+  return best === undefined ? undefined : { from: word, to: best.word, stem: best.stem }
+}
+
+const isBetter = (
+  word: string,
+  one: VocabularyWord & { readonly distance: number },
+  other: VocabularyWord & { readonly distance: number }
+): boolean => {
+  if (one.distance !== other.distance) return one.distance < other.distance
+  const sameStart = one.word[0] === word[0]
+  if (sameStart !== (other.word[0] === word[0])) return sameStart
+  if (one.frequency !== other.frequency) return one.frequency > other.frequency
+  return one.word < other.word
+}
+
+/** Optimal string alignment over UTF-16 code units; `limit + 1` stands for everything beyond `limit`. */
+export const alignmentDistance = (one: string, other: string, limit: number): number => {
+  const beyond = limit + 1
+  if (Math.abs(one.length - other.length) > limit) return beyond
+  let before: Array<number> = []
+  let previous = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= one.length; i += 1) {
+    const current = [i]
+    let least = i
+    for (let j = 1; j <= other.length; j += 1) {
+      const same = one.charCodeAt(i - 1) === other.charCodeAt(j - 1)
+      let cost = Math.min(
+        (previous[j] ?? beyond) + 1,
+        (current[j - 1] ?? beyond) + 1,
+        (previous[j - 1] ?? beyond) + (same ? 0 : 1)
+      )
+      const swapped =
+        i > 1 &&
+        j > 1 &&
+        one.charCodeAt(i - 1) === other.charCodeAt(j - 2) &&
+        one.charCodeAt(i - 2) === other.charCodeAt(j - 1)
+      if (swapped) cost = Math.min(cost, (before[j - 2] ?? beyond) + 1)
+      current.push(cost)
+      if (cost < least) least = cost
+    }
+    // A swap reaches back two rows, so one row beyond the limit is not yet the end.
+    if (least > beyond) return beyond
+    before = previous
+    previous = current
+  }
+  return Math.min(previous[other.length] ?? beyond, beyond)
+}

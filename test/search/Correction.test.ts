@@ -1,0 +1,106 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FastCheck as fc } from "effect"
+import { alignmentDistance, allowedEdits, correct, type VocabularyWord } from "../../src/search/Correction.ts"
+import { WordIndex } from "../../src/search/WordIndex.ts"
+
+const vocabularyOf = (words: Record<string, number>) => {
+  const entries = Object.entries(words).map(
+    ([word, frequency]): VocabularyWord => ({ word, stem: word, frequency })
+  )
+  const index = new WordIndex(entries)
+  return {
+    frequency: (stem: string) => words[stem] ?? 0,
+    candidates: (word: string, distance: number) => index.candidates(word, distance)
+  }
+}
+const corrected = (word: string, words: Record<string, number>) =>
+  correct(word, word, vocabularyOf(words))?.to
+
+/** Optimal string alignment straight from its recurrence. */
+const plainDistance = (one: string, other: string): number => {
+  const at = (i: number, j: number): number => {
+    if (i === 0 || j === 0) return i + j
+    const least = Math.min(
+      at(i - 1, j) + 1,
+      at(i, j - 1) + 1,
+      at(i - 1, j - 1) + (one[i - 1] === other[j - 1] ? 0 : 1)
+    )
+    const swapped = i > 1 && j > 1 && one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1]
+    return swapped ? Math.min(least, at(i - 2, j - 2) + 1) : least
+  }
+  return at(one.length, other.length)
+}
+
+describe("correction", () => {
+  it("takes an unknown word for the nearest that is known", () => {
+    assert.strictEqual(corrected("conection", { connection: 3, collection: 9 }), "connection")
+    assert.strictEqual(corrected("shedule", { schedule: 1 }), "schedule")
+  })
+
+  it("knows insertion, deletion, substitution and swap", () => {
+    for (const slip of ["reetry", "rety", "retra", "rerty"]) {
+      assert.strictEqual(corrected(slip, { retry: 1 }), "retry")
+    }
+  })
+
+  it("leaves known words alone, even rare ones beside frequent ones", () => {
+    assert.isUndefined(corrected("retry", { retry: 1, entry: 100 }))
+  })
+
+  it("allows one edit, and two from eight letters on", () => {
+    assert.isUndefined(corrected("retrxxy", { retry: 1 }))
+    assert.strictEqual(corrected("skedulle", { schedule: 1 }), undefined)
+    assert.strictEqual(corrected("schdulle", { schedule: 1 }), "schedule")
+  })
+
+  it("never touches short words, words with digits, or very long ones", () => {
+    assert.deepStrictEqual(
+      ["abc", "e2003", "x".repeat(65), "abcd", "abcdefgh"].map(allowedEdits),
+      [0, 0, 0, 1, 2]
+    )
+    assert.isUndefined(corrected("e2004", { e2003: 1 }))
+  })
+
+  it("prefers the smaller distance, then the same first letter, then the more frequent, then the alphabet", () => {
+    assert.strictEqual(corrected("documets", { documents: 1, document: 50, bocumets: 9 }), "documents")
+    assert.strictEqual(corrected("bater", { cater: 99, baker: 1 }), "baker")
+    assert.strictEqual(corrected("bater", { baker: 1, bates: 3, later: 9, batter: 4 }), "batter")
+    assert.strictEqual(corrected("bater", { baker: 2, batter: 2 }), "baker")
+  })
+
+  it("gives up where nothing is near", () => {
+    assert.isUndefined(corrected("zymurgy", { retry: 1 }))
+    assert.isUndefined(corrected("zymurgy", {}))
+  })
+
+  it("measures the distance of optimal string alignment, up to its limit", () => {
+    const word = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 6 })
+    fc.assert(
+      fc.property(word, word, fc.integer({ min: 0, max: 3 }), (one, other, limit) => {
+        assert.strictEqual(
+          alignmentDistance(one, other, limit),
+          Math.min(limit + 1, plainDistance(one, other))
+        )
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  it("finds every near word through the index", () => {
+    const word = fc.string({ unit: fc.constantFrom("a", "b", "c", "ä"), minLength: 1, maxLength: 7 })
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(word, { maxLength: 40 }),
+        word,
+        fc.integer({ min: 1, max: 2 }),
+        (words, wanted, distance) => {
+          const index = new WordIndex(words.map((one) => ({ word: one, stem: one, frequency: 1 })))
+          const found = new Set(Array.from(index.candidates(wanted, distance), (one) => one.word))
+          for (const one of words) {
+            if (plainDistance(one, wanted) <= distance) assert.isTrue(found.has(one))
+          }
+        }
+      )
+    )
+  })
+})
