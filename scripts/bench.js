@@ -1,24 +1,40 @@
-/** Bundles and runs a bench: `node scripts/bench.js search [arguments]`. */
+/**
+ * Runs a benchmark: `node scripts/bench.js <name> [arguments]` bundles `bench/<name>.ts` (Node 20 runs no TypeScript) and
+ * runs it. Packages stay outside of the bundle, so that native modules load as they do in production.
+ */
 import { spawnSync } from "node:child_process"
+import { existsSync, readdirSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..")
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const [name, ...rest] = process.argv.slice(2)
-if (name === undefined || !/^[a-z-]+$/.test(name)) {
-  console.error("Usage: node scripts/bench.js <name of a file in bench/> [arguments]")
+const entry = join(root, "bench", `${name}.ts`)
+
+if (name === undefined || !/^[a-z][a-zA-Z0-9-]*$/.test(name) || !existsSync(entry)) {
+  const names = readdirSync(join(root, "bench"))
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => file.slice(0, -3))
+  console.error(`Usage: node scripts/bench.js <${names.join(" | ")}> [arguments]`)
   process.exit(2)
 }
-const outfile = join(root, "node_modules", ".cache", "reprise", "bench", `${name}.js`)
+
+const outfile = join(root, "node_modules", ".cache", "reprise", "bench", `${name}-${process.pid}.mjs`)
 await build({
-  entryPoints: [join(root, "bench", `${name}.ts`)],
+  entryPoints: [entry],
   outfile,
   bundle: true,
   platform: "node",
-  target: "node20",
   format: "esm",
+  target: "node20",
   packages: "external",
+  sourcemap: "inline",
   logLevel: "warning"
 })
-process.exitCode = spawnSync(process.execPath, [outfile, ...rest], { stdio: "inherit" }).status ?? 1
+const { signal, status } = spawnSync(process.execPath, ["--enable-source-maps", outfile, ...rest], {
+  cwd: root,
+  stdio: "inherit"
+})
+rmSync(outfile, { force: true })
+process.exit(signal === null ? (status ?? 1) : 1)
