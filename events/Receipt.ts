@@ -19,6 +19,8 @@ export const Receipt = Schema.Struct({
   failures: Schema.Array(Failure),
   /** Stopped before its end: run it again, and it does only what is left. */
   interrupted: Schema.optional(Schema.Boolean),
+  /** Paths that named nothing that could be added; each counts as failed too. */
+  rejected: Schema.optional(Schema.NonNegativeInt),
   /** Another sync of the same source was running: this one did nothing there. */
   skippedSources: Schema.optional(Schema.Array(Schema.String))
 })
@@ -68,6 +70,7 @@ export const mergeReceipts = (receipts: ReadonlyArray<Receipt>): Receipt => {
   const counts = { ...noCounts }
   for (const receipt of receipts) for (const name of countNames) counts[name] += receipt[name]
   const sum = (of: (receipt: Receipt) => number) => receipts.reduce((total, one) => total + of(one), 0)
+  const rejected = sum((one) => one.rejected ?? 0)
   const skippedSources = receipts.flatMap((one) => one.skippedSources ?? [])
   return {
     requested: requestedOf(counts),
@@ -80,6 +83,7 @@ export const mergeReceipts = (receipts: ReadonlyArray<Receipt>): Receipt => {
     elapsedMs: sum(({ elapsedMs }) => elapsedMs),
     failures: receipts.flatMap(({ failures }) => failures).slice(0, maxFailures),
     ...(receipts.some(({ interrupted }) => interrupted === true) ? { interrupted: true } : {}),
+    ...(rejected > 0 ? { rejected } : {}),
     ...(skippedSources.length > 0 ? { skippedSources } : {})
   }
 }

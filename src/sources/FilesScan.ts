@@ -42,6 +42,8 @@ export const defaultLimits: FilesLimits = {
 const internalNames: ReadonlySet<string> = new Set([".git", ".reprise", ...ruleFiles])
 /** A directory that holds both is somebody's data directory: nothing but SQLite may open what lies in it. */
 const dataDirectoryNames: ReadonlyArray<string> = ["log.sqlite", "content.sqlite"]
+/** Windows on the kernel, not files: their sizes lie, and some never end. */
+const kernelDirectories: ReadonlySet<string> = new Set(["/proc", "/sys", "/dev"])
 /** Entries looked at before the scan hands on what it has. */
 const batchSize = 512
 
@@ -166,7 +168,9 @@ class Scan {
     if (!this.leadsToWanted(path)) return Effect.void
     const prefix = asPrefix(path)
     const text = directory.text + toText(entry.name)
-    if (internalNames.has(entry.name)) return this.excluded(prefix, "internal")
+    if (internalNames.has(entry.name) || kernelDirectories.has(join(this.options.root, path))) {
+      return this.excluded(prefix, "internal")
+    }
     if (!selection.leadsInto(text)) return this.excluded(prefix, "excluded")
     const rules = directory.rules.entering(`${text}/`)
     if (rules === undefined) return this.excluded(prefix, "ignored")

@@ -62,11 +62,11 @@ export class InstantState {
     const row = this.documents.get(id)
     if (row?.orderKey !== undefined && command.orderKey <= row.orderKey) return this.answer("superseded")
     const raw = sha256(command.raw)
-    const descriptor = sha256(canonicalJson({ ...command.descriptor }))
+    const described = canonicalJson({ ...command.descriptor })
+    const descriptor = sha256(described)
+    this.blobs.set(descriptor, Buffer.from(described))
     if (command.file !== undefined) {
-      const { sourceId, sync = 0 } = command
-      this.files.set(id, { documentId: id, ...command.file, raw, descriptor, sync })
-      void sourceId
+      this.files.set(id, { documentId: id, ...command.file, raw, descriptor, sync: command.sync ?? 0 })
     }
     const same = row?.raw === raw && row.descriptor === descriptor
     if (same && row.live?.version === row.submittedVersion) return this.answer("unchanged")
@@ -238,7 +238,8 @@ export const layer = (state: InstantState): Layer.Layer<Coordinator | ReadModels
         Effect.sync(() => {
           const all = source === undefined ? [] : rows(source)
           const some = all
-            .filter((row) => narrowed === undefined || (narrowed === "live" && row.live !== undefined))
+            .filter((row) => narrowed !== "live" || row.live !== undefined)
+            .filter((row) => narrowed !== "removed" || row.removed !== undefined)
             .filter((row) => after === undefined || row.documentId > after)
           const page = some.slice(0, limit)
           return { rows: page, next: some.length > limit ? page.at(-1)?.documentId : undefined }
