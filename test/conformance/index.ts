@@ -290,21 +290,23 @@ export const indexConformance = <E>(engine: string, layer: Layer.Layer<Engine, E
 
     // ── Queries ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    it.scoped("a filter comes before the top k: 10,000 better hits of another source hide nothing", () =>
+    it.scoped("scope and filter come before the top k: 10,000 better hits of others hide nothing", () =>
       Effect.gen(function* () {
         const index = yield* opened()
         const wanted = sourceOf(1)
         const best = unit([1, 0, 0])
         const good = unit([1, 1, 0])
-        const points = Array.from({ length: 10_010 }, (_, chunk) => {
-          const foreign = chunk >= 10
-          const base = point({ chunk, from: 1, source: foreign ? 0 : 1 })
-          return {
-            ...base,
-            dense: foreign ? best : good,
-            sparse: sparse([[7, foreign ? 2 : 1]])
-          }
-        })
+        // The first ten are wanted; of the others half are of another source, half of another project.
+        const points = Array.from({ length: 10_010 }, (_, chunk) => ({
+          ...point({
+            chunk,
+            from: 1,
+            source: chunk >= 10 && chunk % 2 === 0 ? 0 : 1,
+            scope: chunk >= 10 && chunk % 2 === 1 ? there : here
+          }),
+          dense: chunk >= 10 ? best : good,
+          sparse: sparse([[7, chunk >= 10 ? 2 : 1]])
+        }))
         for (let at = 0; at < points.length; at += 2_500) yield* index.insert(points.slice(at, at + 2_500))
         yield* mark(index, 1)
         const asked = query({
@@ -316,7 +318,13 @@ export const indexConformance = <E>(engine: string, layer: Layer.Layer<Engine, E
         })
         const found = yield* index.query(asked)
         assert.lengthOf(found, 10)
-        assert.deepStrictEqual(byPoint(found), searchNaively(points, asked))
+        assert.deepStrictEqual(
+          byPoint(found),
+          searchNaively(
+            points.filter(({ scope }) => scope === here),
+            asked
+          )
+        )
       })
     )
 

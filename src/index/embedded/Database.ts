@@ -38,7 +38,9 @@ export const openFile = (path: string, access: Access): OpenFile => {
         connection.pragma(`page_size = ${pageBytes}`)
         connection.pragma("journal_mode = WAL")
         connection.pragma("synchronous = NORMAL")
+        // A rebuild writes 30 MiB a batch: smaller steps would copy the same pages again and again.
         connection.pragma("wal_autocheckpoint = 4096")
+        connection.pragma("journal_size_limit = 67108864")
       }
     })
     const identity = fileIdentity(path)

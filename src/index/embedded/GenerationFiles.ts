@@ -2,14 +2,14 @@
  * A generation on disk: a folder with `generation.sqlite` and one file per project. Synchronous, so that it runs in a
  * worker as well as in its caller's thread. Throws `EngineUnavailable` and `EngineMismatch`.
  *
- * One process writes (the fence is the data directory's lock); any number read at the same time and take no lock. Each
+ * One process writes, through one instance of this class (the fence is the data directory's lock); any number read at the same time and take no lock. Each
  * query asks the marker before it takes its snapshot of the project's file (what is marked is in the snapshot) and again
  * at its end (what the snapshot lacks was swept after the horizon was marked), and looks whether the files under its
  * handles are still those that have the names.
  */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { type PointId, type ProjectScope, scopeKey } from "../../../events/Ids.ts"
+import { type PointId, ProjectName, type ProjectScope, scopeKey, TeamName } from "../../../events/Ids.ts"
 import type { FailpointsService } from "../../faults/Failpoints.ts"
 import type { Candidate, EngineQuery, GenerationRef, Marker, Point } from "../Index.ts"
 import { type Access, damaged, isCurrent, mismatch } from "./Database.ts"
@@ -101,9 +101,7 @@ export class GenerationFiles {
   rewind(position: number): void {
     this.currentRoot().lowerCheckpoint(position)
     for (const { scope, highest } of [...this.known.values()])
-      if (highest > position) {
-        this.wrote(scope, this.writable(scope).rewind(position))
-      }
+      if (highest > position) this.wrote(scope, this.writable(scope).rewind(position))
   }
 
   remove(scope: ProjectScope, ids: ReadonlyArray<PointId>): void {
@@ -251,7 +249,9 @@ export class GenerationFiles {
       this.closeFile(oldest)
     }
     const file = ProjectFile.open(this.pathOf(scope), this.ref, scope, this.access, this.failpoints)
-    if (file !== undefined) this.files.set(scopeKey(scope), file)
+    if (file === undefined) return undefined
+    this.files.set(scopeKey(scope), file)
+    checkWrites(file, this.known.get(scopeKey(scope))?.writes ?? 0)
     return file
   }
 
@@ -323,8 +323,9 @@ const projectsIn = (folder: string): ReadonlyArray<ProjectScope> =>
     .sort()
     .flatMap((name) => {
       const [, team, project] = projectName.exec(name) ?? []
-      // The pattern is that of the names.
-      return team === undefined || project === undefined ? [] : [{ team, project } as ProjectScope]
+      return team === undefined || project === undefined
+        ? []
+        : [{ team: TeamName.make(team), project: ProjectName.make(project) }]
     })
 
 /** Makes the names of new files durable. A folder is no database file: closing it drops no lock. */

@@ -2,11 +2,10 @@
  * `generation.sqlite`: what the files beside it belong to, the engine's marker, and how far each project's file was
  * when the marker was written.
  */
-import type { ProjectScope } from "../../../events/Ids.ts"
+import { ProjectName, type ProjectScope, TeamName } from "../../../events/Ids.ts"
 import type { GenerationRef, Marker } from "../Index.ts"
 import {
   type Access,
-  damaged,
   durably,
   guarded,
   mismatch,
@@ -18,15 +17,10 @@ import {
   textOf,
   writing
 } from "./Database.ts"
-import { type FileState, formatVersion } from "./ProjectFile.ts"
+import { checkIdentity, identityColumns, identityOf, isLaidOut } from "./Identity.ts"
+import type { FileState } from "./ProjectFile.ts"
 
-const tables = `CREATE TABLE generation (
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  format INTEGER NOT NULL,
-  log_id TEXT NOT NULL,
-  epoch INTEGER NOT NULL,
-  generation TEXT NOT NULL,
-  dimensions INTEGER NOT NULL
+const tables = `CREATE TABLE generation (${identityColumns}
 ) STRICT;
 CREATE TABLE marker (
   one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -55,11 +49,11 @@ export class GenerationRoot {
   static open(path: string, ref: GenerationRef, access: Access): GenerationRoot {
     const file = openFile(path, access)
     try {
-      if (!isLaidOut(file)) {
+      if (!isLaidOut(file, "generation")) {
         if (access === "read") throw mismatch("absent", `${path} holds no generation yet.`)
         layOut(file, ref)
       }
-      checkIdentity(file, ref)
+      checkIdentity(file, "generation", identityOf(ref))
       return new GenerationRoot(file, ref)
     } catch (cause) {
       file.connection.close()
@@ -104,8 +98,11 @@ export class GenerationRoot {
 
   projects(): ReadonlyArray<ProjectState> {
     return guarded(this.file.path, () => this.statements.projects.all()).map((row) => ({
-      // Written from scopes of this type only; a damaged name finds no file.
-      scope: { team: textOf(row[0]), project: textOf(row[1]) } as ProjectScope,
+      // A damaged name finds no file.
+      scope: {
+        team: TeamName.make(textOf(row[0]), { disableValidation: true }),
+        project: ProjectName.make(textOf(row[1]), { disableValidation: true })
+      },
       writes: numberOf(row[2]),
       highest: numberOf(row[3])
     }))
@@ -154,31 +151,8 @@ const prepareAll = ({ connection }: OpenFile) => ({
   lower: connection.prepare("UPDATE marker SET checkpoint = min(checkpoint, ?)")
 })
 
-const isLaidOut = (file: OpenFile): boolean =>
-  guarded(
-    file.path,
-    () =>
-      prepareQuery(file.connection, "SELECT 1 FROM sqlite_schema WHERE name = 'projects'").get() !== undefined
-  )
-
 const layOut = (file: OpenFile, ref: GenerationRef): void =>
   writing(file, () => {
     file.connection.exec(tables)
-    file.connection
-      .prepare("INSERT INTO generation VALUES (1, ?, ?, ?, ?, ?)")
-      .run(formatVersion, ref.logId, ref.epoch, ref.generation, ref.spec.dimensions)
+    file.connection.prepare("INSERT INTO generation VALUES (?, ?, ?, ?, ?, ?)").run(...identityOf(ref))
   })
-
-const checkIdentity = (file: OpenFile, ref: GenerationRef): void => {
-  const row = guarded(file.path, () =>
-    prepareQuery(
-      file.connection,
-      "SELECT format, log_id, epoch, generation, dimensions FROM generation"
-    ).get()
-  )
-  if (row === undefined) throw damaged(file.path, "It does not say what it belongs to.")
-  const expected = [formatVersion, ref.logId, ref.epoch, ref.generation, ref.spec.dimensions]
-  const at = expected.findIndex((value, index) => value !== row[index])
-  if (at >= 0)
-    throw mismatch("foreign", `${file.path} belongs to ${textOf(row[at])}, not to ${textOf(expected[at])}.`)
-}

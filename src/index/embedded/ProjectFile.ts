@@ -9,10 +9,8 @@ import type { FailpointsService } from "../../faults/Failpoints.ts"
 import { forever, type GenerationRef, type Point } from "../Index.ts"
 import {
   type Access,
-  damaged,
   durably,
   guarded,
-  mismatch,
   numberOf,
   type OpenFile,
   openFile,
@@ -22,21 +20,13 @@ import {
   textOf,
   writing
 } from "./Database.ts"
+import { checkIdentity, identityColumns, identityOf, isLaidOut } from "./Identity.ts"
 import { mergeRun } from "./Merging.ts"
 import { pointColumns, pointFrom, pointsTable, pointValues, strictSparse, strictVector } from "./PointRow.ts"
 import { buildSegment, type Member, segmentPoints } from "./Segment.ts"
 import { SegmentTables, segmentTables } from "./SegmentTables.ts"
 
-/** Rises with every change of the tables' shape: an older file is foreign, and is built anew. */
-export const formatVersion = 1
-
-const fileTable = `CREATE TABLE file (
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  format INTEGER NOT NULL,
-  log_id TEXT NOT NULL,
-  epoch INTEGER NOT NULL,
-  generation TEXT NOT NULL,
-  dimensions INTEGER NOT NULL,
+const fileTable = `CREATE TABLE file (${identityColumns},
   team TEXT NOT NULL,
   project TEXT NOT NULL,
   writes INTEGER NOT NULL,
@@ -85,14 +75,14 @@ export class ProjectFile {
   ): ProjectFile | undefined {
     const file = openFile(path, access)
     try {
-      if (!isLaidOut(file)) {
+      if (!isLaidOut(file, "file")) {
         if (access === "read") {
           file.connection.close()
           return undefined
         }
         layOut(file, ref, scope)
       }
-      checkIdentity(file, ref, scope)
+      checkIdentity(file, "file", [...identityOf(ref), scope.team, scope.project])
       return new ProjectFile(file, ref, scope, failpoints)
     } catch (cause) {
       file.connection.close()
@@ -353,46 +343,10 @@ const prepareAll = ({ connection }: OpenFile) => ({
 
 const ordinalOf = (row: Row): number => numberOf(row[0])
 
-const isLaidOut = (file: OpenFile): boolean =>
-  guarded(
-    file.path,
-    () => prepareQuery(file.connection, "SELECT 1 FROM sqlite_schema WHERE name = 'file'").get() !== undefined
-  )
-
 const layOut = (file: OpenFile, ref: GenerationRef, scope: ProjectScope): void =>
   writing(file, () => {
     file.connection.exec(fileTable + pointsTable + segmentTables)
     file.connection
-      .prepare("INSERT INTO file VALUES (1, ?, ?, ?, ?, ?, ?, ?, 0, 0, 1, 1)")
-      .run(
-        formatVersion,
-        ref.logId,
-        ref.epoch,
-        ref.generation,
-        ref.spec.dimensions,
-        scope.team,
-        scope.project
-      )
+      .prepare("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 1, 1)")
+      .run(...identityOf(ref), scope.team, scope.project)
   })
-
-const checkIdentity = (file: OpenFile, ref: GenerationRef, scope: ProjectScope): void => {
-  const row = guarded(file.path, () =>
-    prepareQuery(
-      file.connection,
-      "SELECT format, log_id, epoch, generation, dimensions, team, project FROM file"
-    ).get()
-  )
-  if (row === undefined) throw damaged(file.path, "It does not say what it belongs to.")
-  const expected = [
-    formatVersion,
-    ref.logId,
-    ref.epoch,
-    ref.generation,
-    ref.spec.dimensions,
-    scope.team,
-    scope.project
-  ]
-  const at = expected.findIndex((value, index) => value !== row[index])
-  if (at >= 0)
-    throw mismatch("foreign", `${file.path} belongs to ${textOf(row[at])}, not to ${textOf(expected[at])}.`)
-}
