@@ -122,7 +122,14 @@ export const openProjection: (
       (state) => Effect.sync(() => state.close())
     )
     let state = yield* openState
-    let engine = yield* context.engine.open(ref)
+    // What cannot be mended in place is dropped, and filled again from the ledger below.
+    let engine = yield* context.engine
+      .open(ref)
+      .pipe(
+        Effect.catchTag("EngineMismatch", () =>
+          Effect.zipRight(context.engine.drop(ref), context.engine.open(ref))
+        )
+      )
     const marker = yield* engine.marker.pipe(
       Effect.catchTag("EngineMismatch", () => Effect.succeed(undefined))
     )
@@ -154,6 +161,7 @@ export const openProjection: (
         yield* context.engine.drop(ref)
         engine = yield* context.engine.open(ref)
       }
+      if (isLive) state.setNumber("target", head.position)
       yield* refill(state, engine, points)
       yield* engine.mark(markerOf(ref, state))
     }

@@ -58,15 +58,19 @@ export const filterPayload = (source: SourceId, document: DocumentId, descriptor
   metadata: descriptor.metadata
 })
 
-export const openVersion = (
+/** What people read of a version: no vectors, nothing computed. */
+export interface OpenedText {
+  readonly _tag: "OpenedText"
+  readonly descriptor: Descriptor
+  readonly text: string
+  readonly entries: ReadonlyArray<ManifestEntry>
+}
+
+export const openText = (
   snapshot: LogSnapshot,
-  analyzer: Analyzer,
-  spec: Spec,
   scope: { readonly team: string; readonly project: string },
-  source: SourceId,
-  document: DocumentId,
-  named: ContentsNamed
-): OpenedVersion | ContentsMissing => {
+  named: Omit<ContentsNamed, "vectorsRoot">
+): OpenedText | ContentsMissing => {
   const { team, project } = scope
   const descriptorBytes = snapshot.blob(team, project, named.descriptor)
   if (descriptorBytes === undefined) return { _tag: "Missing", what: "descriptor" }
@@ -77,7 +81,22 @@ export const openVersion = (
   // Their digests were checked, and only our own codec writes them: their shapes need no second check here.
   const descriptor: Descriptor = JSON.parse(decoder.decode(descriptorBytes))
   const { entries }: Manifest = JSON.parse(decoder.decode(manifestBytes))
-  const text = decoder.decode(textBytes)
+  return { _tag: "OpenedText", descriptor, text: decoder.decode(textBytes), entries }
+}
+
+export const openVersion = (
+  snapshot: LogSnapshot,
+  analyzer: Analyzer,
+  spec: Spec,
+  scope: { readonly team: string; readonly project: string },
+  source: SourceId,
+  document: DocumentId,
+  named: ContentsNamed
+): OpenedVersion | ContentsMissing => {
+  const { team, project } = scope
+  const opened = openText(snapshot, scope, named)
+  if (opened._tag === "Missing") return opened
+  const { descriptor, entries, text } = opened
   const vectors = snapshot.vectors(
     team,
     project,

@@ -1,0 +1,385 @@
+/**
+ * One search, from the words that somebody typed to hits with text.
+ *
+ * A query takes the pair (generation, visible position V) once and keeps it to its end. V never falls for a process: a
+ * generation that lags behind what was answered before is replaced by the log engine at exactly that V (FOLD.md, rule 1).
+ * While the live generation's files are absent, foreign or being rebuilt, the log engine answers.
+ */
+import { Clock, Effect, Exit, Layer, Ref, Scope } from "effect"
+import { type GenerationId, scopeKey } from "../../events/Ids.ts"
+import type { Spec } from "../../events/Generation.ts"
+import type { Analyzer } from "../documents/Analyzer.ts"
+import { queryVector, tokenId } from "../documents/SparseVector.ts"
+import { EmbeddingModel, type EmbeddingModelService } from "../embedding/EmbeddingModel.ts"
+import type { Candidate, EngineQuery, SparseVector } from "../index/Index.ts"
+import { type Frequencies, LogIndex } from "../index/LogIndex.ts"
+import type { GenerationState } from "../index/GenerationState.ts"
+import { type OpenGeneration, openForReading, type ProjectionContext } from "../index/Projection.ts"
+import { openText } from "../index/VersionPoints.ts"
+import type { GenerationRow } from "../log/ReadModels.ts"
+import type { VocabularyWord } from "./Correction.ts"
+import { defaultDepth, fuse, type Hit } from "./Fusion.ts"
+import { QueryTooLong, type ReadQuery, readQuery } from "./Query.ts"
+import {
+  NotYetVisible,
+  Search,
+  type SearchAnswer,
+  type SearchError,
+  SearchFailed,
+  type SearchHit,
+  type SearchRequest,
+  type SearchService
+} from "./Search.ts"
+import { makeSnippet } from "./Snippet.ts"
+import { WordIndex } from "./WordIndex.ts"
+
+export interface SearchOptions {
+  /** How many analysed chunks the log engine keeps in memory. */
+  readonly keptChunks: number
+  /** Weight of the dense side instead of the embedding model's own. */
+  readonly denseWeight: number | undefined
+}
+
+/** What a query is answered from. */
+type View =
+  | {
+      readonly _tag: "Generation"
+      readonly row: GenerationRow
+      readonly at: number
+      readonly open: OpenGeneration
+    }
+  | {
+      readonly _tag: "Log"
+      readonly row: GenerationRow | undefined
+      readonly at: number
+      readonly state: GenerationState | undefined
+      readonly why: string
+    }
+
+const pollMs = 20
+
+export const make = (
+  context: ProjectionContext,
+  options: SearchOptions
+): Effect.Effect<SearchService, never, EmbeddingModel | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { snapshot, analyzerOf } = context
+    const model = yield* EmbeddingModel
+    const logIndex = new LogIndex(snapshot, analyzerOf, { keptChunks: options.keptChunks })
+    const answered = yield* Ref.make<{ readonly epoch: number; readonly at: number }>({ epoch: 0, at: 0 })
+    const reader = yield* makeReader(context)
+    const vocabularies = new VocabularyCache()
+
+    /** The pair that this query keeps. `refused`: what a first try found out about the generation. */
+    const look = Effect.fnUntraced(function* (refused: string | undefined) {
+      const head = yield* reading(() => snapshot.head())
+      const last = yield* Ref.get(answered)
+      const floor = last.epoch === head.epoch ? last.at : 0
+      const row = yield* reading(() => snapshot.generations().find(({ state }) => state === "live"))
+      if (row === undefined) {
+        const view: View = { _tag: "Log", row, at: head.position, state: undefined, why: "" }
+        return { view, head }
+      }
+      const opened = refused === undefined ? yield* Effect.either(reader.open(row)) : undefined
+      if (opened?._tag === "Right") {
+        const open = opened.right
+        const at = open.state.checkpoint
+        const isUsable = at >= open.state.target && at >= floor
+        const view: View = isUsable
+          ? { _tag: "Generation", row, at, open }
+          : {
+              _tag: "Log",
+              row,
+              at: Math.max(floor, open.state.target),
+              state: undefined,
+              why: `generation ${row.generation} is being rebuilt`
+            }
+        return { view, head }
+      }
+      const why = refused ?? opened?.left.message ?? "the index is absent"
+      const view: View = { _tag: "Log", row, at: Math.max(floor, head.position), state: undefined, why }
+      return { view, head }
+    })
+
+    const embed = (text: string, mode: SearchRequest["mode"]) =>
+      Effect.gen(function* () {
+        if (mode === "sparse" || text === "") return { vector: undefined, note: undefined }
+        const embedded = model.embedQuery(text).pipe(Effect.map((vector) => ({ vector, note: undefined })))
+        if (mode === "dense") return yield* embedded
+        // The sparse half is an honest answer that says what it lacks; no answer would be worse.
+        return yield* Effect.catchAll(embedded, (error) =>
+          Effect.succeed({ vector: undefined, note: `The dense side is left out: ${error.message}` })
+        )
+      })
+
+    const candidates = (view: View, query: EngineQuery) =>
+      view._tag === "Generation"
+        ? view.open.engine.query(query)
+        : reading(() => (view.row === undefined ? [] : logIndex.query(view.row.spec, query)))
+
+    const answer = Effect.fnUntraced(function* (
+      request: SearchRequest,
+      view: View,
+      headPosition: number,
+      started: number
+    ) {
+      const { scope, mode } = request
+      const { row } = view
+      const read = yield* reading(() => readAt(request, view, analyzerOf, logIndex, vocabularies))
+      if (read instanceof QueryTooLong) return yield* read
+      const { vector, note } = yield* embed(read.query.text, mode)
+      const found: ReadonlyArray<Candidate> =
+        row === undefined || (vector === undefined && read.sparse === undefined)
+          ? []
+          : yield* candidates(view, {
+              scope,
+              at: read.at,
+              ...(vector && { dense: vector }),
+              ...(read.sparse && { sparse: read.sparse }),
+              filter: request.filter,
+              limit: Math.max(defaultDepth, request.limit)
+            })
+      const fused = fuse(found, {
+        mode: mode === "hybrid" && vector === undefined ? "sparse" : mode,
+        denseWeight: options.denseWeight ?? model.denseWeight,
+        depth: Math.max(defaultDepth, request.limit),
+        limit: request.limit
+      })
+      const hits = yield* reading(() =>
+        row === undefined ? [] : readHits(context, row.spec, request, read, fused)
+      )
+      const ended = yield* Clock.currentTimeMillis
+      const isDegraded = (view._tag === "Log" && row !== undefined) || note !== undefined
+      const result: SearchAnswer = {
+        query: request.query,
+        mode,
+        corrections: read.query.corrections.map(({ from, to }) => ({ from, to })),
+        generation: view._tag === "Generation" ? view.row.generation : null,
+        headPosition: snapshot.sequenceAt(scope.team, scope.project, headPosition),
+        indexedPosition: snapshot.sequenceAt(scope.team, scope.project, read.at),
+        degraded: isDegraded,
+        notes: [
+          ...(view._tag === "Log" && row !== undefined ? [`Answered from the log: ${view.why}`] : []),
+          ...(note === undefined ? [] : [note]),
+          ...(read.query.leftOut > 0 ? [`${read.query.leftOut} terms of the query were left out.`] : [])
+        ],
+        tookMs: ended - started,
+        hits
+      }
+      return { result, at: read.at }
+    })
+
+    const once = Effect.fnUntraced(function* (request: SearchRequest, started: number, refused?: string) {
+      const { view, head } = yield* look(refused)
+      const { result, at } = yield* answer(request, view, head.position, started)
+      yield* Ref.update(answered, (last) =>
+        last.epoch === head.epoch && last.at >= at ? last : { epoch: head.epoch, at }
+      )
+      return result
+    })
+
+    /** A generation that was retired, deleted or restored under the query: once more, then the log answers. */
+    const attempt = (request: SearchRequest, started: number) => {
+      const isEngine = (error: { readonly _tag: string }) =>
+        error._tag === "EngineMismatch" || error._tag === "EngineUnavailable"
+      return once(request, started).pipe(
+        Effect.catchIf(isEngine, () => Effect.zipRight(reader.close, once(request, started))),
+        Effect.catchTags({
+          EngineMismatch: (error) => Effect.zipRight(reader.close, once(request, started, error.message)),
+          EngineUnavailable: (error) => Effect.zipRight(reader.close, once(request, started, error.message))
+        }),
+        Effect.catchTags({
+          EngineMismatch: (cause) => new SearchFailed({ detail: cause.message, cause }),
+          EngineUnavailable: (cause) => new SearchFailed({ detail: cause.message, cause })
+        })
+      )
+    }
+
+    const search = Effect.fn("Search.search")(function* (request: SearchRequest) {
+      const started = yield* Clock.currentTimeMillis
+      while (true) {
+        const result: SearchAnswer = yield* attempt(request, started)
+        if (request.minPosition === undefined || result.indexedPosition >= request.minPosition) return result
+        const now = yield* Clock.currentTimeMillis
+        if (now - started >= request.waitMs) {
+          return yield* new NotYetVisible({
+            minPosition: request.minPosition,
+            indexedPosition: result.indexedPosition
+          })
+        }
+        yield* Effect.sleep(pollMs)
+      }
+    })
+
+    return Search.of({ search })
+  })
+
+export const layer = (
+  context: ProjectionContext,
+  options: SearchOptions
+): Layer.Layer<Search, never, EmbeddingModel> => Layer.scoped(Search, make(context, options))
+
+const reading = <A>(read: () => A): Effect.Effect<A, SearchFailed> =>
+  Effect.try({
+    try: read,
+    catch: (cause) =>
+      new SearchFailed({ detail: cause instanceof Error ? cause.message : String(cause), cause })
+  })
+
+/** The live generation as opened last; looked at again for every query, because files can go at any time. */
+const makeReader = Effect.fnUntraced(function* (context: ProjectionContext) {
+  const lock = yield* Effect.makeSemaphore(1)
+  let current:
+    | { readonly key: string; readonly open: OpenGeneration; readonly scope: Scope.CloseableScope }
+    | undefined
+  const close = Effect.suspend(() => {
+    const last = current
+    current = undefined
+    return last === undefined ? Effect.void : Scope.close(last.scope, Exit.void)
+  })
+  yield* Effect.addFinalizer(() => close)
+  const open = (row: GenerationRow) =>
+    Effect.gen(function* () {
+      const key = `${row.generation} ${context.snapshot.head().epoch}`
+      if (current?.key === key && current.open.state.isCurrent) return current.open
+      yield* close
+      const scope = yield* Scope.make()
+      const opened = yield* openForReading(context, row).pipe(
+        Scope.extend(scope),
+        Effect.onError(() => Scope.close(scope, Exit.void))
+      )
+      current = { key, open: opened, scope }
+      return opened
+    })
+  return { open: (row: GenerationRow) => lock.withPermits(1)(open(row)), close: lock.withPermits(1)(close) }
+})
+
+interface ReadAt {
+  readonly at: number
+  readonly query: ReadQuery
+  readonly sparse: SparseVector | undefined
+  /** Absent while nothing was ever indexed. */
+  readonly analyzer: Analyzer | undefined
+}
+
+/** Frequencies, vocabulary and V are read in one transaction: they belong together. */
+const readAt = (
+  request: SearchRequest,
+  view: View,
+  analyzerOf: (spec: Spec) => Analyzer,
+  logIndex: LogIndex,
+  vocabularies: VocabularyCache
+): ReadAt | QueryTooLong => {
+  const { scope, query, mode } = request
+  if (view.row === undefined) {
+    const empty: ReadQuery = { terms: [], corrections: [], text: "", leftOut: 0 }
+    return { at: view.at, query: empty, sparse: undefined, analyzer: undefined }
+  }
+  const analyzer = analyzerOf(view.row.spec)
+  const withFrequencies = (at: number, key: string, frequencies: Frequencies): ReadAt | QueryTooLong => {
+    const read = readQuery(query, analyzer, {
+      frequency: (stem) => frequencies.frequency(tokenId(stem)),
+      candidates: (word, distance) =>
+        vocabularies.of(key, frequencies.vocabulary).candidates(word, distance)
+    })
+    if (read instanceof QueryTooLong) return read
+    const sparse = mode === "dense" ? undefined : queryVector(read.terms, frequencies)
+    return { at, query: read, sparse: sparse?.ids.length === 0 ? undefined : sparse, analyzer }
+  }
+  if (view._tag === "Log") {
+    const frequencies = logIndex.frequencies(view.row.spec, scope, view.at)
+    return withFrequencies(view.at, `log ${scopeKey(scope)} ${view.at}`, frequencies)
+  }
+  const { state } = view.open
+  const generation: GenerationId = view.row.generation
+  return state.consistently(() => {
+    const at = state.checkpoint
+    const key = `${generation} ${scopeKey(scope)} ${at}`
+    return withFrequencies(at, key, stateFrequencies(state, scope))
+  })
+}
+
+const stateFrequencies = (
+  state: GenerationState,
+  scope: { readonly team: string; readonly project: string }
+): Frequencies => {
+  const row = state.scope(scope.team, scope.project)
+  if (row === undefined) return { total: 0, frequency: () => 0, vocabulary: () => [] }
+  return {
+    total: row.total,
+    frequency: (token) => state.frequency(row.id, token),
+    *vocabulary() {
+      let after = ""
+      while (true) {
+        const page = state.vocabulary(row.id, after, 5_000)
+        yield* page
+        const last = page.at(-1)
+        if (last === undefined) return
+        after = last.word
+      }
+    }
+  }
+}
+
+/** The vocabulary that was needed last: it is read only where a query has an unknown word. */
+class VocabularyCache {
+  #last: { readonly key: string; readonly index: WordIndex } | undefined
+
+  of(key: string, words: () => Iterable<VocabularyWord>): WordIndex {
+    if (this.#last?.key !== key) this.#last = { key, index: new WordIndex(words()) }
+    return this.#last.index
+  }
+}
+
+/** Text, title, spans and metadata as of V, from content and read models. */
+const readHits = (
+  { snapshot }: ProjectionContext,
+  spec: Spec,
+  { scope }: SearchRequest,
+  { at, query, analyzer }: ReadAt,
+  hits: ReadonlyArray<Hit<Candidate>>
+): ReadonlyArray<SearchHit> => {
+  const texts = new Map<string, { readonly version: number; readonly opened: ReturnType<typeof openText> } | undefined>()
+  if (analyzer === undefined) return []
+  const stems = new Set(query.terms.map(({ stem }) => stem))
+  const textOf = (documentId: Candidate["documentId"]) => {
+    if (texts.has(documentId)) return texts.get(documentId)
+    const version = snapshot.versionAt(documentId, at)
+    const contents = version && snapshot.contents(documentId, version.version, spec.chunker, spec.model, at)
+    const text =
+      version && contents && { version: version.version, opened: openText(snapshot, scope, contents) }
+    texts.set(documentId, text)
+    return text
+  }
+  return hits.flatMap(({ candidate, rank, ranks, score }) => {
+    const found = textOf(candidate.documentId)
+    if (found === undefined || found.opened._tag === "Missing") return []
+    const { descriptor, entries, text: whole } = found.opened
+    const entry = entries.find(({ chunkId }) => chunkId === candidate.chunkId)
+    if (entry === undefined) return []
+    const text = whole.slice(entry.start, entry.end)
+    const snippet = makeSnippet(text, analyzer, stems)
+    return [
+      {
+        rank,
+        score,
+        chunkId: candidate.chunkId,
+        documentId: candidate.documentId,
+        version: found.version,
+        uri: descriptor.uri,
+        title: descriptor.title ?? descriptor.externalId,
+        headings: entry.headings,
+        text,
+        snippet: snippet.text,
+        matches: snippet.matches,
+        span: { start: entry.start, end: entry.end },
+        scores: {
+          ...(candidate.dense !== undefined && { dense: candidate.dense }),
+          ...(candidate.sparse !== undefined && { sparse: candidate.sparse })
+        },
+        ranks,
+        metadata: descriptor.metadata
+      }
+    ]
+  })
+}
