@@ -6,14 +6,14 @@
  * While the live generation's files are absent, foreign or being rebuilt, the log engine answers.
  */
 import { Clock, Effect, Exit, Layer, Ref, Scope } from "effect"
-import { type GenerationId, scopeKey } from "../../events/Ids.ts"
 import type { Spec } from "../../events/Generation.ts"
+import { type GenerationId, scopeKey } from "../../events/Ids.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import { queryVector, tokenId } from "../documents/SparseVector.ts"
-import { EmbeddingModel, type EmbeddingModelService } from "../embedding/EmbeddingModel.ts"
-import type { Candidate, EngineQuery, SparseVector } from "../index/Index.ts"
-import { type Frequencies, LogIndex } from "../index/LogIndex.ts"
+import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import type { GenerationState } from "../index/GenerationState.ts"
+import type { Candidate, EngineError, EngineQuery, SparseVector } from "../index/Index.ts"
+import { type Frequencies, LogIndex } from "../index/LogIndex.ts"
 import { type OpenGeneration, openForReading, type ProjectionContext } from "../index/Projection.ts"
 import { openText } from "../index/VersionPoints.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
@@ -24,7 +24,6 @@ import {
   NotYetVisible,
   Search,
   type SearchAnswer,
-  type SearchError,
   SearchFailed,
   type SearchHit,
   type SearchRequest,
@@ -180,18 +179,13 @@ export const make = (
 
     /** A generation that was retired, deleted or restored under the query: once more, then the log answers. */
     const attempt = (request: SearchRequest, started: number) => {
-      const isEngine = (error: { readonly _tag: string }) =>
-        error._tag === "EngineMismatch" || error._tag === "EngineUnavailable"
+      const again = () => Effect.zipRight(reader.close, once(request, started))
+      const fromLog = ({ message }: EngineError) => once(request, started, message)
+      const give = (cause: EngineError) => new SearchFailed({ detail: cause.message, cause })
       return once(request, started).pipe(
-        Effect.catchIf(isEngine, () => Effect.zipRight(reader.close, once(request, started))),
-        Effect.catchTags({
-          EngineMismatch: (error) => Effect.zipRight(reader.close, once(request, started, error.message)),
-          EngineUnavailable: (error) => Effect.zipRight(reader.close, once(request, started, error.message))
-        }),
-        Effect.catchTags({
-          EngineMismatch: (cause) => new SearchFailed({ detail: cause.message, cause }),
-          EngineUnavailable: (cause) => new SearchFailed({ detail: cause.message, cause })
-        })
+        Effect.catchTags({ EngineMismatch: again, EngineUnavailable: again }),
+        Effect.catchTags({ EngineMismatch: fromLog, EngineUnavailable: fromLog }),
+        Effect.catchTags({ EngineMismatch: give, EngineUnavailable: give })
       )
     }
 
@@ -279,8 +273,7 @@ const readAt = (
   const withFrequencies = (at: number, key: string, frequencies: Frequencies): ReadAt | QueryTooLong => {
     const read = readQuery(query, analyzer, {
       frequency: (stem) => frequencies.frequency(tokenId(stem)),
-      candidates: (word, distance) =>
-        vocabularies.of(key, frequencies.vocabulary).candidates(word, distance)
+      candidates: (word, distance) => vocabularies.of(key, frequencies.vocabulary).candidates(word, distance)
     })
     if (read instanceof QueryTooLong) return read
     const sparse = mode === "dense" ? undefined : queryVector(read.terms, frequencies)
@@ -339,15 +332,18 @@ const readHits = (
   { at, query, analyzer }: ReadAt,
   hits: ReadonlyArray<Hit<Candidate>>
 ): ReadonlyArray<SearchHit> => {
-  const texts = new Map<string, { readonly version: number; readonly opened: ReturnType<typeof openText> } | undefined>()
+  const texts = new Map<
+    string,
+    { readonly version: number; readonly opened: ReturnType<typeof openText> } | undefined
+  >()
   if (analyzer === undefined) return []
   const stems = new Set(query.terms.map(({ stem }) => stem))
   const textOf = (documentId: Candidate["documentId"]) => {
     if (texts.has(documentId)) return texts.get(documentId)
     const version = snapshot.versionAt(documentId, at)
     const contents = version && snapshot.contents(documentId, version.version, spec.chunker, spec.model, at)
-    const text =
-      version && contents && { version: version.version, opened: openText(snapshot, scope, contents) }
+    const text = version &&
+      contents && { version: version.version, opened: openText(snapshot, scope, contents) }
     texts.set(documentId, text)
     return text
   }
