@@ -1,0 +1,78 @@
+/**
+ * The projections in a thread of their own: asks go in as messages, typed failures come back as what they are.
+ */
+import { Effect, Either, Layer, Schema } from "effect"
+import type { GenerationId } from "../../events/Ids.ts"
+import { UnknownEvent } from "../../events/Upcasters.ts"
+import { spawn } from "../threads/Thread.ts"
+import { EngineMismatch, EngineUnavailable } from "./Index.ts"
+import type { Applied, ProjectionStatus } from "./Projection.ts"
+import { type ProjectionError, ProjectionStopped } from "./Projection.ts"
+import { Projections, type ProjectionsError, type ProjectionsService } from "./Projections.ts"
+import type { Recomputed } from "./Recompute.ts"
+import type { VerifyOptions, VerifyReport } from "./Verify.ts"
+
+/** What the thread is started with. */
+export interface IndexerThreadData {
+  readonly directory: string
+  /** Bound of what the engine keeps in memory, MiB. */
+  readonly memoryMiB: number
+  /** Failpoints to arm, in the notation of `armed`. */
+  readonly failpoints: string
+}
+
+const Failure = Schema.Union(EngineMismatch, EngineUnavailable, ProjectionStopped, UnknownEvent)
+type Failure = typeof Failure.Encoded
+
+/** An answer as it crosses: structured clone keeps no classes. */
+export type Crossing<A> = { readonly ok: A } | { readonly failure: Failure }
+
+export type IndexerOperations = {
+  readonly advance: (generation: GenerationId) => Promise<Crossing<Applied>>
+  readonly status: (generation: GenerationId) => Promise<Crossing<ProjectionStatus>>
+  readonly verify: (ask: {
+    readonly generation: GenerationId
+    readonly options: VerifyOptions
+  }) => Promise<Crossing<VerifyReport>>
+  readonly recompute: (generation: GenerationId) => Promise<Crossing<Recomputed>>
+  readonly maintain: (generation: GenerationId) => Promise<Crossing<boolean>>
+  readonly drop: (generation: GenerationId) => Promise<Crossing<void>>
+  readonly reset: (generation: GenerationId) => Promise<Crossing<void>>
+}
+
+const encodeFailure = Schema.encodeSync(Failure)
+const decodeFailure = Schema.decodeSync(Failure)
+
+/** In the thread: an ask's effect as what crosses. There are no threads below this one. */
+export const crossing = <A>(effect: Effect.Effect<A, ProjectionsError>): Effect.Effect<Crossing<A>> =>
+  Effect.map(
+    Effect.either(Effect.catchTag(effect, "ThreadFailed", (failed) => Effect.die(failed))),
+    Either.match({
+      onLeft: (failure): Crossing<A> => ({ failure: encodeFailure(failure) }),
+      onRight: (ok): Crossing<A> => ({ ok })
+    })
+  )
+
+const arrived = <A>(crossed: Crossing<A>): Effect.Effect<A, ProjectionError> =>
+  "ok" in crossed ? Effect.succeed(crossed.ok) : Effect.fail(decodeFailure(crossed.failure))
+
+export const layer = (data: IndexerThreadData): Layer.Layer<Projections> =>
+  Layer.scoped(
+    Projections,
+    Effect.map(spawn<IndexerOperations>("indexer", data), (thread): ProjectionsService => {
+      const ask =
+        <Name extends "advance" | "status" | "recompute" | "maintain" | "drop" | "reset">(name: Name) =>
+        (generation: GenerationId) =>
+          thread.call(name, generation)
+      return {
+        advance: (generation) => Effect.flatMap(ask("advance")(generation), arrived),
+        status: (generation) => Effect.flatMap(ask("status")(generation), arrived),
+        verify: (generation, options) =>
+          Effect.flatMap(thread.call("verify", { generation, options }), arrived),
+        recompute: (generation) => Effect.flatMap(ask("recompute")(generation), arrived),
+        maintain: (generation) => Effect.flatMap(ask("maintain")(generation), arrived),
+        drop: (generation) => Effect.flatMap(ask("drop")(generation), arrived),
+        reset: (generation) => Effect.flatMap(ask("reset")(generation), arrived)
+      }
+    })
+  )
