@@ -44,7 +44,9 @@ const encodeFailure = Schema.encodeSync(Failure)
 const decodeFailure = Schema.decodeSync(Failure)
 
 /** In the thread: an ask's effect as what crosses. There are no threads below this one. */
-export const crossing = <A>(effect: Effect.Effect<A, ProjectionsError>): Effect.Effect<Crossing<A>> =>
+export const crossing = <A, R>(
+  effect: Effect.Effect<A, ProjectionsError, R>
+): Effect.Effect<Crossing<A>, never, R> =>
   Effect.map(
     Effect.either(Effect.catchTag(effect, "ThreadFailed", (failed) => Effect.die(failed))),
     Either.match({

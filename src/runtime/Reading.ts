@@ -1,0 +1,323 @@
+/**
+ * Opens a data directory for reading: no lock, beside a writer or without one.
+ */
+import { existsSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { Clock, Effect, Layer, Schema } from "effect"
+import type { Descriptor, Manifest } from "../../events/Document.ts"
+import { DocumentId, type ProjectScope, scopeKey } from "../../events/Ids.ts"
+import type { SourceSettings } from "../../events/Source.ts"
+import type { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
+import { Failpoints } from "../faults/Failpoints.ts"
+import { GenerationState } from "../index/GenerationState.ts"
+import { EngineMismatch } from "../index/Index.ts"
+import { identityOf, openForReading, refOf } from "../index/Projection.ts"
+import { recompute } from "../index/Recompute.ts"
+import { verify } from "../index/Verify.ts"
+import { Content, type ContentService } from "../log/Content.ts"
+import { type LogFailed, LogReader } from "../log/Log.ts"
+import type { LogSnapshot } from "../log/LogSnapshot.ts"
+import { type DocumentRow, type GenerationRow, ReadModels } from "../log/ReadModels.ts"
+import * as HybridSearch from "../search/HybridSearch.ts"
+import { Search } from "../search/Search.ts"
+import { type IndexContext, indexContext } from "./IndexContext.ts"
+import {
+  type DocumentDetail,
+  type DocumentSummary,
+  DocumentUnknown,
+  Reader,
+  type RepriseReader,
+  type Status
+} from "./Reprise.ts"
+
+export interface ReadingOptions {
+  readonly directory: string
+  readonly searchMemoryMiB: number
+  readonly denseWeight: number | undefined
+}
+
+/** Points up to which `verify` reads every byte unless told otherwise; above it, a sample. */
+export const fullVerifyUpTo = 1_000_000
+
+const decoder = new TextDecoder()
+const isDocumentId = Schema.is(DocumentId)
+
+/** What the reader shares with the writer: the descriptor of a document, for people. */
+export const descriptorOf = (
+  content: ContentService,
+  row: DocumentRow
+): Effect.Effect<Descriptor | undefined, LogFailed> =>
+  Effect.map(content.blob(row.scope, row.descriptor), (bytes) => {
+    if (bytes === undefined) return undefined
+    const descriptor: Descriptor = JSON.parse(decoder.decode(bytes))
+    return descriptor
+  })
+
+export const settingsOf = (
+  content: ContentService,
+  scope: ProjectScope,
+  digest: DocumentRow["raw"]
+): Effect.Effect<SourceSettings | undefined, LogFailed> =>
+  Effect.map(content.blob(scope, digest), (bytes) => {
+    if (bytes === undefined) return undefined
+    const settings: SourceSettings = JSON.parse(decoder.decode(bytes))
+    return settings
+  })
+
+export const summaryOf = (row: DocumentRow, descriptor: Descriptor | undefined): DocumentSummary => {
+  const reason = row.parked?.reason.message ?? row.removed
+  return {
+    documentId: row.documentId,
+    uri: descriptor?.uri ?? "",
+    title: descriptor?.title ?? descriptor?.externalId ?? row.documentId,
+    source: row.sourceId,
+    version: row.live?.version ?? 0,
+    chunks: row.live?.chunks ?? 0,
+    state:
+      row.parked !== undefined
+        ? "parked"
+        : row.open !== undefined
+          ? "preparing"
+          : row.live !== undefined
+            ? "live"
+            : "removed",
+    ...(reason !== undefined && { reason })
+  }
+}
+
+/** Nothing was ever added to this data directory. */
+export const noGeneration = new EngineMismatch({
+  engine: "embedded",
+  reason: "absent",
+  detail: "nothing was added yet. Begin with: reprise add <directory>"
+})
+
+const storedStates = { live: "live", preparing: "open", parked: "parked", removed: "removed" } as const
+
+export const layer = (
+  options: ReadingOptions,
+  snapshot: LogSnapshot
+): Layer.Layer<Reader | Search, never, LogReader | ReadModels | Content | EmbeddingModel> => {
+  const search = Layer.unwrapEffect(
+    Effect.map(Failpoints, (failpoints) =>
+      HybridSearch.layer(indexContext(options.directory, snapshot, options.searchMemoryMiB, failpoints), {
+        keptChunks: 20_000,
+        denseWeight: options.denseWeight
+      })
+    )
+  )
+  return Layer.provideMerge(Layer.effect(Reader, makeReader(options, snapshot)), search)
+}
+
+const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapshot: LogSnapshot) {
+  const { search } = yield* Search
+  const log = yield* LogReader
+  const readModels = yield* ReadModels
+  const content = yield* Content
+  const failpoints = yield* Failpoints
+  const context = indexContext(options.directory, snapshot, options.searchMemoryMiB, failpoints)
+
+  const documents: RepriseReader["documents"] = Effect.fn("Reader.documents")(function* (query) {
+    const page = yield* readModels.documents({
+      scope: query.scope,
+      ...(query.source && { source: query.source }),
+      ...(query.state && { state: storedStates[query.state] }),
+      ...(query.cursor && { after: query.cursor }),
+      limit: query.limit
+    })
+    const listed = yield* Effect.forEach(page.rows, (row) =>
+      Effect.map(descriptorOf(content, row), (descriptor) => summaryOf(row, descriptor))
+    )
+    return { documents: listed, ...(page.next !== undefined && { nextCursor: page.next }) }
+  })
+
+  const find = Effect.fnUntraced(function* (scope: ProjectScope, name: string) {
+    if (isDocumentId(name)) {
+      const row = yield* readModels.document(name)
+      if (row !== undefined && scopeKey(row.scope) === scopeKey(scope)) return row
+    }
+    return yield* byName(scope, name)
+  })
+
+  /** Pages through the project: names are content, so that no table can index them. */
+  const byName = Effect.fnUntraced(function* (scope: ProjectScope, name: string) {
+    let after: string | undefined
+    while (true) {
+      const page = yield* readModels.documents({ scope, ...(after && { after }), limit: 500 })
+      for (const row of page.rows) {
+        const descriptor = yield* descriptorOf(content, row)
+        if (descriptor !== undefined && isNamed(descriptor, name)) return row
+      }
+      after = page.next
+      if (after === undefined) return yield* new DocumentUnknown({ name, scope })
+    }
+  })
+
+  const get: RepriseReader["get"] = Effect.fn("Reader.get")(function* (scope, name) {
+    const row = yield* find(scope, name)
+    const submitted = yield* descriptorOf(content, row)
+    const live = yield* readModels.live
+    const contents =
+      row.live === undefined || live === undefined
+        ? undefined
+        : yield* readModels.contents(row.documentId, row.live.version, live.spec.chunker, live.spec.model)
+    const text = contents && (yield* content.blob(scope, contents.textBlob))
+    const manifestBytes = contents && (yield* content.blob(scope, contents.manifestBlob))
+    const resolvedBytes = contents && (yield* content.blob(scope, contents.descriptor))
+    const manifest: Manifest | undefined = manifestBytes && JSON.parse(decoder.decode(manifestBytes))
+    const descriptor: Descriptor | undefined = resolvedBytes
+      ? JSON.parse(decoder.decode(resolvedBytes))
+      : submitted
+    const detail: DocumentDetail = {
+      ...summaryOf(row, descriptor),
+      mediaType: descriptor?.mediaType ?? "application/octet-stream",
+      metadata: descriptor?.metadata ?? {},
+      text: text === undefined ? "" : decoder.decode(text),
+      manifest: (manifest?.entries ?? []).map(({ chunkId, start, end, headings }) => ({
+        chunkId,
+        start,
+        end,
+        headings
+      }))
+    }
+    return detail
+  })
+
+  const status: RepriseReader["status"] = Effect.fn("Reader.status")(function* (scope) {
+    const now = yield* Clock.currentTimeMillis
+    const head = yield* log.head
+    const counts = yield* readModels.counts(scope)
+    const lanes = yield* readModels.lanes
+    const generations = yield* readModels.generations
+    const sources = yield* readModels.sources(scope)
+    const behind = yield* log.behindWitness
+    const listed = yield* Effect.forEach(
+      sources.filter(({ removed }) => !removed),
+      (source) =>
+        Effect.map(settingsOf(content, source.scope, source.settings), (settings) => ({
+          source,
+          root: settings === undefined ? "" : settings.kind === "files" ? settings.root : settings.name
+        }))
+    )
+    const states = generations
+      .filter(({ state }) => state !== "retired")
+      .map((row) => generationStatus(context, row, head))
+    const live = states.find(({ state }) => state === "live")
+    const held = listed.flatMap(({ source, root }) =>
+      source.held === undefined ? [] : [{ source: source.sourceId, root, count: source.held.count }]
+    )
+    const problems = [
+      ...(behind === undefined ? [] : [behind.message]),
+      ...states.flatMap(({ id, problem }) => (problem === undefined ? [] : [`${id}: ${problem}`])),
+      ...(counts.parked === 0
+        ? []
+        : [`${counts.parked} document(s) are parked. See: reprise jobs list --state parked`]),
+      ...held.map(
+        ({ count, root }) => `${count} removal(s) in ${root} wait for: reprise sync --approve-removals`
+      ),
+      ...listed.flatMap(({ root, source }) =>
+        source.syncState === "failed"
+          ? [`The last sync of ${root} failed: ${source.lastFailure?.message ?? ""}`]
+          : []
+      )
+    ]
+    const result: Status = {
+      runtime: "reading",
+      dataDirectory: options.directory,
+      log: { headPosition: head.position, events: counts.events, bytes: bytesOf(options.directory) },
+      documents: counts.documents,
+      chunks: counts.chunks,
+      parked: counts.parked,
+      held,
+      sources: listed.map(({ root, source }) => ({
+        source: source.sourceId,
+        root,
+        sync: source.sync,
+        state: source.syncState,
+        ...(source.lastFailure && source.syncState === "failed" && { failure: source.lastFailure.message })
+      })),
+      actors: [],
+      generations: states,
+      lanes: lanes.map(({ oldestQueuedAt, ...lane }) => ({
+        ...lane,
+        oldestAgeMs: oldestQueuedAt === undefined ? null : Math.max(0, now - oldestQueuedAt)
+      })),
+      bus: { kind: "memory", connected: true },
+      ready: behind === undefined,
+      healthy: problems.length === 0 && (live === undefined || live.lag === 0),
+      problems
+    }
+    return result
+  })
+
+  const verified: RepriseReader["verify"] = Effect.fn("Reader.verify")(function* (ask) {
+    const row = yield* readModels.live
+    if (row === undefined) return yield* noGeneration
+    const open = yield* openForReading(context, row)
+    const chunks = open.state.counts.chunks
+    const level = ask.level ?? (chunks <= fullVerifyUpTo ? "full" : "sample")
+    const report = yield* verify(open, { level, repair: false })
+    const recomputed = ask.recompute ? yield* recompute(context, open) : undefined
+    return { report, recomputed }
+  }, Effect.scoped)
+
+  return Reader.of({
+    search,
+    documents,
+    get,
+    status,
+    verify: verified,
+    sources: (scope) => readModels.sources(scope),
+    events: (after, filter, follow) => (follow ? log.subscribe(after, filter) : log.read(after, filter)),
+    jobs: (query) => readModels.jobs(query),
+    job: (id) => readModels.job(id),
+    behindWitness: log.behindWitness
+  })
+})
+
+/** By URI, by the path below its root, or by the path on this machine. */
+const isNamed = (descriptor: Descriptor, name: string): boolean =>
+  descriptor.uri === name ||
+  descriptor.externalId === name ||
+  (descriptor.uri.startsWith("file://") &&
+    decodeURIComponent(descriptor.uri.slice("file://".length)) === name)
+
+const generationStatus = (
+  context: IndexContext,
+  row: GenerationRow,
+  head: { readonly logId: string; readonly epoch: number; readonly position: number }
+): Status["generations"][number] => {
+  const ref = refOf(row, head)
+  const described = {
+    id: row.generation,
+    engine: row.spec.engine,
+    model: row.spec.modelName,
+    state: row.state
+  }
+  try {
+    const state = GenerationState.openReadOnly(context.statePath(ref), identityOf(ref))
+    try {
+      const checkpoint = state.checkpoint
+      const rebuilding = state.target > checkpoint
+      return {
+        ...described,
+        checkpoint,
+        lag: head.position - checkpoint,
+        ...state.counts,
+        ...(rebuilding && { problem: "it is being rebuilt; searches are answered from the log" })
+      }
+    } finally {
+      state.close()
+    }
+  } catch (cause) {
+    const problem = `its state cannot be used (${cause instanceof Error ? cause.message : String(cause)}); searches are answered from the log. Run: reprise replay`
+    return { ...described, checkpoint: 0, lag: head.position, documents: 0, chunks: 0, problem }
+  }
+}
+
+/** Size of the log and its content on disk. */
+const bytesOf = (directory: string): number =>
+  ["log.sqlite", "log.sqlite-wal", "content.sqlite", "content.sqlite-wal"]
+    .map((name) => join(directory, name))
+    .filter((path) => existsSync(path))
+    .reduce((total, path) => total + statSync(path).size, 0)

@@ -1,0 +1,230 @@
+/**
+ * What a program can do with a data directory: read it at any time, and, as its one writer, change it.
+ *
+ * The command line is one such program. `layer` functions that open a directory stand in `Reading.ts` and `Embedded.ts`.
+ */
+import { Context, type Effect, Schema, type Stream } from "effect"
+import type { CommandError } from "../../actors/Coordinator.ts"
+import type { PromotionError, PromotionProgress } from "../../actors/Indexer/Promotion.ts"
+import type { StoredEvent } from "../../events/Envelope.ts"
+import { DocumentId, GenerationId, type JobId, ProjectScope, SourceId } from "../../events/Ids.ts"
+import { Lane } from "../../events/Job.ts"
+import type { Receipt } from "../../events/Receipt.ts"
+import type { EngineError } from "../index/Index.ts"
+import type { ProjectionsError } from "../index/Projections.ts"
+import type { Recomputed } from "../index/Recompute.ts"
+import type { VerifyLevel, VerifyReport } from "../index/Verify.ts"
+import type { EventFilter, LogBehindIndex, LogFailed } from "../log/Log.ts"
+import type { JobRow, Page, SourceRow } from "../log/ReadModels.ts"
+import type { SearchAnswer, SearchError, SearchRequest } from "../search/Search.ts"
+
+/** A document as listed. Positions are left out: they are the operator's. */
+export const DocumentSummary = Schema.Struct({
+  documentId: DocumentId,
+  uri: Schema.String,
+  title: Schema.String,
+  source: SourceId,
+  /** The version that searches find; 0 where there is none. */
+  version: Schema.Int,
+  chunks: Schema.Int,
+  state: Schema.Literal("live", "preparing", "parked", "removed"),
+  /** Why it is parked or removed. */
+  reason: Schema.optional(Schema.String)
+})
+export type DocumentSummary = typeof DocumentSummary.Type
+
+export const DocumentsPage = Schema.Struct({
+  documents: Schema.Array(DocumentSummary),
+  nextCursor: Schema.optional(Schema.String)
+})
+export type DocumentsPage = typeof DocumentsPage.Type
+
+/** A document with the stored text of its live version and its chunks. */
+export const DocumentDetail = Schema.Struct({
+  ...DocumentSummary.fields,
+  mediaType: Schema.String,
+  metadata: Schema.Record({ key: Schema.String, value: Schema.Unknown }),
+  text: Schema.String,
+  manifest: Schema.Array(
+    Schema.Struct({
+      chunkId: Schema.String,
+      start: Schema.Int,
+      end: Schema.Int,
+      headings: Schema.Array(Schema.String)
+    })
+  )
+})
+export type DocumentDetail = typeof DocumentDetail.Type
+
+export const Status = Schema.Struct({
+  runtime: Schema.Literal("embedded", "reading"),
+  dataDirectory: Schema.String,
+  log: Schema.Struct({ headPosition: Schema.Int, events: Schema.Int, bytes: Schema.Number }),
+  documents: Schema.Int,
+  chunks: Schema.Int,
+  parked: Schema.Int,
+  /** Removals that wait for approval, by source. */
+  held: Schema.Array(Schema.Struct({ source: SourceId, root: Schema.String, count: Schema.Int })),
+  sources: Schema.Array(
+    Schema.Struct({
+      source: SourceId,
+      root: Schema.String,
+      sync: Schema.Int,
+      state: Schema.String,
+      failure: Schema.optional(Schema.String)
+    })
+  ),
+  actors: Schema.Array(
+    Schema.Struct({
+      name: Schema.String,
+      state: Schema.String,
+      restarts: Schema.Int,
+      mailbox: Schema.Int,
+      processed: Schema.Int,
+      failed: Schema.Int,
+      lastError: Schema.optional(Schema.String)
+    })
+  ),
+  generations: Schema.Array(
+    Schema.Struct({
+      id: GenerationId,
+      engine: Schema.String,
+      model: Schema.String,
+      state: Schema.Literal("building", "live", "retired"),
+      checkpoint: Schema.Int,
+      lag: Schema.Int,
+      documents: Schema.Int,
+      chunks: Schema.Int,
+      /** Why searches are not answered from it, if they are not. */
+      problem: Schema.optional(Schema.String)
+    })
+  ),
+  lanes: Schema.Array(
+    Schema.Struct({
+      lane: Lane,
+      paused: Schema.Boolean,
+      queued: Schema.Int,
+      processing: Schema.Int,
+      completed: Schema.Int,
+      failed: Schema.Int,
+      cancelled: Schema.Int,
+      parked: Schema.Int,
+      oldestAgeMs: Schema.NullOr(Schema.Number)
+    })
+  ),
+  bus: Schema.Struct({ kind: Schema.String, connected: Schema.Boolean }),
+  /** Searches can be answered. */
+  ready: Schema.Boolean,
+  /** Work is making progress, and nothing waits for a person. */
+  healthy: Schema.Boolean,
+  problems: Schema.Array(Schema.String)
+})
+export type Status = typeof Status.Type
+
+/** A document that is named by its id, its URI, or (files) its path. */
+export class DocumentUnknown extends Schema.TaggedError<DocumentUnknown>()("DocumentUnknown", {
+  name: Schema.String,
+  scope: ProjectScope
+}) {
+  override get message() {
+    return `No document ${this.name} in ${this.scope.team}/${this.scope.project}. List them with: reprise documents`
+  }
+}
+
+export interface DocumentsQuery {
+  readonly scope: ProjectScope
+  readonly source?: SourceId
+  readonly state?: DocumentSummary["state"]
+  readonly cursor?: string
+  readonly limit: number
+}
+
+export interface VerifyAsk {
+  readonly level: VerifyLevel | undefined
+  readonly recompute: boolean
+}
+
+export interface Verified {
+  readonly report: VerifyReport
+  readonly recomputed: Recomputed | undefined
+}
+
+/** Works beside a writer in this or another process, and with none. */
+export interface RepriseReader {
+  readonly search: (request: SearchRequest) => Effect.Effect<SearchAnswer, SearchError>
+  readonly documents: (query: DocumentsQuery) => Effect.Effect<DocumentsPage, LogFailed>
+  readonly get: (
+    scope: ProjectScope,
+    name: string
+  ) => Effect.Effect<DocumentDetail, DocumentUnknown | LogFailed>
+  readonly sources: (scope?: ProjectScope) => Effect.Effect<ReadonlyArray<SourceRow>, LogFailed>
+  readonly status: (scope?: ProjectScope) => Effect.Effect<Status, LogFailed>
+  readonly verify: (ask: VerifyAsk) => Effect.Effect<Verified, EngineError | ProjectionsError | LogFailed>
+  readonly events: (
+    after: number,
+    filter: EventFilter,
+    follow: boolean
+  ) => Stream.Stream<StoredEvent, LogFailed>
+  readonly jobs: (query: {
+    readonly scope?: ProjectScope
+    readonly lane?: Lane
+    readonly state?: JobRow["state"]
+    readonly after?: string
+    readonly limit: number
+  }) => Effect.Effect<Page<JobRow>, LogFailed>
+  readonly job: (id: JobId) => Effect.Effect<JobRow | undefined, LogFailed>
+  /** Set while the log is behind a witness: reads go on, and say so. */
+  readonly behindWitness: Effect.Effect<LogBehindIndex | undefined, LogFailed>
+}
+
+export class Reader extends Context.Tag("reprise/runtime/Reader")<Reader, RepriseReader>() {}
+
+export const Replayed = Schema.Struct({
+  generation: Schema.Struct({ from: Schema.NullOr(GenerationId), to: GenerationId }),
+  events: Schema.Int,
+  documents: Schema.Int,
+  chunks: Schema.Int,
+  embeddings: Schema.Struct({ computed: Schema.Int, reused: Schema.Int }),
+  fingerprint: Schema.Struct({ expected: Schema.String, actual: Schema.String, equal: Schema.Boolean }),
+  elapsedMs: Schema.Number
+})
+export type Replayed = typeof Replayed.Type
+
+export interface AddOptions {
+  readonly scope: ProjectScope
+  readonly include: ReadonlyArray<string>
+  readonly exclude: ReadonlyArray<string>
+  readonly jobs: number | undefined
+  readonly full: boolean
+}
+
+/** The one writer of a data directory. */
+export interface RepriseWriter {
+  readonly add: (paths: ReadonlyArray<string>, options: AddOptions) => Effect.Effect<Receipt, CommandError>
+  /** Without `sources` (ids or roots) every source of the scope. */
+  readonly sync: (
+    sources: ReadonlyArray<string>,
+    options: Pick<AddOptions, "scope" | "jobs" | "full"> & { readonly approveRemovals: boolean }
+  ) => Effect.Effect<Receipt, CommandError>
+  /** Documents by id, URI or path; sources by id or root. */
+  readonly remove: (
+    names: ReadonlyArray<string>,
+    options: { readonly scope: ProjectScope; readonly dryRun: boolean }
+  ) => Effect.Effect<Receipt, CommandError>
+  readonly replay: (
+    onProgress: (progress: PromotionProgress) => Effect.Effect<void>
+  ) => Effect.Effect<Replayed, PromotionError>
+  /** A generation under the configured spec, beside the live one. */
+  readonly build: (options: {
+    readonly excluded: ReadonlyArray<DocumentId>
+    readonly onProgress: (progress: PromotionProgress) => Effect.Effect<void>
+  }) => Effect.Effect<Replayed, PromotionError>
+  readonly repair: (ask: VerifyAsk) => Effect.Effect<Verified, EngineError | ProjectionsError | LogFailed>
+  readonly retry: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError>
+  readonly cancel: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError>
+  readonly pause: (lane: Lane, paused: boolean) => Effect.Effect<void, CommandError>
+  /** Waits until nothing is open and searches see everything. */
+  readonly settled: Effect.Effect<void>
+}
+
+export class Writer extends Context.Tag("reprise/runtime/Writer")<Writer, RepriseWriter>() {}
