@@ -332,6 +332,22 @@ export class GenerationState {
       .immediate()
   }
 
+  /** Forgets everything that was folded: the fold begins again at 0, and nobody is served before `target`. */
+  reset(target: number): void {
+    this.db
+      .transaction(() => {
+        for (const table of ["scopes", "buckets", "documents", "ledger", "words", "tokens"]) {
+          this.db.exec(`DELETE FROM ${table}`)
+        }
+        this.db.exec(
+          "UPDATE meta SET value = 0 WHERE key IN ('checkpoint', 'horizon', 'replacedAt', 'promoted')"
+        )
+        this.db.exec("UPDATE meta SET value = '' WHERE key = 'witness'")
+        this.setNumber("target", target)
+      })
+      .immediate()
+  }
+
   commit(change: StateChange, failpoints: FailpointsService): void {
     failpoints.hit("state.commit.before")
     this.db.transaction(() => this.#write(change)).immediate()

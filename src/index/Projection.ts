@@ -162,7 +162,16 @@ export const openProjection: (
         engine = yield* context.engine.open(ref)
       }
       if (isLive) state.setNumber("target", head.position)
-      yield* refill(state, engine, points)
+      yield* refill(state, engine, points).pipe(
+        // The log cannot make every point again that the ledger expects: only folding anew tells what it can make.
+        Effect.catchTag("NotRefilled", ({ detail }) =>
+          Effect.logWarning("the ledger could not be refilled; the log is folded anew", detail).pipe(
+            Effect.zipRight(context.engine.drop(ref)),
+            Effect.zipRight(Effect.sync(() => state.reset(isLive ? head.position : 0)))
+          )
+        )
+      )
+      if (state.checkpoint === 0) engine = yield* context.engine.open(ref)
       yield* engine.mark(markerOf(ref, state))
     }
 
@@ -282,6 +291,9 @@ const openOrAnew = (path: string, identity: StateIdentity, target: number): Gene
 
 const refillPage = 2_000
 
+/** Content that the ledger counts on is gone. */
+class NotRefilled extends Schema.TaggedError<NotRefilled>()("NotRefilled", { detail: Schema.String }) {}
+
 /** Everything that the ledger expects, made again from the log. */
 const refill = Effect.fnUntraced(function* (
   state: GenerationState,
@@ -293,7 +305,11 @@ const refill = Effect.fnUntraced(function* (
     const rows = state.rows(after, refillPage)
     const last = rows.at(-1)
     if (last === undefined) return
-    yield* engine.insert(rows.map(pointOf))
+    const points = yield* Effect.try({
+      try: () => rows.map(pointOf),
+      catch: (cause) => new NotRefilled({ detail: String(cause) })
+    })
+    yield* engine.insert(points)
     after = last.row
     yield* Effect.yieldNow()
   }

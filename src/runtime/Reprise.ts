@@ -90,7 +90,7 @@ export const Status = Schema.Struct({
       id: GenerationId,
       engine: Schema.String,
       model: Schema.String,
-      state: Schema.Literal("building", "live", "retired"),
+      state: Schema.Literal("building", "live", "replaced", "retired"),
       checkpoint: Schema.Int,
       lag: Schema.Int,
       documents: Schema.Int,

@@ -83,13 +83,18 @@ export const make = (
       if (opened?._tag === "Right") {
         const open = opened.right
         const at = open.state.checkpoint
-        const isUsable = at >= open.state.target && at >= floor
+        // A state that was folded anew must have come as far as its generation was when it was verified, and must not
+        // have folded a document as empty that searches found before.
+        const isWhole =
+          at >= Math.max(open.state.target, row.verifiedPosition ?? 0) &&
+          open.state.missingCount <= row.excluded.length
+        const isUsable = isWhole && at >= floor
         const view: View = isUsable
           ? { _tag: "Generation", row, at, open }
           : {
               _tag: "Log",
               row,
-              at: Math.max(floor, open.state.target),
+              at: Math.max(floor, open.state.target, isWhole ? 0 : head.position),
               state: undefined,
               why: `generation ${row.generation} is being rebuilt`
             }

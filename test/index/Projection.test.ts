@@ -1,0 +1,411 @@
+import { rmSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import Database from "better-sqlite3"
+import { Effect, Exit, FastCheck as fc, Layer } from "effect"
+import { defaultScope, ProjectName, TeamName } from "../../events/Ids.ts"
+import { documentVector } from "../../src/documents/SparseVector.ts"
+import { armed, FailpointFired, Failpoints } from "../../src/faults/Failpoints.ts"
+import { make as makeEmbeddedIndex } from "../../src/index/EmbeddedIndex.ts"
+import { noFilter } from "../../src/index/Filter.ts"
+import { LogIndex } from "../../src/index/LogIndex.ts"
+import { openProjection, type Projection, type ProjectionContext } from "../../src/index/Projection.ts"
+import { recompute } from "../../src/index/Recompute.ts"
+import { isClean, verify } from "../../src/index/Verify.ts"
+import * as SqliteLog from "../../src/log/SqliteLog.ts"
+import { openSnapshot } from "../../src/log/SqliteSnapshot.ts"
+import { readIndex } from "../model/IndexFile.ts"
+import {
+  buildDocument,
+  commitDocument,
+  firstSpec,
+  generation,
+  openGeneration,
+  promoteGeneration,
+  removeDocument,
+  secondSpec,
+  testAnalyzer,
+  testVector
+} from "../support/corpus.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+const other = { team: TeamName.make("other"), project: ProjectName.make("crm") }
+
+const paragraphs = (...words: ReadonlyArray<string>) =>
+  words.map((word) => `# ${word}\n\nThe ${word} is described here, and what a ${word} needs.\n`).join("\n")
+
+/** A data directory with its log and an initial generation. `engineFolder` lets one log have several indexes. */
+const makeDirectory = Effect.gen(function* () {
+  const directory = yield* temporaryDirectory
+  const log = yield* Layer.build(SqliteLog.layerInThread({ directory }))
+  yield* Effect.provide(Effect.zipRight(openGeneration(1, firstSpec, "initial"), promoteGeneration(1)), log)
+  const snapshot = yield* Effect.acquireRelease(
+    Effect.sync(() => openSnapshot(directory)),
+    (one) => Effect.sync(() => one.close())
+  )
+  const contextFor = (folder: string, failpoints = armed("")): ProjectionContext => ({
+    engine: makeEmbeddedIndex({ directory: join(directory, folder, "index") }, failpoints),
+    snapshot,
+    analyzerOf: () => testAnalyzer,
+    statePath: ({ generation, epoch }) => join(directory, folder, "state", `${generation}-e${epoch}.sqlite`),
+    limits: { points: 8, events: 6 }
+  })
+  const row = (number: number) => {
+    const found = snapshot.generations().find((one) => one.generation === generation(number))
+    if (found === undefined) throw new Error(`No generation ${number}.`)
+    return found
+  }
+  return { directory, log, snapshot, contextFor, row }
+})
+
+const catchUp = (projection: Projection) =>
+  Effect.repeat(projection.advance, { until: (applied) => applied.atHead && applied.events === 0 })
+
+const opened = (context: ProjectionContext, row: Parameters<typeof openProjection>[1]) =>
+  Effect.tap(openProjection(context, row), catchUp)
+
+const history = Effect.gen(function* () {
+  yield* commitDocument("a.md", paragraphs("harbour", "ferry", "tide"), 1)
+  yield* commitDocument("b.md", paragraphs("engine", "gear"), 1)
+  yield* commitDocument("c.md", paragraphs("harbour", "crane"), 1, firstSpec, other)
+  yield* commitDocument("a.md", paragraphs("harbour", "lighthouse", "tide"), 2)
+  yield* removeDocument("b.md")
+  yield* commitDocument("b.md", paragraphs("engine", "valve"), 2)
+})
+
+describe("a projection", () => {
+  it.scoped("holds what the log says, however its history came about", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      const incremental = yield* opened(contextFor("incremental"), row(1))
+      yield* Effect.provide(history, log)
+      yield* catchUp(incremental)
+      const replayed = yield* opened(contextFor("replayed"), row(1))
+      assert.strictEqual(incremental.state.fingerprint, replayed.state.fingerprint)
+      assert.isTrue(isClean(yield* verify(incremental, { level: "full", repair: false })))
+      assert.isTrue(isClean(yield* verify(replayed, { level: "full", repair: false })))
+      const recomputed = yield* recompute(contextFor("incremental"), incremental)
+      assert.isTrue(recomputed.equal, JSON.stringify(recomputed))
+    })
+  )
+
+  it.scoped("has the fingerprint that a second reader finds in the files", () =>
+    Effect.gen(function* () {
+      const { contextFor, directory, log, row } = yield* makeDirectory
+      yield* Effect.provide(history, log)
+      const projection = yield* opened(contextFor("."), row(1))
+      const read = readIndex(join(directory, "index", "g001-e1"), projection.state.checkpoint)
+      assert.strictEqual(read.fingerprint, projection.state.fingerprint)
+    })
+  )
+
+  it.scoped("leaves a chunk that survives into the next version untouched", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      const projection = yield* opened(contextFor("."), row(1))
+      yield* Effect.provide(commitDocument("a.md", paragraphs("harbour", "ferry", "tide"), 1), log)
+      yield* catchUp(projection)
+      yield* Effect.provide(commitDocument("a.md", paragraphs("harbour", "bridge", "tide"), 2), log)
+      const applied = yield* projection.advance
+      assert.deepStrictEqual([applied.inserted, applied.ended], [1, 1])
+    })
+  )
+
+  it.scoped("comes to the same state after a crash at any step of an apply", () =>
+    Effect.gen(function* () {
+      const points = [
+        "index.apply.before",
+        "index.row",
+        "index.marker.before",
+        "index.marker.after",
+        "state.commit.before",
+        "state.commit.after",
+        "index.apply.after"
+      ]
+      const { contextFor, log, row } = yield* makeDirectory
+      yield* Effect.provide(history, log)
+      const whole = yield* opened(contextFor("whole"), row(1))
+      for (const point of points) {
+        for (const hit of [1, 2, 3]) {
+          const folder = `${point}-${hit}`
+          const failpoints = armed(`${point}:${hit}:throw`)
+          const crashed = yield* Effect.scoped(opened(contextFor(folder, failpoints), row(1))).pipe(
+            Effect.provideService(Failpoints, failpoints),
+            Effect.exit
+          )
+          assert.isTrue(
+            Exit.isFailure(crashed) && String(crashed.cause).includes(FailpointFired.name),
+            `${folder} did not fire`
+          )
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const again = yield* opened(contextFor(folder), row(1))
+              assert.strictEqual(again.state.fingerprint, whole.state.fingerprint, folder)
+              assert.isTrue(isClean(yield* verify(again, { level: "full", repair: false })), folder)
+            })
+          )
+        }
+      }
+    })
+  )
+
+  it.scoped("refills an engine that was deleted, from its ledger", () =>
+    Effect.gen(function* () {
+      const { contextFor, directory, log, row } = yield* makeDirectory
+      yield* Effect.provide(history, log)
+      const context = contextFor(".")
+      const before = yield* Effect.scoped(
+        Effect.map(opened(context, row(1)), ({ state }) => state.fingerprint)
+      )
+      rmSync(join(directory, "index"), { recursive: true })
+      const again = yield* opened(context, row(1))
+      const report = yield* verify(again, { level: "full", repair: false })
+      assert.isTrue(isClean(report), JSON.stringify(report))
+      assert.strictEqual(report.fingerprint.actual, before)
+    })
+  )
+
+  it.scoped("folds a state anew that was deleted, and serves nobody before it has reached the head", () =>
+    Effect.gen(function* () {
+      const { contextFor, directory, log, row, snapshot } = yield* makeDirectory
+      yield* Effect.provide(history, log)
+      const context = contextFor(".")
+      const before = yield* Effect.scoped(
+        Effect.map(opened(context, row(1)), ({ state }) => state.fingerprint)
+      )
+      rmSync(join(directory, "state"), { recursive: true })
+      const again = yield* openProjection(context, row(1))
+      assert.strictEqual(again.state.checkpoint, 0)
+      assert.strictEqual(again.state.target, snapshot.head().position)
+      yield* catchUp(again)
+      assert.strictEqual(again.state.fingerprint, before)
+    })
+  )
+
+  it.scoped("notices an engine that is deleted while it is open", () =>
+    Effect.gen(function* () {
+      const { contextFor, directory, log, row } = yield* makeDirectory
+      const context = contextFor(".")
+      const projection = yield* opened(context, row(1))
+      yield* Effect.provide(history, log)
+      rmSync(join(directory, "index"), { recursive: true })
+      const failure = yield* Effect.flip(projection.advance)
+      assert.strictEqual(failure._tag, "EngineMismatch")
+    })
+  )
+
+  it.scoped("of a second pair lists what is not built, and takes each build as it comes", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      yield* Effect.provide(
+        Effect.gen(function* () {
+          yield* commitDocument("a.md", paragraphs("harbour", "ferry"), 1)
+          yield* commitDocument("b.md", paragraphs("engine"), 1)
+          yield* openGeneration(2, secondSpec, "build")
+          yield* buildDocument("a.md", paragraphs("harbour", "ferry"), 1, secondSpec)
+        }),
+        log
+      )
+      const second = yield* opened(contextFor("."), row(2))
+      assert.deepStrictEqual([second.state.missingCount, second.state.counts.chunks], [1, 2])
+      yield* Effect.provide(buildDocument("b.md", paragraphs("engine"), 1, secondSpec), log)
+      yield* catchUp(second)
+      assert.deepStrictEqual([second.state.missingCount, second.state.counts.chunks], [0, 3])
+    })
+  )
+
+  it.scoped("folded after its builds equals one folded while they came", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      const first = paragraphs("harbour", "ferry")
+      const changed = paragraphs("harbour", "bridge")
+      yield* Effect.provide(
+        Effect.gen(function* () {
+          yield* commitDocument("a.md", first, 1)
+          yield* openGeneration(2, secondSpec, "build")
+        }),
+        log
+      )
+      const during = yield* opened(contextFor("during"), row(2))
+      yield* Effect.provide(
+        Effect.gen(function* () {
+          yield* buildDocument("a.md", first, 1, secondSpec)
+          yield* commitDocument("a.md", changed, 2)
+          yield* buildDocument("a.md", changed, 2, secondSpec)
+        }),
+        log
+      )
+      yield* catchUp(during)
+      const after = yield* opened(contextFor("after"), row(2))
+      assert.strictEqual(during.state.fingerprint, after.state.fingerprint)
+      assert.strictEqual(after.state.missingCount, 0)
+    })
+  )
+
+  it.scoped("takes a build only of the version that is still the committed one", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      yield* Effect.provide(
+        Effect.gen(function* () {
+          yield* commitDocument("a.md", paragraphs("harbour"), 1)
+          yield* commitDocument("a.md", paragraphs("bridge"), 2)
+          yield* openGeneration(2, secondSpec, "build")
+          yield* buildDocument("a.md", paragraphs("harbour"), 1, secondSpec)
+        }),
+        log
+      )
+      const second = yield* opened(contextFor("."), row(2))
+      assert.deepStrictEqual([second.state.missingCount, second.state.counts.chunks], [1, 0])
+    })
+  )
+
+  it.scoped("ends its fold at the promotion that replaces it", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      const replacedAt = yield* Effect.provide(
+        Effect.gen(function* () {
+          yield* commitDocument("a.md", paragraphs("harbour"), 1)
+          yield* openGeneration(2, firstSpec, "replay")
+          const position = yield* promoteGeneration(2)
+          yield* commitDocument("a.md", paragraphs("bridge"), 2)
+          return position
+        }),
+        log
+      )
+      const first = yield* opened(contextFor("."), row(1))
+      const second = yield* opened(contextFor("."), row(2))
+      assert.strictEqual(first.state.checkpoint, replacedAt)
+      assert.notStrictEqual(first.state.fingerprint, second.state.fingerprint)
+    })
+  )
+
+  it.scoped("is mended point by point, from the log, whatever was changed by hand", () =>
+    Effect.gen(function* () {
+      const { contextFor, directory, log, row } = yield* makeDirectory
+      yield* Effect.provide(history, log)
+      const context = contextFor(".")
+      const file = join(directory, "index", "g001-e1", "default.default.sqlite")
+      const damages = [
+        [
+          "UPDATE points SET payload = '{}' WHERE ordinal = (SELECT min(ordinal) FROM points WHERE until_position > 1000)",
+          "different"
+        ],
+        [
+          "UPDATE points SET dense = zeroblob(length(dense)) WHERE ordinal = (SELECT min(ordinal) FROM points WHERE until_position > 1000)",
+          "different"
+        ],
+        [
+          "UPDATE points SET sparse = zeroblob(length(sparse)) WHERE ordinal = (SELECT min(ordinal) FROM points WHERE until_position > 1000)",
+          "different"
+        ],
+        ["UPDATE points SET until_position = 5 WHERE until_position > 1000", "missing"],
+        [
+          "DELETE FROM points WHERE ordinal = (SELECT min(ordinal) FROM points WHERE until_position > 1000)",
+          "missing"
+        ]
+      ] as const
+      yield* Effect.scoped(opened(context, row(1)))
+      for (const [sql, what] of damages) {
+        const db = new Database(file)
+        db.exec(sql)
+        db.close()
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const projection = yield* openProjection(context, row(1))
+            const found = yield* verify(projection, { level: "full", repair: false })
+            assert.isFalse(isClean(found), sql)
+            assert.isAbove(found[what], 0, `${sql}: ${JSON.stringify(found)}`)
+            const mended = yield* verify(projection, { level: "full", repair: true })
+            assert.isAbove(mended.repaired, 0, sql)
+            const clean = yield* verify(projection, { level: "full", repair: false })
+            assert.isTrue(isClean(clean), `${sql}: ${JSON.stringify(clean)}`)
+          })
+        )
+      }
+    })
+  )
+
+  it.scoped("and the log engine give the same candidates with the same scores", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row, snapshot } = yield* makeDirectory
+      yield* Effect.provide(history, log)
+      const projection = yield* opened(contextFor("."), row(1))
+      const logIndex = new LogIndex(snapshot, () => testAnalyzer, { keptChunks: 100 })
+      for (const words of ["harbour lighthouse", "engine valve needs", "crane", "described"]) {
+        const query = {
+          scope: defaultScope,
+          at: projection.state.checkpoint,
+          dense: testVector(firstSpec.model, words),
+          sparse: documentVector(testAnalyzer.analyze(words)),
+          filter: noFilter,
+          limit: 3
+        }
+        const chosen = (candidates: ReadonlyArray<{ chunkId: string; dense?: number; sparse?: number }>) =>
+          candidates
+            .map(({ chunkId, dense, sparse }) => ({ chunkId, dense, sparse }))
+            .sort((one, two) => (one.chunkId < two.chunkId ? -1 : 1))
+        assert.deepStrictEqual(
+          chosen(yield* projection.engine.query(query)),
+          chosen(logIndex.query(firstSpec, query))
+        )
+      }
+    })
+  )
+
+  it.effect("incremental, replayed and recomputed agree for random histories", () =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(
+          fc.array(
+            fc.record({
+              name: fc.constantFrom("a.md", "b.md", "c.md"),
+              words: fc.array(fc.constantFrom("harbour", "ferry", "tide", "gear"), {
+                minLength: 1,
+                maxLength: 4
+              }),
+              remove: fc.boolean(),
+              apply: fc.boolean()
+            }),
+            { maxLength: 12 }
+          ),
+          (steps) => Effect.runPromise(Effect.scoped(agree(steps)))
+        ),
+        { numRuns: 25, seed: 7 }
+      )
+    )
+  )
+})
+
+const agree = (
+  steps: ReadonlyArray<{
+    readonly name: string
+    readonly words: ReadonlyArray<string>
+    readonly remove: boolean
+    readonly apply: boolean
+  }>
+) =>
+  Effect.gen(function* () {
+    const { contextFor, log, row } = yield* makeDirectory
+    const incremental = yield* opened(contextFor("incremental"), row(1))
+    const versions = new Map<string, number>()
+    const live = new Set<string>()
+    for (const { apply, name, remove, words } of steps) {
+      if (remove && live.has(name)) {
+        live.delete(name)
+        yield* Effect.provide(removeDocument(name), log)
+      } else {
+        const version = (versions.get(name) ?? 0) + 1
+        versions.set(name, version)
+        live.add(name)
+        yield* Effect.provide(commitDocument(name, paragraphs(...words), version), log)
+      }
+      if (apply) yield* catchUp(incremental)
+    }
+    yield* catchUp(incremental)
+    const replayed = yield* opened(contextFor("replayed"), row(1))
+    assert.strictEqual(incremental.state.fingerprint, replayed.state.fingerprint)
+    const recomputed = yield* recompute(contextFor("incremental"), incremental)
+    assert.isTrue(recomputed.equal, JSON.stringify(recomputed))
+    assert.isTrue(isClean(yield* verify(incremental, { level: "full", repair: false })))
+    assert.isTrue(isClean(yield* verify(replayed, { level: "full", repair: false })))
+  })
