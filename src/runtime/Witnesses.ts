@@ -1,0 +1,26 @@
+/**
+ * The states of generations as witnesses of the log's head: each has seen the hash of the event at its checkpoint.
+ */
+import { existsSync, readdirSync } from "node:fs"
+import { join } from "node:path"
+import { Digest, Position } from "../../events/Ids.ts"
+import { readWitness } from "../index/GenerationState.ts"
+import type { Witness } from "../log/HeadFile.ts"
+
+export const stateWitnesses = (directory: string): ReadonlyArray<Witness> => {
+  const folder = join(directory, "state")
+  if (!existsSync(folder)) return []
+  return readdirSync(folder)
+    .filter((name) => name.endsWith(".sqlite"))
+    .flatMap((name) => {
+      const seen = readWitness(join(folder, name))
+      if (seen === undefined || seen.position === 0) return []
+      const { epoch, logId, position, hash } = seen
+      return [
+        {
+          name: `state of generation ${name.replace(/-e\d+\.sqlite$/, "")}`,
+          head: { logId, epoch, position: Position.make(position), hash: Digest.make(hash) }
+        }
+      ]
+    })
+}
