@@ -456,7 +456,9 @@ export const readWitness = (
     const db = new Database(path, { readonly: true, timeout: 2000 })
     try {
       const read = db.prepare<[string]>("SELECT value FROM meta WHERE key = ?").pluck()
-      const [logId, epoch, position, hash] = ["logId", "epoch", "checkpoint", "witness"].map((key) => read.get(key))
+      const [logId, epoch, position, hash] = ["logId", "epoch", "checkpoint", "witness"].map((key) =>
+        read.get(key)
+      )
       return typeof logId === "string" && typeof hash === "string"
         ? { logId, epoch: Number(epoch), position: Number(position), hash }
         : undefined

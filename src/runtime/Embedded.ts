@@ -5,16 +5,14 @@ import { Duration, Effect, Layer } from "effect"
 import * as CoordinatorBehaviour from "../../actors/Coordinator/Behaviour.ts"
 import * as CoordinatorSettings from "../../actors/Coordinator/Settings.ts"
 import * as Embedder from "../../actors/Embedder.ts"
-import * as Indexer from "../../actors/Indexer.ts"
 import * as Promotion from "../../actors/Indexer/Promotion.ts"
+import * as Indexer from "../../actors/Indexer.ts"
 import * as Preparer from "../../actors/Ingestor/Preparer.ts"
 import * as Sync from "../../actors/Ingestor/Sync.ts"
 import * as Ingestor from "../../actors/Ingestor.ts"
 import * as Supervisor from "../../actors/Supervisor.ts"
-import { makeChunker } from "../documents/Chunker.ts"
-import type { Spec } from "../../events/Generation.ts"
 import * as InProcessBus from "../bus/InProcessBus.ts"
-import { EmbeddingModel, type EmbeddingModelService } from "../embedding/EmbeddingModel.ts"
+import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import { Providers } from "../embedding/Providers.ts"
 import * as ThreadProjections from "../index/ThreadProjections.ts"
 import { Log } from "../log/Log.ts"
@@ -29,6 +27,7 @@ import * as FilesReader from "../sources/FilesReader.ts"
 import * as NodeFileTree from "../sources/NodeFileTree.ts"
 import { analyzerFor } from "./Analyzers.ts"
 import type { Configuration } from "./Config.ts"
+import { configuredSpec } from "./ConfiguredSpec.ts"
 import { modelLayer } from "./Models.ts"
 import * as Reading from "./Reading.ts"
 import type { Settings } from "./Settings.ts"
@@ -43,17 +42,6 @@ export interface EmbeddedOptions {
   /** Failpoints to arm in the threads, in the notation of `armed`. */
   readonly failpoints?: string
 }
-
-/** What the configuration asks a generation to be. */
-export const specOf = (settings: Settings, model: EmbeddingModelService): Spec => ({
-  engine: "embedded",
-  chunker: makeChunker(settings.chunking).fingerprint,
-  model: model.fingerprint,
-  modelName: model.name,
-  dimensions: model.dimensions,
-  analyzer: analyzerFor(settings.language).fingerprint,
-  payload: 1
-})
 
 /** The log with its readers; the read connections are opened once the writer has made the files. */
 const logLayer = ({ acceptRollback, command, configuration, failpoints }: EmbeddedOptions) => {
@@ -94,7 +82,7 @@ export const configuredModel = (settings: Settings) =>
 const coordinatorSettings = (settings: Settings) =>
   Layer.effect(
     CoordinatorSettings.Settings,
-    Effect.map(EmbeddingModel, (model) => CoordinatorSettings.usualSettings(specOf(settings, model)))
+    Effect.map(EmbeddingModel, (model) => CoordinatorSettings.usualSettings(configuredSpec(settings, model)))
   )
 
 const actors = (options: EmbeddedOptions) => {
@@ -142,7 +130,10 @@ const actors = (options: EmbeddedOptions) => {
 export const layer = (options: EmbeddedOptions) => {
   const { settings, directory } = options.configuration
   const snapshot = Effect.acquireRelease(
-    Effect.zipRight(Log, Effect.sync(() => openSnapshot(directory.path))),
+    Effect.zipRight(
+      Log,
+      Effect.sync(() => openSnapshot(directory.path))
+    ),
     (one) => Effect.sync(() => one.close())
   )
   const reading = Layer.unwrapScoped(
@@ -157,7 +148,7 @@ export const layer = (options: EmbeddedOptions) => {
       )
     )
   )
-  return Writing.layer({ settings, directory: directory.path }).pipe(
+  return Writing.layer(settings).pipe(
     Layer.provideMerge(reading),
     Layer.provideMerge(actors(options)),
     Layer.provideMerge(configuredModel(settings)),

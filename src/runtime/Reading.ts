@@ -13,11 +13,16 @@ import { GenerationState } from "../index/GenerationState.ts"
 import { EngineMismatch } from "../index/Index.ts"
 import { identityOf, openForReading, refOf } from "../index/Projection.ts"
 import { recompute } from "../index/Recompute.ts"
-import { verify } from "../index/Verify.ts"
+import { isClean, verify } from "../index/Verify.ts"
 import { Content, type ContentService } from "../log/Content.ts"
 import { type LogFailed, LogReader } from "../log/Log.ts"
 import type { LogSnapshot } from "../log/LogSnapshot.ts"
-import { type DocumentRow, type GenerationRow, ReadModels } from "../log/ReadModels.ts"
+import {
+  type DocumentRow,
+  type GenerationRow,
+  ReadModels,
+  type ReadModelsService
+} from "../log/ReadModels.ts"
 import * as HybridSearch from "../search/HybridSearch.ts"
 import { Search } from "../search/Search.ts"
 import { type IndexContext, indexContext } from "./IndexContext.ts"
@@ -131,30 +136,8 @@ const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapsho
     return { documents: listed, ...(page.next !== undefined && { nextCursor: page.next }) }
   })
 
-  const find = Effect.fnUntraced(function* (scope: ProjectScope, name: string) {
-    if (isDocumentId(name)) {
-      const row = yield* readModels.document(name)
-      if (row !== undefined && scopeKey(row.scope) === scopeKey(scope)) return row
-    }
-    return yield* byName(scope, name)
-  })
-
-  /** Pages through the project: names are content, so that no table can index them. */
-  const byName = Effect.fnUntraced(function* (scope: ProjectScope, name: string) {
-    let after: string | undefined
-    while (true) {
-      const page = yield* readModels.documents({ scope, ...(after && { after }), limit: 500 })
-      for (const row of page.rows) {
-        const descriptor = yield* descriptorOf(content, row)
-        if (descriptor !== undefined && isNamed(descriptor, name)) return row
-      }
-      after = page.next
-      if (after === undefined) return yield* new DocumentUnknown({ name, scope })
-    }
-  })
-
   const get: RepriseReader["get"] = Effect.fn("Reader.get")(function* (scope, name) {
-    const row = yield* find(scope, name)
+    const row = yield* findDocument(readModels, content, scope, name)
     const submitted = yield* descriptorOf(content, row)
     const live = yield* readModels.live
     const contents =
@@ -258,7 +241,7 @@ const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapsho
     const level = ask.level ?? (chunks <= fullVerifyUpTo ? "full" : "sample")
     const report = yield* verify(open, { level, repair: false })
     const recomputed = ask.recompute ? yield* recompute(context, open) : undefined
-    return { report, recomputed }
+    return { report, clean: isClean(report) && (recomputed?.equal ?? true), recomputed }
   }, Effect.scoped)
 
   return Reader.of({
@@ -273,6 +256,30 @@ const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapsho
     job: (id) => readModels.job(id),
     behindWitness: log.behindWitness
   })
+})
+
+/** A document by its id, its URI, the path below its root or the path on this machine. */
+export const findDocument = Effect.fnUntraced(function* (
+  readModels: ReadModelsService,
+  content: ContentService,
+  scope: ProjectScope,
+  name: string
+) {
+  if (isDocumentId(name)) {
+    const row = yield* readModels.document(name)
+    if (row !== undefined && scopeKey(row.scope) === scopeKey(scope)) return row
+  }
+  // Names are content, so that no table can index them: page through the project.
+  let after: string | undefined
+  while (true) {
+    const page = yield* readModels.documents({ scope, ...(after && { after }), limit: 500 })
+    for (const row of page.rows) {
+      const descriptor = yield* descriptorOf(content, row)
+      if (descriptor !== undefined && isNamed(descriptor, name)) return row
+    }
+    after = page.next
+    if (after === undefined) return yield* new DocumentUnknown({ name, scope })
+  }
 })
 
 /** By URI, by the path below its root, or by the path on this machine. */

@@ -121,6 +121,16 @@ export const Status = Schema.Struct({
 })
 export type Status = typeof Status.Type
 
+/** A source that is named by its id or its root. */
+export class SourceUnknown extends Schema.TaggedError<SourceUnknown>()("SourceUnknown", {
+  name: Schema.String,
+  scope: ProjectScope
+}) {
+  override get message() {
+    return `No source ${this.name} in ${this.scope.team}/${this.scope.project}. Add it with: reprise add ${this.name}`
+  }
+}
+
 /** A document that is named by its id, its URI, or (files) its path. */
 export class DocumentUnknown extends Schema.TaggedError<DocumentUnknown>()("DocumentUnknown", {
   name: Schema.String,
@@ -145,7 +155,10 @@ export interface VerifyAsk {
 }
 
 export interface Verified {
+  /** What was found; after a repair with the fingerprint that it led to. */
   readonly report: VerifyReport
+  /** Nothing differs (any more). */
+  readonly clean: boolean
   readonly recomputed: Recomputed | undefined
 }
 
@@ -194,8 +207,9 @@ export interface AddOptions {
   readonly scope: ProjectScope
   readonly include: ReadonlyArray<string>
   readonly exclude: ReadonlyArray<string>
-  readonly jobs: number | undefined
   readonly full: boolean
+  /** When it is done, nothing more is submitted; what is under way is finished, and the receipt says so. */
+  readonly stop: Deferred.Deferred<void> | undefined
 }
 
 /** The one writer of a data directory. */
@@ -204,8 +218,8 @@ export interface RepriseWriter {
   /** Without `sources` (ids or roots) every source of the scope. */
   readonly sync: (
     sources: ReadonlyArray<string>,
-    options: Pick<AddOptions, "scope" | "jobs" | "full"> & { readonly approveRemovals: boolean }
-  ) => Effect.Effect<Receipt, CommandError>
+    options: Pick<AddOptions, "scope" | "full" | "stop"> & { readonly approveRemovals: boolean }
+  ) => Effect.Effect<Receipt, CommandError | SourceUnknown>
   /** Documents by id, URI or path; sources by id or root. */
   readonly remove: (
     names: ReadonlyArray<string>,

@@ -1,0 +1,244 @@
+/**
+ * What the one writer of a data directory can be asked, on top of the actors.
+ */
+import { Clock, Effect, Either, Layer, Random, Stream } from "effect"
+import { Coordinator } from "../../actors/Coordinator.ts"
+import { Promotion, type PromotionOptions } from "../../actors/Indexer/Promotion.ts"
+import { Indexer } from "../../actors/Indexer.ts"
+import { Roots } from "../../actors/Ingestor/Roots.ts"
+import { Sync } from "../../actors/Ingestor/Sync.ts"
+import { DocumentRemove, JobCancel, JobRetry, LanePause, SourceRemove } from "../../events/Commands.ts"
+import type { Spec } from "../../events/Generation.ts"
+import { CommandId, type ProjectScope } from "../../events/Ids.ts"
+import { emptyReceipt, mergeReceipts, type Receipt } from "../../events/Receipt.ts"
+import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
+import { Projections } from "../index/Projections.ts"
+import { isClean } from "../index/Verify.ts"
+import { Content } from "../log/Content.ts"
+import { Log, LogReader } from "../log/Log.ts"
+import { type DocumentRow, ReadModels, type SourceRow } from "../log/ReadModels.ts"
+import { AnalyzerUnknown, analyzerFor, analyzerOf } from "./Analyzers.ts"
+import { configuredSpec } from "./ConfiguredSpec.ts"
+import { findDocument, fullVerifyUpTo, noGeneration, settingsOf } from "./Reading.ts"
+import { type Replayed, type RepriseWriter, SourceUnknown, Writer } from "./Reprise.ts"
+import type { Settings } from "./Settings.ts"
+
+type Needs =
+  | Log
+  | LogReader
+  | ReadModels
+  | Content
+  | Coordinator
+  | Indexer
+  | Promotion
+  | Projections
+  | Sync
+  | Roots
+  | EmbeddingModel
+
+export const layer = (settings: Settings): Layer.Layer<Writer, never, Needs> =>
+  Layer.effect(Writer, make(settings))
+
+const make = Effect.fnUntraced(function* (settings: Settings) {
+  const log = yield* Log
+  const reader = yield* LogReader
+  const readModels = yield* ReadModels
+  const content = yield* Content
+  const coordinator = yield* Coordinator
+  const indexer = yield* Indexer
+  const promotion = yield* Promotion
+  const projections = yield* Projections
+  const { sync: syncOne, syncAll } = yield* Sync
+  const roots = yield* Roots
+  const model = yield* EmbeddingModel
+
+  /** Writes answer when searches see them. */
+  const visible = Effect.flatMap(log.head, ({ position }) => indexer.untilVisible(position))
+  const thenVisible = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.zipLeft(effect, visible)
+
+  const commandId = Effect.map(Effect.all([Clock.currentTimeMillis, Random.nextInt]), ([now, random]) =>
+    CommandId.make(`cli-${now.toString(36)}-${Math.abs(random).toString(36)}`)
+  )
+
+  const rootOf = (source: SourceRow) =>
+    Effect.map(settingsOf(content, source.scope, source.settings), (found) =>
+      found?.kind === "files" ? found.root : found?.name
+    )
+
+  const findSource = Effect.fnUntraced(function* (scope: ProjectScope, name: string) {
+    for (const source of yield* readModels.sources(scope)) {
+      if (source.removed) continue
+      const root = yield* rootOf(source)
+      if (source.sourceId === name || root === name || root === name.replace(/\/+$/, "")) return source
+    }
+    return yield* new SourceUnknown({ name, scope })
+  })
+
+  const sync: RepriseWriter["sync"] = Effect.fn("Writer.sync")(function* (names, options) {
+    const { approveRemovals, full, scope, stop } = options
+    const asked = { approveRemovals, full, ...(stop && { stop }) }
+    if (names.length === 0) return yield* thenVisible(syncAll(scope, asked))
+    const sources = yield* Effect.forEach(names, (name) => findSource(scope, name))
+    const receipts = yield* Effect.forEach(sources, ({ sourceId }) =>
+      syncOne(sourceId, asked).pipe(
+        Effect.catchTags({
+          SyncSkipped: () => Effect.succeed<Receipt>({ ...emptyReceipt, skippedSources: [sourceId] }),
+          SourceUnknown: () => new SourceUnknown({ name: sourceId, scope })
+        })
+      )
+    )
+    return yield* thenVisible(Effect.succeed(mergeReceipts(receipts)))
+  })
+
+  const removeDocument = Effect.fnUntraced(function* (row: DocumentRow, dryRun: boolean) {
+    const gone: Receipt = { ...emptyReceipt, requested: 1, unchanged: 1 }
+    if (row.removed !== undefined && row.open === undefined) return gone
+    if (dryRun) return { ...emptyReceipt, requested: 1, removed: 1 }
+    const id = yield* commandId
+    const { sequence } = yield* coordinator.ask(
+      new DocumentRemove({
+        commandId: id,
+        scope: row.scope,
+        documentId: row.documentId,
+        reason: "requested",
+        // After everything that was accepted so far, and before whatever the next sync brings.
+        orderKey: `${row.orderKey ?? ""}~`
+      })
+    )
+    return { ...emptyReceipt, requested: 1, removed: 1, position: sequence }
+  })
+
+  const removeSource = Effect.fnUntraced(function* (source: SourceRow, dryRun: boolean) {
+    const count = yield* countDocuments(source)
+    const receipt: Receipt = { ...emptyReceipt, requested: count, removed: count }
+    if (dryRun) return receipt
+    const id = yield* commandId
+    const { sequence } = yield* coordinator.ask(
+      new SourceRemove({ commandId: id, scope: source.scope, sourceId: source.sourceId })
+    )
+    return { ...receipt, position: sequence }
+  })
+
+  const countDocuments = Effect.fnUntraced(function* ({ scope, sourceId }: SourceRow) {
+    let count = 0
+    let after: string | undefined
+    do {
+      const page = yield* readModels.documents({
+        scope,
+        source: sourceId,
+        ...(after && { after }),
+        limit: 1000
+      })
+      count += page.rows.filter(({ live, open }) => live !== undefined || open !== undefined).length
+      after = page.next
+    } while (after !== undefined)
+    return count
+  })
+
+  const removeOne = Effect.fnUntraced(function* (scope: ProjectScope, name: string, dryRun: boolean) {
+    const source = yield* Effect.either(findSource(scope, name))
+    if (Either.isRight(source)) return yield* removeSource(source.right, dryRun)
+    if (source.left._tag !== "SourceUnknown") return yield* source.left
+    const row = yield* Effect.either(findDocument(readModels, content, scope, name))
+    if (Either.isRight(row)) return yield* removeDocument(row.right, dryRun)
+    if (row.left._tag !== "DocumentUnknown") return yield* row.left
+    const failures = [{ uri: name, reason: row.left.message }]
+    return { ...emptyReceipt, requested: 1, failed: 1, failures }
+  })
+
+  const remove: RepriseWriter["remove"] = Effect.fn("Writer.remove")(function* (names, { dryRun, scope }) {
+    const started = yield* Clock.currentTimeMillis
+    const receipts = yield* Effect.forEach(names, (name) => removeOne(scope, name, dryRun))
+    yield* visible
+    const ended = yield* Clock.currentTimeMillis
+    return { ...mergeReceipts(receipts), elapsedMs: ended - started }
+  })
+
+  /** What was paid for since a position: counted from the log's own ledger. */
+  const computedSince = (position: number, spec: Spec) =>
+    reader.read(position, { types: ["VectorsRecorded"] }).pipe(
+      Stream.runFold(0, (total, { data }) => {
+        const { count, model } = data as { readonly count: number; readonly model: string }
+        return model === spec.model ? total + count : total
+      })
+    )
+
+  const promote = Effect.fnUntraced(function* (options: PromotionOptions) {
+    const started = yield* Clock.currentTimeMillis
+    const before = yield* log.head
+    const promoted = yield* promotion.run(options)
+    const computed = yield* computedSince(before.position, options.spec)
+    const ended = yield* Clock.currentTimeMillis
+    const { chunks, documents, fingerprint } = promoted.report
+    const result: Replayed = {
+      generation: { from: promoted.from ?? null, to: promoted.to },
+      events: promoted.events,
+      documents,
+      chunks,
+      embeddings: { computed, reused: Math.max(0, chunks - computed) },
+      fingerprint,
+      elapsedMs: ended - started
+    }
+    return result
+  })
+
+  const replay: RepriseWriter["replay"] = Effect.fn("Writer.replay")(function* (onProgress) {
+    const live = yield* readModels.live
+    if (live === undefined) return yield* noGeneration
+    return yield* promote({
+      spec: replayable(live.spec, settings),
+      reason: "replay",
+      excluded: live.excluded,
+      onProgress
+    })
+  })
+
+  const build: RepriseWriter["build"] = Effect.fn("Writer.build")(({ excluded, onProgress }) =>
+    promote({ spec: configuredSpec(settings, model), reason: "build", excluded, onProgress })
+  )
+
+  const repair: RepriseWriter["repair"] = Effect.fn("Writer.repair")(function* (ask) {
+    const live = yield* readModels.live
+    if (live === undefined) return yield* noGeneration
+    yield* visible
+    const { generation } = live
+    const { chunks } = yield* projections.status(generation)
+    const level = ask.level ?? (chunks <= fullVerifyUpTo ? "full" : "sample")
+    const found = yield* projections.verify(generation, { level, repair: true })
+    const after =
+      found.repaired === 0 ? found : yield* projections.verify(generation, { level, repair: false })
+    const recomputed = ask.recompute ? yield* projections.recompute(generation) : undefined
+    return {
+      report: { ...found, fingerprint: after.fingerprint },
+      clean: isClean(after) && (recomputed?.equal ?? true),
+      recomputed
+    }
+  })
+
+  return Writer.of({
+    add: (paths, options) => thenVisible(roots.add(paths, options)),
+    sync,
+    remove,
+    replay,
+    build,
+    repair,
+    retry: (scope, jobId) =>
+      Effect.flatMap(commandId, (id) => coordinator.ask(new JobRetry({ commandId: id, scope, jobId }))),
+    cancel: (scope, jobId) =>
+      Effect.flatMap(commandId, (id) => coordinator.ask(new JobCancel({ commandId: id, scope, jobId }))),
+    pause: (lane, paused) => coordinator.operate(new LanePause({ lane, paused })),
+    settled: Effect.zipRight(coordinator.idle, visible).pipe(Effect.orDie)
+  })
+})
+
+/** The live spec; under the present analyzer where this program no longer has the one it was made with. */
+const replayable = (spec: Spec, settings: Settings): Spec => {
+  try {
+    analyzerOf(spec)
+    return spec
+  } catch (cause) {
+    if (cause instanceof AnalyzerUnknown)
+      return { ...spec, analyzer: analyzerFor(settings.language).fingerprint }
+    throw cause
+  }
+}
