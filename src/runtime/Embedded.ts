@@ -8,9 +8,10 @@ import * as Embedder from "../../actors/Embedder.ts"
 import * as Promotion from "../../actors/Indexer/Promotion.ts"
 import * as Indexer from "../../actors/Indexer.ts"
 import * as Preparer from "../../actors/Ingestor/Preparer.ts"
+import * as Roots from "../../actors/Ingestor/Roots.ts"
 import * as Sync from "../../actors/Ingestor/Sync.ts"
 import * as Ingestor from "../../actors/Ingestor.ts"
-import * as Supervisor from "../../actors/Supervisor.ts"
+import { Supervisor } from "../../actors/Supervisor.ts"
 import * as InProcessBus from "../bus/InProcessBus.ts"
 import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import { Providers } from "../embedding/Providers.ts"
@@ -107,15 +108,12 @@ const actors = (options: EmbeddedOptions) => {
       })
     )
   )
-  const files = FilesReader.layer({ maxBytes: settings.files.maxBytes }).pipe(
-    Layer.provide(NodeFileTree.layer)
+  const files = FilesReader.layer({ maxFileBytes: settings.files.maxBytes }).pipe(
+    Layer.provideMerge(NodeFileTree.layer)
   )
   const workers = Layer.merge(ingestor, Embedder.layer())
-  return Layer.mergeAll(
-    Promotion.layer,
-    Sync.layer({ heldShare: settings.files.removalThreshold }),
-    workers
-  ).pipe(
+  const sync = Layer.provideMerge(Roots.layer, Sync.layer({ heldShare: settings.files.removalThreshold }))
+  return Layer.mergeAll(Promotion.layer, sync, workers).pipe(
     Layer.provideMerge(Indexer.layer),
     Layer.provideMerge(projections),
     Layer.provideMerge(CoordinatorBehaviour.layer),

@@ -3,7 +3,7 @@
  *
  * The command line is one such program. `layer` functions that open a directory stand in `Reading.ts` and `Embedded.ts`.
  */
-import { Context, type Effect, Schema, type Stream } from "effect"
+import { Context, type Deferred, type Effect, Schema, type Stream } from "effect"
 import type { CommandError } from "../../actors/Coordinator.ts"
 import type { PromotionError, PromotionProgress } from "../../actors/Indexer/Promotion.ts"
 import type { StoredEvent } from "../../events/Envelope.ts"

@@ -1,0 +1,86 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Schema } from "effect"
+import { defaultScope } from "../../events/Ids.ts"
+import { requestedOf } from "../../events/Receipt.ts"
+import { filesIn } from "../../src/runtime/DataDirectory.ts"
+import * as Embedded from "../../src/runtime/Embedded.ts"
+import { Reader, Writer } from "../../src/runtime/Reprise.ts"
+import { Settings } from "../../src/runtime/Settings.ts"
+import { SearchRequest } from "../../src/search/Search.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+const settings = Schema.decodeSync(Settings)({})
+const embedded = (path: string) =>
+  Embedded.layer({
+    configuration: { settings, directory: { path, origin: "flag", files: filesIn(path, join) } },
+    command: "test"
+  })
+
+const request = (query: string, mode: SearchRequest["mode"] = "hybrid") =>
+  Schema.decodeSync(SearchRequest)({ scope: defaultScope, query, mode, limit: 5 })
+
+const addOptions = { scope: defaultScope, include: [], exclude: [], full: false, stop: undefined }
+const silent = () => Effect.void
+
+const files = Effect.gen(function* () {
+  const root = yield* temporaryDirectory
+  mkdirSync(join(root, "notes"))
+  writeFileSync(join(root, "notes", "ferry.md"), "# Ferries\n\nThe ferry crosses the harbour every hour.\n")
+  writeFileSync(join(root, "notes", "engine.md"), "# Engines\n\nAn engine needs oil and a clean valve.\n")
+  writeFileSync(join(root, "tide.txt"), "The tide turns twice a day in the harbour.\n")
+  return root
+})
+
+describe("the embedded runtime", () => {
+  it.scopedLive(
+    "adds a directory, searches it in three modes, and replays a deleted index to the same fingerprint",
+    () =>
+      Effect.gen(function* () {
+        const root = yield* files
+        const data = yield* temporaryDirectory
+        const first = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const context = yield* Layer.build(embedded(data))
+            return yield* Effect.provide(
+              Effect.gen(function* () {
+                const { add, replay } = yield* Writer
+                const { search, status } = yield* Reader
+                const receipt = yield* add([root], addOptions)
+                assert.strictEqual(receipt.added, 3, JSON.stringify(receipt))
+                assert.strictEqual(receipt.requested, requestedOf(receipt))
+                for (const mode of ["sparse", "dense", "hybrid"] as const) {
+                  const answer = yield* search(request("ferry in the harbour", mode))
+                  assert.include(answer.hits[0]?.uri, "ferry.md", mode)
+                  assert.isFalse(answer.degraded)
+                }
+                const again = yield* add([root], addOptions)
+                assert.deepStrictEqual([again.unchanged, again.embeddings.computed], [3, 0])
+                rmSync(join(data, "index"), { recursive: true })
+                rmSync(root, { recursive: true })
+                const degraded = yield* search(request("ferry in the harbour"))
+                assert.isTrue(degraded.degraded)
+                assert.include(degraded.hits[0]?.uri, "ferry.md")
+                const replayed = yield* replay(silent)
+                assert.isTrue(replayed.fingerprint.equal)
+                assert.strictEqual(replayed.embeddings.computed, 0)
+                const whole = yield* search(request("ferry in the harbour"))
+                assert.isFalse(whole.degraded)
+                assert.deepStrictEqual(
+                  whole.hits.map(({ chunkId, score }) => [chunkId, score]),
+                  degraded.hits.map(({ chunkId, score }) => [chunkId, score])
+                )
+                const state = yield* status(defaultScope)
+                assert.strictEqual(state.documents, 3)
+                return replayed
+              }),
+              context
+            )
+          })
+        )
+        assert.strictEqual(first.chunks, 3)
+      }),
+    60_000
+  )
+})
