@@ -216,7 +216,8 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
   })
 
   return Writer.of({
-    add: (paths, options) => thenVisible(roots.add(paths, options)),
+    add: (paths, { stop, ...options }) =>
+      thenVisible(roots.add(paths, { ...options, ...(stop && { stop }) })),
     sync,
     remove,
     replay,
