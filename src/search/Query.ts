@@ -4,9 +4,10 @@
  * written, that is, never corrected; they need not stand side by side.
  */
 import { Schema } from "effect"
-import type { Analyzer } from "../documents/Analyzer.ts"
+import type { Analyzer, Token } from "../documents/Analyzer.ts"
 import type { QueryTerm } from "../documents/SparseVector.ts"
-import { type Correction, correct, correctedFactor, type Vocabulary } from "./Correction.ts"
+import { maxIdentifierLength } from "../documents/WordCutter.ts"
+import { allowedEdits, type Correction, correct, correctedFactor, type Vocabulary } from "./Correction.ts"
 
 /** UTF-16 code units. */
 export const maxQueryLength = 32_768
@@ -32,7 +33,7 @@ export interface ReadQuery {
   readonly corrections: ReadonlyArray<Correction>
   /** What the dense side embeds: the query, well formed, without quotes, with the corrections in it. */
   readonly text: string
-  /** Distinct terms that were left out. */
+  /** Occurrences of terms that were left out. */
   readonly leftOut: number
 }
 
@@ -45,40 +46,51 @@ export const readQuery = (
   if (query.length > maxQueryLength) return new QueryTooLong({ length: query.length, limit: maxQueryLength })
   // Same length, so that spans hold in it.
   const typed = query.toWellFormed().replaceAll("\0", " ")
-  const quoted = quotedSpans(typed)
+  const isQuoted = quotedSpans(typed)
   const corrections = new Map<string, Correction | undefined>()
   const counts = new Map<string, { count: number; literal: boolean }>()
-  let lookedUp = 0
+  const words: Array<Read> = []
   let text = ""
   let copied = 0
   let leftOut = 0
-  let unknownUntil = -1
 
-  for (const { end, start, stem, stopped, whole, word } of analyzer.tokens(typed)) {
-    if (stopped) continue
-    let correction: Correction | undefined
-    // An identifier that is unknown as a whole, of parts that are all known, is no slip.
-    const eligible = !quoted(start) && (!whole || unknownUntil > start)
-    if (eligible && vocabulary !== undefined) {
-      if (corrections.has(word)) correction = corrections.get(word)
-      else if (lookedUp < maxCorrections && vocabulary.frequency(stem) === 0) {
-        lookedUp += 1
-        correction = correct(word, stem, vocabulary)
-        corrections.set(word, correction)
-      }
-      if (vocabulary.frequency(stem) === 0) unknownUntil = end
+  const correction = (word: string, stem: string): Correction | undefined => {
+    if (vocabulary === undefined || allowedEdits(word) === 0 || vocabulary.frequency(stem) > 0)
+      return undefined
+    if (!corrections.has(word) && corrections.size < maxCorrections) {
+      corrections.set(word, correct(word, stem, vocabulary))
     }
-    if (correction !== undefined && start >= copied) {
-      text += typed.slice(copied, start) + inCaseOf(typed.slice(start, end), correction.to)
-      copied = end
-    }
-    const term = correction?.stem ?? stem
-    const known = counts.get(term)
+    return corrections.get(word)
+  }
+
+  const search = (stem: string, literal: boolean) => {
+    const known = counts.get(stem)
     if (known !== undefined) {
       known.count += 1
-      known.literal ||= correction === undefined
-    } else if (counts.size < maxQueryTerms) counts.set(term, { count: 1, literal: correction === undefined })
+      known.literal ||= literal
+    } else if (counts.size < maxQueryTerms) counts.set(stem, { count: 1, literal })
     else leftOut += 1
+  }
+
+  for (const token of analyzer.tokens(typed)) {
+    const { end, start, stem, stopped, whole, word } = token
+    if (whole) {
+      // An identifier is what its corrected parts make of it; looked up as one word it might become quite another.
+      const parts = words.filter((part) => part.start >= start)
+      const isCorrected = parts.some(({ corrected }) => corrected)
+      const joined = isCorrected ? wordOf(analyzer, parts.map((part) => part.word).join("")) : undefined
+      if (!stopped) search(joined?.stem ?? stem, !isCorrected)
+      words.length = 0
+      continue
+    }
+    const found = stopped || isQuoted(start) ? undefined : correction(word, stem)
+    if (found !== undefined) {
+      text += typed.slice(copied, start) + inCaseOf(typed.slice(start, end), found.to)
+      copied = end
+    }
+    if (!stopped) search(found?.stem ?? stem, found === undefined)
+    if (words.length >= maxIdentifierLength) words.shift()
+    words.push({ start, word: found?.to ?? word, corrected: found !== undefined })
   }
   text += typed.slice(copied)
   return {
@@ -87,10 +99,22 @@ export const readQuery = (
       count,
       factor: literal ? 1 : correctedFactor
     })),
-    corrections: Array.from(corrections.values()).filter((correction) => correction !== undefined),
+    corrections: Array.from(corrections.values()).filter((one) => one !== undefined),
     text: text.replace(quotes, " ").trim(),
     leftOut
   }
+}
+
+/** A word as it is searched for, perhaps a part of an identifier that is still to come as a whole. */
+interface Read {
+  readonly start: number
+  readonly word: string
+  readonly corrected: boolean
+}
+
+const wordOf = (analyzer: Analyzer, word: string): Token | undefined => {
+  for (const token of analyzer.tokens(word)) return token
+  return undefined
 }
 
 /** A capital stays one: the case of an identifier tells where its parts begin. */

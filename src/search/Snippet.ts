@@ -36,6 +36,8 @@ interface Match extends Span {
 
 /** A repetition of a word that the window shows already is worth this share of its first showing. */
 const repetition = 0.1
+/** Worths are added and taken off again; what they lose to rounding makes no window better. */
+const tolerance = 1e-9
 
 export const makeSnippet = (
   text: string,
@@ -83,18 +85,14 @@ const densest = (matches: ReadonlyArray<Match>, length: number): Span => {
   }
   for (const match of matches) {
     change(match, 1)
-    for (let first = matches[from]; first !== undefined && match.end - first.start > length; ) {
+    let first = matches[from] ?? match
+    // A single match that is longer than the window stays.
+    while (first !== match && match.end - first.start > length) {
       change(first, -1)
       from += 1
-      first = matches[from]
+      first = matches[from] ?? match
     }
-    const first = matches[from]
-    if (
-      first !== undefined &&
-      from <= matches.length &&
-      worth > bestWorth + 1e-9 &&
-      first.start <= match.start
-    ) {
+    if (worth > bestWorth + tolerance) {
       best = { start: first.start, end: match.end }
       bestWorth = worth
     }

@@ -61,17 +61,31 @@ describe("reading a query", () => {
     assert.deepStrictEqual(read("backof backoff").terms, [{ stem: "backoff", count: 2, factor: 1 }])
   })
 
-  it("corrects within identifiers and keeps their case", () => {
-    const { corrections, text } = read("parseConfgFile")
+  it("corrects the parts of an identifier, keeps their case, and searches for the whole that they make", () => {
+    const { corrections, terms, text } = read("parseConfgFile")
     assert.deepStrictEqual(
       corrections.map(({ to }) => to),
-      ["config", "parseconfigfile"]
+      ["config"]
     )
     assert.strictEqual(text, "parseConfigFile")
+    assert.deepStrictEqual(
+      terms.map(({ factor, stem }) => [stem, factor]),
+      [
+        ["pars", 1],
+        ["config", 0.7],
+        ["file", 1],
+        ["parseconfigfil", 0.7]
+      ]
+    )
   })
 
-  it("leaves an unknown identifier alone whose parts are all known", () => {
-    assert.deepStrictEqual(read("connectionPool").corrections, [])
+  it("never takes an identifier for another one", () => {
+    const vocabulary = vocabularyOf("connection pool connectionTool")
+    assert.deepStrictEqual(read("connectionPool", vocabulary).corrections, [])
+    assert.deepStrictEqual(
+      read("conectionPool", vocabulary).terms.map(({ stem }) => stem),
+      ["connect", "pool", "connectionpool"]
+    )
   })
 
   it("corrects nothing without a vocabulary", () => {
