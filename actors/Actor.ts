@@ -40,7 +40,11 @@ export interface Actor<Message> {
   readonly name: string
   /** Waits while the mailbox is full. */
   readonly tell: (message: Message) => Effect.Effect<void, ActorRestarted>
-  readonly ask: <A, E>(message: (reply: Reply<A, E>) => Message) => Effect.Effect<A, E | ActorRestarted>
+  /** Fails when the actor crashes or stops. `via` takes another way to it than the mailbox. */
+  readonly ask: <A, E>(
+    message: (reply: Reply<A, E>) => Message,
+    via?: (message: Message) => Effect.Effect<void, ActorRestarted>
+  ) => Effect.Effect<A, E | ActorRestarted>
   readonly status: Effect.Effect<ActorStatus>
 }
 
@@ -166,13 +170,13 @@ export const spawn = <Message, E, R>(
     return {
       name,
       tell: offer,
-      ask: <A, E2>(message: (reply: Reply<A, E2>) => Message) =>
+      ask: <A, E2>(message: (reply: Reply<A, E2>) => Message, via = offer) =>
         Effect.gen(function* () {
           const reply = yield* Deferred.make<A, E2 | ActorRestarted>()
           // The set only ever fails its members, which every reply can bear.
           const member = reply as Deferred.Deferred<unknown, unknown>
           pending.add(member)
-          return yield* Effect.zipRight(offer(message(reply)), Deferred.await(reply)).pipe(
+          return yield* Effect.zipRight(via(message(reply)), Deferred.await(reply)).pipe(
             Effect.ensuring(Effect.sync(() => pending.delete(member)))
           )
         }),

@@ -109,11 +109,17 @@ export const layer: Layer.Layer<
         }))
       }),
       operate: Effect.fn("Coordinator.operate")(function* (command) {
-        return yield* actor.ask<OperatorAnswer, CommandError>((reply) => ({
-          _tag: "Operate",
-          command,
-          reply
-        }))
+        return yield* actor.ask<OperatorAnswer, CommandError>(
+          (reply) => ({ _tag: "Operate", command, reply }),
+          // While appends are held, what is operated has a way of its own.
+          (message) =>
+            Effect.suspend(() => {
+              const { held } = office
+              return held !== undefined && message._tag === "Operate"
+                ? Effect.asVoid(held.offer(message))
+                : actor.tell(message)
+            })
+        )
       }),
       ended: (document, version) =>
         actor

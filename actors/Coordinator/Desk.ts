@@ -44,6 +44,11 @@ export interface OpenDocument {
 export type Begun = Map<JobId, number>
 
 const rememberedSources = 1024
+/** Open moves that hang together, as far as they are followed. */
+const longestChain = 16
+
+/** What a turn touches when it decides about a document. */
+export const documentKey = (id: DocumentId): string => `document/${id}`
 
 export class Desk {
   readonly ports: Ports
@@ -119,14 +124,46 @@ export class Desk {
     return open === undefined ? this.ports.readModels.document(id) : Effect.succeed(open.row)
   }
 
-  known(id: DocumentId): Effect.Effect<Known, LogFailed> {
-    return Effect.flatMap(
-      this.row(id),
-      (row): Effect.Effect<Known, LogFailed> =>
-        row !== undefined
-          ? Effect.succeed({ id, row, lastKey: row.orderKey })
-          : Effect.map(this.ports.readModels.orderKey(id), (lastKey) => ({ id, row, lastKey }))
-    )
+  /** A document with what its open move would take along. A chain of open moves is followed up to a limit. */
+  known(id: DocumentId, depth = 0): Effect.Effect<Known, LogFailed> {
+    return Effect.flatMap(this.row(id), (row): Effect.Effect<Known, LogFailed> => {
+      if (row === undefined) {
+        return Effect.map(this.ports.readModels.orderKey(id), (lastKey) => ({
+          id,
+          row,
+          lastKey,
+          takes: undefined
+        }))
+      }
+      const known = { id, row, lastKey: row.orderKey }
+      const { open } = row
+      if (open?.movedFrom === undefined || depth >= longestChain) {
+        return Effect.succeed({ ...known, takes: undefined })
+      }
+      return Effect.zipWith(
+        this.known(open.movedFrom, depth + 1),
+        this.#orderKeyOf(row.documentId, open.version),
+        (from, orderKey) => ({ ...known, takes: orderKey === undefined ? undefined : { from, orderKey } })
+      )
+    })
+  }
+
+  /** The order key under which a version was submitted. */
+  #orderKeyOf(id: DocumentId, version: number): Effect.Effect<string | undefined, LogFailed> {
+    const open = this.open.get(id)
+    return open?.work.version === version
+      ? Effect.succeed(open.work.orderKey)
+      : Effect.map(this.ports.readModels.submission(id, version), (submission) => submission?.orderKey)
+  }
+
+  /** The keys of a document and of what leaves with it, as far as it is in memory. */
+  keysOf(id: DocumentId | undefined): ReadonlyArray<string> {
+    const keys: Array<string> = []
+    for (let one = id; one !== undefined && keys.length <= longestChain; ) {
+      keys.push(documentKey(one))
+      one = this.open.get(one)?.row.open?.movedFrom
+    }
+    return keys
   }
 
   source(id: SourceId): Effect.Effect<SourceRow | undefined, LogFailed> {
@@ -143,13 +180,19 @@ export class Desk {
     this.#sources.delete(id)
   }
 
-  /** Follows what was appended to open documents; `first` is the position of the first event. */
-  follow(events: ReadonlyArray<NewEvent>, scope: ProjectScope, first: number): void {
+  /**
+   * Follows what was appended to documents; `first` is the position of the first event. A removal ends what is open; its
+   * order key is raised.
+   */
+  follow(turn: Turn, events: ReadonlyArray<NewEvent>, scope: ProjectScope, first: number): void {
     for (const [at, { event }] of events.entries()) {
       if (!isDocumentEvent(event)) continue
       const open = this.open.get(event.documentId)
-      if (open === undefined) continue
-      open.row = evolve(open.row, event, scope, first + at) ?? open.row
+      if (open !== undefined) open.row = evolve(open.row, event, scope, first + at) ?? open.row
+      if (event._tag !== "DocumentRemoved" || event.reason === "skipped") continue
+      this.builds.removed(event.documentId)
+      if (open !== undefined)
+        this.end(open.work, turn, { ...unfinished(open.work), outcome: "removed", position: first + at })
     }
   }
 
@@ -167,6 +210,11 @@ export class Desk {
 
   endOf(document: DocumentId, version: number): MutationEnd | undefined {
     return this.#ends.get(`${document}/${version}`)
+  }
+
+  /** It is open again. */
+  forgetEnd(document: DocumentId, version: number): void {
+    this.#ends.delete(`${document}/${version}`)
   }
 
   /** The mutation is over: whoever waits for it hears how. */
@@ -276,6 +324,9 @@ export class Desk {
     )
   }
 }
+
+/** The vectors of a mutation that was not committed. */
+export const unfinished = (work: Work) => ({ embeddings: { computed: work.computed, reused: 0 } })
 
 const documentEvents: ReadonlySet<string> = new Set([
   "DocumentSubmitted",

@@ -8,27 +8,24 @@ import {
   type DocumentChunked,
   DocumentCommitted,
   DocumentRejected,
-  DocumentRemoved,
   DocumentVersion,
   documentStream,
   type Reason
 } from "../../events/Document.ts"
-import type { Digest, DocumentId } from "../../events/Ids.ts"
+import type { Digest } from "../../events/Ids.ts"
 import { JobParked, jobStream } from "../../events/Job.ts"
 import { vectorsRoot } from "../../events/Vectors.ts"
 import type { AppendRefused, LogFailed, NewEvent } from "../../src/log/Log.ts"
 import type { Chunking, DocumentRow } from "../../src/log/ReadModels.ts"
-import type { Desk } from "./Desk.ts"
-import { documentEvent, stillLeaves } from "./decide.ts"
+import { type Desk, documentKey, unfinished } from "./Desk.ts"
+import { chainOf, documentEvent, type Known, leavingWith } from "./decide.ts"
 import type { Job } from "./Jobs.ts"
 import { manifestOutline } from "./Manifest.ts"
 import type { Turn } from "./Turn.ts"
-import { prepareJobOf, reusedVectors, type Work, workKey } from "./Work.ts"
+import { prepareJobOf, reusedVectors, type Work } from "./Work.ts"
 
 /** How many vectors are looked up in one read. */
 const lookupPage = 500
-
-export const documentKey = (id: DocumentId): string => `document/${id}`
 
 const versionOf = (work: Work): DocumentVersion =>
   DocumentVersion.make(work.version, { disableValidation: true })
@@ -106,14 +103,11 @@ export const complete = Effect.fnUntraced(function* (
   const row = yield* desk.row(work.documentId)
   if (row === undefined || chunking === undefined || !(yield* isCurrent(desk, turn, work, row))) return
   const inputs = work.inputs ?? []
-  const known = yield* knownVectors(desk, turn, work, inputs)
-  if (inputs.some((input) => !known.has(input))) return startOver(desk, turn, work, chunking)
+  const vectors = yield* knownVectors(desk, turn, work, inputs)
+  if (inputs.some((input) => !vectors.has(input))) return startOver(desk, turn, work, chunking)
 
-  const from = work.movedFrom === undefined ? undefined : yield* desk.known(work.movedFrom)
-  const leaving =
-    work.purpose === "commit" && from?.row !== undefined && stillLeaves(from, work.orderKey)
-      ? from.row
-      : undefined
+  const known = yield* desk.known(work.documentId)
+  const leaving = work.purpose === "commit" ? leavingWith(known.takes, work, [work.documentId]) : []
   const fields = {
     documentId: work.documentId,
     version: versionOf(work),
@@ -121,7 +115,7 @@ export const complete = Effect.fnUntraced(function* (
     model: work.pair.model,
     vectorsRoot: vectorsRoot(
       inputs.flatMap((inputHash) => {
-        const vectorDigest = known.get(inputHash)
+        const vectorDigest = vectors.get(inputHash)
         return vectorDigest === undefined ? [] : [{ inputHash, vectorDigest }]
       })
     )
@@ -129,14 +123,10 @@ export const complete = Effect.fnUntraced(function* (
   const end = work.purpose === "commit" ? DocumentCommitted.make(fields) : DocumentBuilt.make(fields)
   const events: ReadonlyArray<NewEvent> = [
     ...(chunked === undefined ? [] : [documentEvent(chunked)]),
-    ...(leaving === undefined ? [] : [movedAway(leaving, work)]),
+    ...leaving,
     documentEvent(end)
   ]
-  turn.touch([
-    documentKey(work.documentId),
-    ...(leaving === undefined ? [] : [documentKey(leaving.documentId)])
-  ])
-  const moved = leaving === undefined ? undefined : desk.open.get(leaving.documentId)
+  turn.touch(desk.keysOf(work.documentId))
   turn.plan(
     {
       append: {
@@ -145,27 +135,18 @@ export const complete = Effect.fnUntraced(function* (
         actor: "coordinator",
         correlationId: work.commandId,
         events,
-        expected: [
-          { stream: documentStream(row.documentId), version: row.streamVersion },
-          ...(leaving === undefined
-            ? []
-            : [{ stream: documentStream(leaving.documentId), version: leaving.streamVersion }])
-        ],
+        expected: expecting(events, chainOf(known)),
         requires: {
           blobs: [chunking.descriptor, chunking.textBlob, chunking.manifestBlob],
           vectors: { model: work.pair.model, inputs: [...new Set(inputs)] }
         }
       },
       appended: ({ firstPosition, lastPosition }) => {
-        desk.follow(events, work.scope, firstPosition)
+        desk.follow(turn, events, work.scope, firstPosition)
         const embeddings = { computed: work.computed, reused: reusedVectors(work) }
         if (work.purpose === "commit") {
           desk.count({ committed: 1, vectorsReused: embeddings.reused })
           desk.builds.committed(work.documentId, work.pair)
-          if (leaving !== undefined) desk.builds.removed(leaving.documentId)
-          if (moved !== undefined) {
-            desk.end(moved.work, turn, { ...ended(moved.work), outcome: "removed", position: lastPosition })
-          }
         } else desk.builds.of(work.pair)?.active.delete(work.documentId)
         desk.end(work, turn, { outcome: "committed", position: lastPosition, embeddings })
       },
@@ -173,20 +154,18 @@ export const complete = Effect.fnUntraced(function* (
     },
     ...(chunked === undefined ? [] : (["chunked"] as const)),
     work.purpose === "commit" ? "committed" : "built",
-    ...(leaving === undefined ? [] : (["removed"] as const))
+    ...(leaving.length === 0 ? [] : (["removed"] as const))
   )
 })
 
-const movedAway = (row: DocumentRow, work: Work): NewEvent =>
-  documentEvent(
-    DocumentRemoved.make({
-      documentId: row.documentId,
-      reason: "moved",
-      commandId: work.commandId,
-      orderKey: work.orderKey,
-      ...(work.sync === undefined ? {} : { sync: work.sync })
-    })
-  )
+/** The versions of the documents' streams that a decision rests on: of those that it appends to. */
+export const expecting = (events: ReadonlyArray<NewEvent>, rests: ReadonlyArray<Known>) => {
+  const streams = new Set(events.map(({ stream }) => stream))
+  return rests.flatMap(({ id, row }) => {
+    const stream = documentStream(id)
+    return streams.has(stream) ? [{ stream, version: row?.streamVersion ?? 0 }] : []
+  })
+}
 
 /** Whether the work may still end as it was begun; one that may not is dropped, or begun again (FOLD.md rule 13). */
 const isCurrent = Effect.fnUntraced(function* (
@@ -227,10 +206,6 @@ export const refusedContent = (desk: Desk, turn: Turn, work: Work, refusal: Appe
   const blobs = chunking === undefined ? [] : [chunking.descriptor, chunking.textBlob, chunking.manifestBlob]
   startOver(desk, turn, work, blobs.some((blob) => gone.has(blob)) ? undefined : chunking)
 }
-
-export const ended = (work: Work) => ({
-  embeddings: { computed: work.computed, reused: 0 }
-})
 
 /** Gives up: the version is rejected, its job waits for a person or for other code. A former version stays live. */
 export const park = Effect.fnUntraced(function* (
@@ -275,14 +250,14 @@ export const park = Effect.fnUntraced(function* (
         expected: [{ stream: documentStream(row.documentId), version: row.streamVersion }]
       },
       appended: ({ firstPosition, lastPosition }) => {
-        desk.follow(events, work.scope, firstPosition)
+        desk.follow(turn, events, work.scope, firstPosition)
         if (work.purpose === "build") {
           const build = desk.builds.of(work.pair)
           build?.active.delete(work.documentId)
           build?.parked.add(work.documentId)
         }
         desk.count({ parked: 1 })
-        desk.end(work, turn, { ...ended(work), outcome: "parked", position: lastPosition, reason })
+        desk.end(work, turn, { ...unfinished(work), outcome: "parked", position: lastPosition, reason })
       },
       refused: (refusal) => {
         throw refusal
@@ -292,6 +267,3 @@ export const park = Effect.fnUntraced(function* (
     ...(rejected.length === 0 ? [] : (["rejected"] as const))
   )
 })
-
-export const isSameWork = (one: Work, other: Work): boolean =>
-  one === other || (workKey(one) === workKey(other) && one.version === other.version)

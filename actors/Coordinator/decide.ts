@@ -22,6 +22,13 @@ export interface Known {
   readonly id: DocumentId
   readonly row: DocumentRow | undefined
   readonly lastKey: string | undefined
+  /** What its open mutation takes along when it is committed, with the order key of that move. */
+  readonly takes: Move | undefined
+}
+
+export interface Move {
+  readonly from: Known
+  readonly orderKey: string
 }
 
 export interface RaisedKey {
@@ -42,8 +49,6 @@ export interface SubmitFacts {
   readonly document: Known
   /** The document whose place this one takes. */
   readonly from: Known | undefined
-  /** The document that the open mutation would take with it, with the order key under which it would. */
-  readonly pending: { readonly from: Known; readonly orderKey: string } | undefined
   readonly raw: Digest
   readonly descriptor: Digest
   /** What commits are made under. Something parked under other code may be tried again. */
@@ -62,25 +67,47 @@ const isLate = (known: Known, orderKey: string): boolean =>
 const isThere = (row: DocumentRow | undefined): row is DocumentRow =>
   row !== undefined && (row.live !== undefined || row.open !== undefined || row.parked !== undefined)
 
-/** A move takes its source along only while nothing newer was said of the source. */
-export const stillLeaves = (from: Known, orderKey: string): boolean =>
-  from.lastKey === orderKey && isThere(from.row)
+/** Which command an event answers to. */
+export interface Cause {
+  readonly commandId: string
+  readonly orderKey: string
+  readonly sync?: number | undefined
+}
+
+/** A removal of what is live, open or parked, and of what would have left with its open mutation. */
+const removalOf = (
+  known: Known,
+  reason: DocumentRemoved["reason"],
+  cause: Cause,
+  spokenFor: ReadonlyArray<DocumentId>
+): ReadonlyArray<NewEvent> =>
+  isThere(known.row) ? [removed(known.id, reason, cause), ...leavingWith(known.takes, cause, spokenFor)] : []
+
+/**
+ * The removal that ends a move, unless something newer was said of its source, or the command in hand decides about it
+ * itself. A source whose own move is still open takes the source of that with it: of a chain of moves any link may be
+ * committed first.
+ */
+export const leavingWith = (
+  move: Move | undefined,
+  cause: Cause,
+  spokenFor: ReadonlyArray<DocumentId>
+): ReadonlyArray<NewEvent> =>
+  move === undefined || move.from.lastKey !== move.orderKey || spokenFor.includes(move.from.id)
+    ? []
+    : removalOf(move.from, "moved", cause, [...spokenFor, move.from.id])
 
 const asVersion = (version: number): DocumentVersion =>
   DocumentVersion.make(version, { disableValidation: true })
 
-const removed = (
-  document: DocumentId,
-  reason: DocumentRemoved["reason"],
-  command: { readonly commandId: string; readonly orderKey: string; readonly sync?: number | undefined }
-): NewEvent =>
+const removed = (document: DocumentId, reason: DocumentRemoved["reason"], cause: Cause): NewEvent =>
   documentEvent(
     DocumentRemoved.make({
       documentId: document,
       reason,
-      commandId: command.commandId,
-      orderKey: command.orderKey,
-      ...(command.sync === undefined ? {} : { sync: command.sync })
+      commandId: cause.commandId,
+      orderKey: cause.orderKey,
+      ...(cause.sync === undefined ? {} : { sync: cause.sync })
     })
   )
 
@@ -94,29 +121,27 @@ export const decideSubmit = (command: DocumentSubmit, facts: SubmitFacts): Decis
   const { orderKey } = command
   const late = isLate(document, orderKey)
   const leaving = from !== undefined && from.id !== document.id && !isLate(from, orderKey) ? from : undefined
-  const leavingKey = leaving === undefined ? [] : [{ documentId: leaving.id, orderKey }]
-  const leavesNow =
-    leaving !== undefined && isThere(leaving.row) ? [removed(leaving.id, "moved", command)] : []
-  if (late) {
-    return {
-      outcome: leavesNow.length > 0 ? "removed" : "superseded",
-      events: leavesNow,
-      keys: leavingKey,
-      version: undefined
-    }
-  }
-  const keys = [{ documentId: document.id, orderKey }, ...leavingKey]
-  const answered = settled(command, facts)
+  const spokenFor = [...(late ? [] : [document.id]), ...(leaving === undefined ? [] : [leaving.id])]
+  const keys = spokenFor.map((documentId) => ({ documentId, orderKey }))
+  const answered = late ? "superseded" : settled(command, facts)
   if (answered !== undefined) {
+    const events = leaving === undefined ? [] : removalOf(leaving, "moved", command, spokenFor)
     const newest = document.row?.submittedVersion
     return {
-      outcome: answered,
-      events: leavesNow,
+      // Where nothing else happens, the source's removal is what the answer tells.
+      outcome: events.length > 0 && (late || answered === "unchanged") ? "removed" : answered,
+      events,
       keys,
-      version: newest === undefined ? undefined : asVersion(newest)
+      version: late || newest === undefined ? undefined : asVersion(newest)
     }
   }
-  const taken = takeOver(facts, leaving, command)
+  // A newer submission takes over the move of the open one that it supersedes; of two sources one leaves at once.
+  const inherited =
+    document.takes !== undefined && document.takes.from.lastKey === document.takes.orderKey
+      ? document.takes.from
+      : undefined
+  const takenOver = leaving === undefined && inherited !== undefined ? [inherited.id] : []
+  const movedFrom = leaving?.id ?? inherited?.id
   const version = asVersion((document.row?.submittedVersion ?? 0) + 1)
   const submitted = DocumentSubmitted.make({
     documentId: document.id,
@@ -128,12 +153,15 @@ export const decideSubmit = (command: DocumentSubmit, facts: SubmitFacts): Decis
     commandId: command.commandId,
     orderKey,
     ...(command.sync === undefined ? {} : { sync: command.sync }),
-    ...(taken.movedFrom === undefined ? {} : { movedFrom: taken.movedFrom })
+    ...(movedFrom === undefined ? {} : { movedFrom })
   })
   return {
     outcome: "accepted",
-    events: [...taken.events, documentEvent(submitted)],
-    keys: [...keys, ...taken.keys],
+    events: [
+      ...(leaving === undefined ? [] : leavingWith(document.takes, command, spokenFor)),
+      documentEvent(submitted)
+    ],
+    keys: [...keys, ...takenOver.map((documentId) => ({ documentId, orderKey }))],
     version
   }
 }
@@ -156,67 +184,44 @@ const settled = (command: DocumentSubmit, facts: SubmitFacts): Outcome | undefin
   return sameRaw && row.removed === "skipped" ? "skipped" : undefined
 }
 
-/**
- * A newer submission takes over the move of the open one that it supersedes. Where it is a move itself, of another
- * document, the former source leaves at once.
- */
-const takeOver = (
-  { document, pending }: SubmitFacts,
-  leaving: Known | undefined,
-  command: DocumentSubmit
-): {
-  readonly movedFrom: DocumentId | undefined
-  readonly events: ReadonlyArray<NewEvent>
-  readonly keys: ReadonlyArray<RaisedKey>
-} => {
-  const inherited =
-    pending !== undefined && pending.from.id !== document.id && stillLeaves(pending.from, pending.orderKey)
-      ? pending.from.id
-      : undefined
-  if (leaving === undefined) {
-    const keys = inherited === undefined ? [] : [{ documentId: inherited, orderKey: command.orderKey }]
-    return { movedFrom: inherited, events: [], keys }
-  }
-  const events =
-    inherited === undefined || inherited === leaving.id ? [] : [removed(inherited, "moved", command)]
-  return { movedFrom: leaving.id, events, keys: [] }
-}
-
-export interface RemoveFacts {
-  readonly document: Known
-  /** See {@link SubmitFacts}: it leaves together with the document that would have taken its place. */
-  readonly pending: { readonly from: Known; readonly orderKey: string } | undefined
-}
-
-export const decideRemove = (command: DocumentRemove, { document, pending }: RemoveFacts): Decision => {
+export const decideRemove = (command: DocumentRemove, document: Known): Decision => {
   if (isLate(document, command.orderKey)) {
     return { outcome: "superseded", events: [], keys: [], version: undefined }
   }
   const keys = [{ documentId: document.id, orderKey: command.orderKey }]
   const { row } = document
-  // A removal that a person asks for excludes the path, also where it was missing already.
+  const removals = removalOf(document, command.reason, command, [document.id])
+  // A removal that a person asks for excludes the path, also where it was gone already.
   const excludes = command.reason === "requested" && row?.removed !== undefined && row.removed !== "requested"
-  if (row === undefined || (!isThere(row) && !excludes)) {
-    return { outcome: "unchanged", events: [], keys, version: undefined }
-  }
-  const goesAlong =
-    pending !== undefined && pending.from.id !== document.id && stillLeaves(pending.from, pending.orderKey)
+  const events = excludes ? [removed(document.id, command.reason, command)] : removals
   return {
-    outcome: "removed",
-    events: [
-      removed(document.id, command.reason, command),
-      ...(goesAlong ? [removed(pending.from.id, "moved", command)] : [])
-    ],
+    outcome: events.length === 0 ? "unchanged" : "removed",
+    events,
     keys,
-    version: asVersion(row.submittedVersion)
+    version: row === undefined || events.length === 0 ? undefined : asVersion(row.submittedVersion)
   }
 }
 
-/** The removal of a document by what is no command about it alone: a source's, an approval's, a skipped version's. */
-export const removal = (
-  row: DocumentRow,
-  reason: DocumentRemoved["reason"],
-  commandId: string,
-  sync?: number
+/**
+ * The removal of a document by what is no command about it alone: a source's, an approval's. Its order key stays what it
+ * was: nothing newer was said of it.
+ */
+export const removalBesides = (
+  known: Known,
+  reason: "source" | "missing",
+  cause: Omit<Cause, "orderKey">
 ): ReadonlyArray<NewEvent> =>
-  isThere(row) ? [removed(row.documentId, reason, { commandId, orderKey: row.orderKey ?? "", sync })] : []
+  removalOf(known, reason, { ...cause, orderKey: known.lastKey ?? "" }, [known.id])
+
+/** Newest content without anything to search in it retires the document, and ends its move. */
+export const skipping = (known: Known, cause: Cause): ReadonlyArray<NewEvent> => [
+  ...leavingWith(known.takes, cause, [known.id]),
+  removed(known.id, "skipped", cause)
+]
+
+/** A document and everything that may leave with it. */
+export const chainOf = (known: Known | undefined): ReadonlyArray<Known> => {
+  const chain: Array<Known> = []
+  for (let one = known; one !== undefined && !chain.includes(one); one = one.takes?.from) chain.push(one)
+  return chain
+}

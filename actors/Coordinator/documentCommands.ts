@@ -4,24 +4,21 @@
 import { Effect, Either } from "effect"
 import { canonicalJson, NotCanonical } from "../../events/Canonical.ts"
 import type { DocumentRemove, DocumentSubmit } from "../../events/Commands.ts"
-import { documentStream } from "../../events/Document.ts"
 import { type Digest, type DocumentId, type ProjectScope, scopeKey, sha256 } from "../../events/Ids.ts"
 import type { LogFailed, OperationalChange } from "../../src/log/Log.ts"
-import type { DocumentRow } from "../../src/log/ReadModels.ts"
-import { documentKey, ended, openNextJob } from "./advance.ts"
+import { expecting, openNextJob } from "./advance.ts"
 import { type CommandReply, carry, refuse } from "./answer.ts"
-import type { Desk } from "./Desk.ts"
-import { type Decision, decideRemove, decideSubmit, type Known } from "./decide.ts"
+import { type Desk, unfinished } from "./Desk.ts"
+import { chainOf, type Decision, decideRemove, decideSubmit, type Known } from "./decide.ts"
 import { evolve } from "./evolve.ts"
 import type { Turn } from "./Turn.ts"
 import type { Work } from "./Work.ts"
 
 /** The documents that a command decides about. */
-export const submitKeys = (desk: Desk, command: DocumentSubmit | DocumentRemove): ReadonlyArray<string> => {
-  const pending = desk.open.get(command.documentId)?.row.open?.movedFrom
-  const from = command._tag === "DocumentSubmit" ? command.movedFrom : undefined
-  return [command.documentId, pending, from].flatMap((id) => (id === undefined ? [] : [documentKey(id)]))
-}
+export const submitKeys = (desk: Desk, command: DocumentSubmit | DocumentRemove): ReadonlyArray<string> => [
+  ...desk.keysOf(command.documentId),
+  ...desk.keysOf(command._tag === "DocumentSubmit" ? command.movedFrom : undefined)
+]
 
 export const submit = Effect.fnUntraced(function* (
   desk: Desk,
@@ -66,7 +63,6 @@ export const submit = Effect.fnUntraced(function* (
   const decision = decideSubmit(command, {
     document,
     from,
-    pending: yield* pendingMove(desk, row),
     raw,
     descriptor: sha256(descriptor.right),
     live: desk.pair
@@ -89,17 +85,17 @@ export const submit = Effect.fnUntraced(function* (
     command,
     reply,
     body,
-    ...planOf(decision, [document, from], documentId),
+    ...planOf(decision, [...chainOf(document), ...chainOf(from)], documentId),
     ...(work === undefined ? {} : { requires: { blobs: [raw, descriptorDigest] } }),
     operational: [
       ...keysOf(decision),
       ...(decision.outcome === "superseded" ? [] : fileState(command, raw, descriptorDigest))
     ],
     appended: (first, position) => {
-      follow(desk, turn, decision, scope, first, position)
+      follow(desk, turn, decision, scope, first)
       if (work === undefined || decision.version === undefined) return
       if (former !== undefined) {
-        desk.end(former.work, turn, { ...ended(former.work), outcome: "superseded", position })
+        desk.end(former.work, turn, { ...unfinished(former.work), outcome: "superseded", position })
       }
       const submitted = decision.events.at(-1)?.event
       if (submitted?._tag !== "DocumentSubmitted") return
@@ -127,37 +123,29 @@ export const remove = Effect.fnUntraced(function* (
       `${documentId} is no document of this project.`
     )
   }
-  const pending = yield* pendingMove(desk, document.row)
-  const decision = decideRemove(command, { document, pending })
+  const decision = decideRemove(command, document)
   const forgotten: ReadonlyArray<OperationalChange> =
     decision.outcome === "removed" ? [{ kind: "fileForgotten", documentId }] : []
   yield* carry(desk, turn, {
     command,
     reply,
     body,
-    ...planOf(decision, [document, pending?.from], documentId),
+    ...planOf(decision, chainOf(document), documentId),
     operational: [...keysOf(decision), ...forgotten],
-    appended: (first, position) => follow(desk, turn, decision, scope, first, position)
+    appended: (first) => follow(desk, turn, decision, scope, first)
   })
 })
 
 /** What an append of this decision says, rests on, and is called. */
-const planOf = (decision: Decision, rests: ReadonlyArray<Known | undefined>, documentId: DocumentId) => {
-  const streams = new Set(decision.events.map(({ stream }) => stream))
-  const expected = rests.flatMap((known) => {
-    const stream = known === undefined ? "" : documentStream(known.id)
-    return known !== undefined && streams.has(stream)
-      ? [{ stream, version: known.row?.streamVersion ?? 0 }]
-      : []
-  })
-  const { outcome, version } = decision
-  const steps = decision.events.map(({ event }) =>
+const planOf = (decision: Decision, rests: ReadonlyArray<Known>, documentId: DocumentId) => {
+  const { events, outcome, version } = decision
+  const steps = events.map(({ event }) =>
     event._tag === "DocumentSubmitted" ? ("submit" as const) : ("removed" as const)
   )
   return {
     answer: { outcome, documentId, ...(version === undefined ? {} : { version }) },
-    events: decision.events,
-    expected,
+    events,
+    expected: expecting(events, rests),
     steps
   }
 }
@@ -166,24 +154,9 @@ const keysOf = (decision: Decision): ReadonlyArray<OperationalChange> =>
   decision.keys.map(({ documentId, orderKey }) => ({ kind: "orderKey", documentId, orderKey }))
 
 /** Memory after the append: keys are raised, and mutations of removed documents are over. */
-const follow = (
-  desk: Desk,
-  turn: Turn,
-  decision: Decision,
-  scope: ProjectScope,
-  first: number,
-  position: number
-): void => {
-  desk.follow(decision.events, scope, first)
+const follow = (desk: Desk, turn: Turn, decision: Decision, scope: ProjectScope, first: number): void => {
+  desk.follow(turn, decision.events, scope, first)
   for (const { documentId, orderKey } of decision.keys) desk.raiseKey(documentId, orderKey)
-  for (const { event } of decision.events) {
-    if (event._tag !== "DocumentRemoved") continue
-    desk.builds.removed(event.documentId)
-    const open = desk.open.get(event.documentId)
-    if (open !== undefined) {
-      desk.end(open.work, turn, { ...ended(open.work), outcome: "removed", position })
-    }
-  }
 }
 
 const workOf = (
@@ -228,19 +201,6 @@ const ownKnown = (
   Effect.map(desk.known(id), (known) =>
     known.row !== undefined && sameScope(known.row.scope, scope) ? known : undefined
   )
-
-/** The document that an open mutation would take with it. */
-const pendingMove = Effect.fnUntraced(function* (
-  desk: Desk,
-  row: DocumentRow | undefined
-): Effect.fn.Return<{ readonly from: Known; readonly orderKey: string } | undefined, LogFailed> {
-  if (row?.open?.movedFrom === undefined) return undefined
-  const known = yield* desk.known(row.open.movedFrom)
-  const orderKey =
-    desk.open.get(row.documentId)?.work.orderKey ??
-    (yield* desk.ports.readModels.submission(row.documentId, row.open.version))?.orderKey
-  return orderKey === undefined ? undefined : { from: known, orderKey }
-})
 
 /** What the sync remembers of the file, with the version that it belongs to. */
 const fileState = (

@@ -8,9 +8,9 @@ import { type Digest, scopeKey } from "../../events/Ids.ts"
 import { buildJobId, JobCancelled, JobRetried, jobStream } from "../../events/Job.ts"
 import type { LogFailed, NewEvent } from "../../src/log/Log.ts"
 import type { JobRow } from "../../src/log/ReadModels.ts"
-import { documentKey, dropBuild, ended } from "./advance.ts"
+import { dropBuild } from "./advance.ts"
 import { type CommandReply, carry, refuse } from "./answer.ts"
-import type { Desk } from "./Desk.ts"
+import { type Desk, documentKey, unfinished } from "./Desk.ts"
 import { documentEvent } from "./decide.ts"
 import { takeUp } from "./recover.ts"
 import type { Turn } from "./Turn.ts"
@@ -68,6 +68,7 @@ const retry = Effect.fnUntraced(function* (
         build.parked.delete(job.documentId)
         build.pending.add(job.documentId)
       }
+      desk.forgetEnd(job.documentId, job.version)
       desk.reopened.add(job.documentId)
     }
   })
@@ -130,9 +131,9 @@ const cancel = Effect.fnUntraced(function* (
     operational: [],
     steps: ["job.cancel"],
     appended: (first, position) => {
-      desk.follow(events, command.scope, first)
+      desk.follow(turn, events, command.scope, first)
       if (rejects && open !== undefined) {
-        desk.end(open.work, turn, { ...ended(open.work), outcome: "cancelled", position })
+        desk.end(open.work, turn, { ...unfinished(open.work), outcome: "cancelled", position })
       }
     }
   })

@@ -4,29 +4,14 @@
  */
 import { createHash } from "node:crypto"
 import { Duration, Effect, Random } from "effect"
-import {
-  DocumentChunked,
-  DocumentRemoved,
-  DocumentVersion,
-  documentStream,
-  type Reason
-} from "../../events/Document.ts"
+import { DocumentChunked, DocumentVersion, documentStream, type Reason } from "../../events/Document.ts"
 import { Digest } from "../../events/Ids.ts"
 import { VectorsRecorded, vectorsStream } from "../../events/Vectors.ts"
 import type { WorkResult } from "../../src/bus/Bus.ts"
-import type { LogFailed, NewEvent } from "../../src/log/Log.ts"
-import {
-  complete,
-  documentKey,
-  ended,
-  knownVectors,
-  openNextJob,
-  park,
-  refusedContent,
-  startOver
-} from "./advance.ts"
-import type { Desk } from "./Desk.ts"
-import { documentEvent, stillLeaves } from "./decide.ts"
+import type { LogFailed } from "../../src/log/Log.ts"
+import { complete, expecting, knownVectors, openNextJob, park, refusedContent, startOver } from "./advance.ts"
+import { type Desk, documentKey, unfinished } from "./Desk.ts"
+import { chainOf, documentEvent, skipping } from "./decide.ts"
 import type { Job } from "./Jobs.ts"
 import { manifestOutline } from "./Manifest.ts"
 import type { Turn } from "./Turn.ts"
@@ -39,9 +24,8 @@ export const resultKeys = (desk: Desk, result: WorkResult): ReadonlyArray<string
   if (result._tag === "Vectors") return []
   const job = desk.jobs.get(result.jobId)
   if (job === undefined) return []
-  const { documentId, movedFrom } = job.work
-  const along = result._tag === "Skipped" && movedFrom !== undefined ? [documentKey(movedFrom)] : []
-  return [documentKey(documentId), ...along]
+  const { documentId } = job.work
+  return result._tag === "Skipped" ? desk.keysOf(documentId) : [documentKey(documentId)]
 }
 
 /** Works that were prepared in this turn: their chunking is appended with their commit, or on its own. */
@@ -144,7 +128,7 @@ export const appendChunked = Effect.fnUntraced(function* (
         expected: [{ stream: documentStream(row.documentId), version: row.streamVersion }],
         requires: { blobs: [chunked.descriptor, chunked.textBlob, chunked.manifestBlob] }
       },
-      appended: ({ firstPosition }) => desk.follow(events, work.scope, firstPosition),
+      appended: ({ firstPosition }) => desk.follow(turn, events, work.scope, firstPosition),
       refused: (refusal) => refusedContent(desk, turn, work, refusal)
     },
     "chunked"
@@ -164,27 +148,9 @@ const takeSkipped = Effect.fnUntraced(function* (
   const row = yield* desk.row(work.documentId)
   if (row?.open?.version !== work.version) return
   desk.attemptEnded(job, turn, "completed")
-  const from = work.movedFrom === undefined ? undefined : yield* desk.known(work.movedFrom)
-  const leaving = from?.row !== undefined && stillLeaves(from, work.orderKey) ? from.row : undefined
-  const gone = (documentId: Work["documentId"], why: "skipped" | "moved"): NewEvent =>
-    documentEvent(
-      DocumentRemoved.make({
-        documentId,
-        reason: why,
-        commandId: work.commandId,
-        orderKey: work.orderKey,
-        ...(work.sync === undefined ? {} : { sync: work.sync })
-      })
-    )
-  const moved = leaving === undefined ? undefined : desk.open.get(leaving.documentId)
-  const events = [
-    ...(leaving === undefined ? [] : [gone(leaving.documentId, "moved")]),
-    gone(work.documentId, "skipped")
-  ]
-  turn.touch([
-    documentKey(work.documentId),
-    ...(leaving === undefined ? [] : [documentKey(leaving.documentId)])
-  ])
+  const known = yield* desk.known(work.documentId)
+  const events = skipping(known, work)
+  turn.touch(desk.keysOf(work.documentId))
   turn.plan(
     {
       append: {
@@ -193,17 +159,12 @@ const takeSkipped = Effect.fnUntraced(function* (
         actor: "coordinator",
         correlationId: work.commandId,
         events,
-        expected: [{ stream: documentStream(row.documentId), version: row.streamVersion }]
+        expected: expecting(events, chainOf(known))
       },
       appended: ({ firstPosition, lastPosition }) => {
-        desk.follow(events, work.scope, firstPosition)
-        for (const one of [row, ...(leaving === undefined ? [] : [leaving])]) {
-          desk.builds.removed(one.documentId)
-        }
-        if (moved !== undefined) {
-          desk.end(moved.work, turn, { ...ended(moved.work), outcome: "removed", position: lastPosition })
-        }
-        desk.end(work, turn, { ...ended(work), outcome: "skipped", position: lastPosition, reason })
+        desk.follow(turn, events, work.scope, firstPosition)
+        desk.builds.removed(work.documentId)
+        desk.end(work, turn, { ...unfinished(work), outcome: "skipped", position: lastPosition, reason })
       },
       refused: (refusal) => {
         throw refusal
@@ -330,16 +291,14 @@ export const completeReady = Effect.fnUntraced(function* (
   for (const work of released) {
     if (!work.ready) continue
     const chunked = prepared.get(work)
-    const own = documentKey(work.documentId)
-    const other = work.movedFrom === undefined ? own : documentKey(work.movedFrom)
+    const keys = work.purpose === "commit" ? desk.keysOf(work.documentId) : [documentKey(work.documentId)]
+    const others = chunked === undefined ? keys : keys.slice(1)
     // What another message decided about in this turn waits for the next one; so does what another commit takes along.
-    const touched =
-      (chunked === undefined && turn.isTouched([own])) || (other !== own && turn.isTouched([other]))
-    if (touched || taken.has(own) || taken.has(other)) {
+    if (turn.isTouched(others) || keys.some((key) => taken.has(key))) {
       postponed.push(work)
       continue
     }
-    taken.add(own).add(other)
+    for (const key of keys) taken.add(key)
     prepared.delete(work)
     yield* complete(desk, turn, work, chunked)
   }

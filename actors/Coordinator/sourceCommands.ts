@@ -24,11 +24,10 @@ import {
   sourceStream
 } from "../../events/Source.ts"
 import type { LogFailed, NewEvent, OperationalChange } from "../../src/log/Log.ts"
-import type { DocumentRow, SourceRow } from "../../src/log/ReadModels.ts"
-import { documentKey, ended } from "./advance.ts"
+import type { SourceRow } from "../../src/log/ReadModels.ts"
 import { type Answer, type CommandReply, carry, refuse } from "./answer.ts"
-import type { Desk } from "./Desk.ts"
-import { removal } from "./decide.ts"
+import { type Desk, documentKey } from "./Desk.ts"
+import { type Known, removalBesides } from "./decide.ts"
 import type { Turn } from "./Turn.ts"
 
 export type SourceCommand = SourceAdd | SyncStart | SyncComplete | SyncFail | RemovalsApprove | SourceRemove
@@ -171,38 +170,34 @@ const answering =
       appended: () => desk.forgetSource(command.sourceId)
     })
 
-/** Removes documents in an append of its own, as part of a command. */
+/** Removes documents in an append of its own, as part of a command. Each leaves once: `gone` holds who has left. */
 const removeDocuments = (
   desk: Desk,
   turn: Turn,
   command: SourceRemove | RemovalsApprove,
-  rows: ReadonlyArray<DocumentRow>,
-  reason: "source" | "missing",
-  part: string,
-  sync?: number
+  documents: ReadonlyArray<Known>,
+  gone: Set<string>,
+  cause: { readonly reason: "source" | "missing"; readonly part: string; readonly sync?: number }
 ): void => {
-  const events = rows.flatMap((row) => removal(row, reason, command.commandId, sync))
+  const { commandId, scope } = command
+  const { part, reason, sync } = cause
+  // Two of them may be links of one chain of moves.
+  const events = documents
+    .flatMap((known) => removalBesides(known, reason, { commandId, sync }))
+    .filter(({ stream }) => !gone.has(stream) && gone.add(stream))
   if (events.length === 0) return
-  turn.touch(rows.map(({ documentId }) => documentKey(documentId)))
+  turn.touch(documents.flatMap(({ id }) => desk.keysOf(id)))
   turn.plan(
     {
       append: {
-        ...command.scope,
-        cause: `${command.commandId}.${part}`,
+        ...scope,
+        cause: `${commandId}.${part}`,
         actor: "coordinator",
-        correlationId: command.commandId,
+        correlationId: commandId,
         events,
-        operational: rows.map(({ documentId }) => ({ kind: "fileForgotten", documentId }))
+        operational: documents.map(({ id }) => ({ kind: "fileForgotten", documentId: id }))
       },
-      appended: ({ firstPosition, lastPosition }) => {
-        desk.follow(events, command.scope, firstPosition)
-        for (const { documentId } of rows) {
-          desk.builds.removed(documentId)
-          const open = desk.open.get(documentId)
-          if (open === undefined) continue
-          desk.end(open.work, turn, { ...ended(open.work), outcome: "removed", position: lastPosition })
-        }
-      },
+      appended: ({ firstPosition }) => desk.follow(turn, events, scope, firstPosition),
       refused: (refusal) => {
         throw refusal
       }
@@ -247,19 +242,24 @@ const approve = Effect.fnUntraced(function* (
     return "done"
   }
   if (turn.isTouched(ids.map(documentKey))) return "again"
-  const rows: Array<DocumentRow> = []
+  const missing: Array<Known> = []
   for (const id of ids) {
-    const row = yield* desk.row(id)
+    const known = yield* desk.known(id)
+    const { row } = known
     // A version that was submitted since shows that it is there after all.
     const seenSince = row?.open !== undefined && (row.open.sync === undefined || row.open.sync > held.sync)
-    if (row?.sourceId === source.sourceId && !seenSince) rows.push(row)
+    if (row?.sourceId === source.sourceId && !seenSince) missing.push(known)
   }
   yield* answered({ outcome: "done", sync: held.sync }, [
     RemovalsApproved.make({ sourceId: source.sourceId, sync: held.sync })
   ])
-  for (let from = 0; from < rows.length; from += removalPage) {
-    const page = rows.slice(from, from + removalPage)
-    removeDocuments(desk, turn, command, page, "missing", `removals.${from}`, held.sync)
+  const gone = new Set<string>()
+  for (let from = 0; from < missing.length; from += removalPage) {
+    removeDocuments(desk, turn, command, missing.slice(from, from + removalPage), gone, {
+      reason: "missing",
+      part: `removals.${from}`,
+      sync: held.sync
+    })
   }
   return "done"
 })
@@ -289,8 +289,11 @@ const removeSource = Effect.fnUntraced(function* (
     ...(after === undefined ? {} : { after })
   })
   if (turn.isTouched(page.rows.map(({ documentId }) => documentKey(documentId)))) return "again"
-  const rows = page.rows.map((row) => desk.open.get(row.documentId)?.row ?? row)
-  removeDocuments(desk, turn, command, rows, "source", `documents.${after ?? ""}`)
+  const documents = yield* Effect.forEach(page.rows, ({ documentId }) => desk.known(documentId))
+  removeDocuments(desk, turn, command, documents, new Set(), {
+    reason: "source",
+    part: `documents.${after ?? ""}`
+  })
   if (page.next !== undefined) {
     desk.removalCursors.set(command.commandId, page.next)
     return "again"
