@@ -87,6 +87,11 @@ export const logRoom = (directory: string, thread = false) =>
     Layer.provideMerge(thread ? SqliteLog.layer({ directory }) : SqliteLog.layerInThread({ directory }))
   )
 
+export const preparerInThread = Preparer.layerInThread({
+  chunkers: [defaultChunkerSettings, otherChunkerSettings],
+  limits: defaultPrepareLimits
+})
+
 export const writeSide = (options: WriteSideOptions) => {
   const model = options.model ?? hashing
   const workers =
@@ -105,11 +110,7 @@ export const writeSide = (options: WriteSideOptions) => {
           ...options.settings
         }),
         options.bus ?? InProcessBus.layer(),
-        options.preparer ??
-          Preparer.layerInThread({
-            chunkers: [defaultChunkerSettings, otherChunkerSettings],
-            limits: defaultPrepareLimits
-          }),
+        options.preparer ?? preparerInThread,
         Layer.succeed(EmbeddingModel, model),
         Supervisor.layer
       )
