@@ -14,11 +14,11 @@ import * as Ingestor from "../../actors/Ingestor.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import * as InProcessBus from "../bus/InProcessBus.ts"
 import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
-import { Providers } from "../embedding/Providers.ts"
+import { Failpoints } from "../faults/Failpoints.ts"
+import * as Projections from "../index/Projections.ts"
 import * as ThreadProjections from "../index/ThreadProjections.ts"
 import { Log } from "../log/Log.ts"
 import * as ReadConnections from "../log/ReadConnections.ts"
-import { ReadModels } from "../log/ReadModels.ts"
 import * as SqliteContent from "../log/SqliteContent.ts"
 import * as SqliteLog from "../log/SqliteLog.ts"
 import * as SqliteLogReader from "../log/SqliteLogReader.ts"
@@ -26,10 +26,10 @@ import * as SqliteReadModels from "../log/SqliteReadModels.ts"
 import { openSnapshot } from "../log/SqliteSnapshot.ts"
 import * as FilesReader from "../sources/FilesReader.ts"
 import * as NodeFileTree from "../sources/NodeFileTree.ts"
-import { analyzerFor } from "./Analyzers.ts"
 import type { Configuration } from "./Config.ts"
+import { configuredModel } from "./ConfiguredModel.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
-import { modelLayer } from "./Models.ts"
+import { indexContext } from "./IndexContext.ts"
 import * as Reading from "./Reading.ts"
 import type { Settings } from "./Settings.ts"
 import { stateWitnesses } from "./Witnesses.ts"
@@ -42,21 +42,29 @@ export interface EmbeddedOptions {
   readonly acceptRollback?: boolean
   /** Failpoints to arm in the threads, in the notation of `armed`. */
   readonly failpoints?: string
+  /**
+   * Unless false, writing, preparing and indexing each run in threads of their own, so that nothing blocks the caller's.
+   * In the caller's thread everything happens in one order, and a test's clock reaches all of it.
+   */
+  readonly threads?: boolean
 }
 
 /** The log with its readers; the read connections are opened once the writer has made the files. */
-const logLayer = ({ acceptRollback, command, configuration, failpoints }: EmbeddedOptions) => {
+const logLayer = (options: EmbeddedOptions) => {
+  const { acceptRollback, command, configuration, failpoints, threads = true } = options
   const directory = configuration.directory.path
   const writer = Layer.unwrapEffect(
-    Effect.sync(() =>
-      SqliteLog.layer({
+    Effect.sync(() => {
+      const opening = {
         directory,
         command,
         witnesses: stateWitnesses(directory),
-        ...(acceptRollback && { acceptRollback }),
-        ...(failpoints && { failpoints })
-      })
-    )
+        ...(acceptRollback && { acceptRollback })
+      }
+      return threads
+        ? SqliteLog.layer({ ...opening, ...(failpoints && { failpoints }) })
+        : SqliteLog.layerInThread(opening)
+    })
   )
   const connections = Layer.unwrapEffect(Effect.as(Log, ReadConnections.layer(directory)))
   const witnesses = Effect.sync(() => stateWitnesses(directory))
@@ -67,46 +75,46 @@ const logLayer = ({ acceptRollback, command, configuration, failpoints }: Embedd
   ).pipe(Layer.provideMerge(connections), Layer.provideMerge(writer))
 }
 
-/** The configured model. What generations remember of it spares asking its provider for the dimensions. */
-export const configuredModel = (settings: Settings) =>
-  Layer.unwrapEffect(
-    Effect.gen(function* () {
-      const readModels = yield* ReadModels
-      const known = (yield* readModels.generations).map(({ spec }) => ({
-        model: spec.model,
-        dimensions: spec.dimensions
-      }))
-      return modelLayer(settings.embedding, analyzerFor(settings.language), known)
-    })
-  ).pipe(Layer.provideMerge(Providers.layer))
-
 const coordinatorSettings = (settings: Settings) =>
   Layer.effect(
     CoordinatorSettings.Settings,
     Effect.map(EmbeddingModel, (model) => CoordinatorSettings.usualSettings(configuredSpec(settings, model)))
   )
 
-const actors = (options: EmbeddedOptions) => {
-  const { settings, directory } = options.configuration
-  const limits = { maxBytes: settings.files.maxBytes, maxChunks: 50_000 }
-  const preparer = Preparer.layerInWorkers({
-    chunkers: [settings.chunking],
-    limits,
-    threads: settings.files.jobs,
-    timeout: Duration.minutes(2)
-  })
-  const ingestor = Ingestor.layer({ ...Ingestor.usualSettings, slots: settings.files.jobs * 2 }).pipe(
-    Layer.provide(preparer)
-  )
-  const projections = Layer.unwrapEffect(
-    Effect.as(
+const preparer = ({ configuration, threads = true }: EmbeddedOptions) => {
+  const { chunking, files } = configuration.settings
+  const options = { chunkers: [chunking], limits: { maxBytes: files.maxBytes, maxChunks: 50_000 } }
+  return threads
+    ? Preparer.layerInWorkers({ ...options, threads: files.jobs, timeout: Duration.minutes(2) })
+    : Preparer.layerInThread(options)
+}
+
+/** A snapshot of its own for who reads synchronously, opened once the writer has made the files. */
+const snapshotOf = (directory: string) =>
+  Effect.acquireRelease(
+    Effect.zipRight(
       Log,
-      ThreadProjections.layer({
-        directory: directory.path,
-        memoryMiB: settings.search.memoryMiB,
-        failpoints: options.failpoints ?? ""
-      })
-    )
+      Effect.sync(() => openSnapshot(directory))
+    ),
+    (one) => Effect.sync(() => one.close())
+  )
+
+const projections = ({ configuration, failpoints = "", threads = true }: EmbeddedOptions) => {
+  const directory = configuration.directory.path
+  const { memoryMiB } = configuration.settings.search
+  return threads
+    ? Layer.unwrapEffect(Effect.as(Log, ThreadProjections.layer({ directory, memoryMiB, failpoints })))
+    : Layer.unwrapScoped(
+        Effect.zipWith(snapshotOf(directory), Failpoints, (snapshot, armed) =>
+          Projections.layer(indexContext(directory, snapshot, memoryMiB, armed))
+        )
+      )
+}
+
+const actors = (options: EmbeddedOptions) => {
+  const { settings } = options.configuration
+  const ingestor = Ingestor.layer({ ...Ingestor.usualSettings, slots: settings.files.jobs * 2 }).pipe(
+    Layer.provide(preparer(options))
   )
   const files = FilesReader.layer({ maxFileBytes: settings.files.maxBytes }).pipe(
     Layer.provideMerge(NodeFileTree.layer)
@@ -115,7 +123,7 @@ const actors = (options: EmbeddedOptions) => {
   const sync = Layer.provideMerge(Roots.layer, Sync.layer({ heldShare: settings.files.removalThreshold }))
   return Layer.mergeAll(Promotion.layer, sync, workers).pipe(
     Layer.provideMerge(Indexer.layer),
-    Layer.provideMerge(projections),
+    Layer.provideMerge(projections(options)),
     Layer.provideMerge(CoordinatorBehaviour.layer),
     Layer.provideMerge(coordinatorSettings(settings)),
     Layer.provideMerge(files),
@@ -127,15 +135,8 @@ const actors = (options: EmbeddedOptions) => {
 /** `Reader` and `Writer` of a data directory, in this process. */
 export const layer = (options: EmbeddedOptions) => {
   const { settings, directory } = options.configuration
-  const snapshot = Effect.acquireRelease(
-    Effect.zipRight(
-      Log,
-      Effect.sync(() => openSnapshot(directory.path))
-    ),
-    (one) => Effect.sync(() => one.close())
-  )
   const reading = Layer.unwrapScoped(
-    Effect.map(snapshot, (one) =>
+    Effect.map(snapshotOf(directory.path), (one) =>
       Reading.layer(
         {
           directory: directory.path,
