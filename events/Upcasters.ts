@@ -5,8 +5,8 @@
  * stays here under its version, and a `Schema.transform` from it to the next one is listed below. A golden file of every
  * version that was ever written stays in `test/golden` and must decode for ever.
  */
-import { Either, type ParseResult, Schema } from "effect"
-import { Event, isEventType, schemaVersions } from "./Catalogue.ts"
+import { Either, type ParseResult, Predicate, Schema } from "effect"
+import { Event, type EventType, isEventType, schemaVersions } from "./Catalogue.ts"
 
 /** A type that this version of the program does not know: written by a newer one. Folds of truth and index stop at it. */
 export class UnknownEvent extends Schema.TaggedError<UnknownEvent>()("UnknownEvent", {
@@ -18,8 +18,10 @@ export class UnknownEvent extends Schema.TaggedError<UnknownEvent>()("UnknownEve
   }
 }
 
+type Fields = { readonly [key: string]: unknown }
+
 /** From the encoded data of version n to that of version n + 1. */
-type Upcaster = (data: { readonly [key: string]: unknown }) => { readonly [key: string]: unknown }
+type Upcaster = (data: Fields) => Fields
 
 /** `upcasters[type][n]` lifts version n. None yet: every event is at its first version. */
 const upcasters: { readonly [type: string]: { readonly [version: number]: Upcaster } } = {}
@@ -38,14 +40,10 @@ export const decodeEvent = (
   return decode({ ...lift(type, schemaVersion, data), _tag: type })
 }
 
-const lift = (type: string, schemaVersion: number, data: unknown): { readonly [key: string]: unknown } => {
-  let lifted = { ...(typeof data === "object" && data !== null ? data : {}) } as {
-    readonly [key: string]: unknown
-  }
-  for (let version = schemaVersion; isEventType(type) && version < schemaVersions[type]; version++) {
-    const upcaster = upcasters[type]?.[version]
-    if (upcaster === undefined) break
-    lifted = upcaster(lifted)
+const lift = (type: EventType, schemaVersion: number, data: unknown): Fields => {
+  let lifted: Fields = Predicate.isReadonlyRecord(data) ? data : {}
+  for (let version = schemaVersion; version < schemaVersions[type]; version++) {
+    lifted = upcasters[type]?.[version]?.(lifted) ?? lifted
   }
   return lifted
 }
