@@ -25,9 +25,6 @@ export interface LogConnection {
   readonly version: (stream: string) => number
   readonly sequence: (team: string, project: string) => number
   readonly causedBy: (append: EncodedAppend, epoch: number) => Omit<AppendedAt, "repeated"> | undefined
-  readonly walPages: () => number
-  /** Pages that are left in the WAL. */
-  readonly checkpoint: () => number
   /** Rolls back what is open; the connection is not used again. */
   readonly abandon: () => void
   readonly close: () => void
@@ -43,11 +40,6 @@ export const openLog = (
   const statements = prepareStatements(db)
   const sequences = new Map<string, number>()
   const meta = (key: string) => statements.meta.get(key)?.value ?? ""
-  const wal = (mode: "NOOP" | "PASSIVE") => {
-    const row: unknown = db.prepare(`PRAGMA wal_checkpoint(${mode})`).raw().get()
-    const [, log, checkpointed] = Array.isArray(row) ? row.map(Number) : []
-    return { log: log ?? 0, checkpointed: checkpointed ?? 0 }
-  }
   return {
     db,
     statements,
@@ -78,11 +70,6 @@ export const openLog = (
         if (found !== undefined) return found
       }
       return undefined
-    },
-    walPages: () => wal("NOOP").log,
-    checkpoint: () => {
-      const { checkpointed, log } = wal("PASSIVE")
-      return log - checkpointed
     },
     abandon: () => {
       sequences.clear()

@@ -40,6 +40,18 @@ export const openForReading = (path: string, waitMs: number): Database => {
 
 export const synchronousOf = (db: Database): number => Number(db.pragma("synchronous", { simple: true }))
 
+/**
+ * How many pages stand in the WAL, and how many of them are in the database as well. `PASSIVE` moves what no reader holds
+ * back; `NOOP` only looks. A WAL that is wholly moved is written again from its beginning.
+ */
+export const walPages = (
+  db: Database,
+  mode: "NOOP" | "PASSIVE"
+): { readonly written: number; readonly moved: number } => {
+  const [row] = db.prepare<[], { log: number; checkpointed: number }>(`PRAGMA wal_checkpoint(${mode})`).all()
+  return { written: row?.log ?? 0, moved: row?.checkpointed ?? 0 }
+}
+
 /** The files of a data directory that belong to the log. */
 export const fileNames = {
   log: "log.sqlite",

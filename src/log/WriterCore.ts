@@ -18,6 +18,7 @@ import { chainHash } from "./HashChain.ts"
 import { writeHeadFile } from "./HeadFile.ts"
 import type { BlobPut, Head } from "./Log.ts"
 import { type LogConnection, openLog, scopeOf } from "./LogConnection.ts"
+import { walPages } from "./LogDatabase.ts"
 import type {
   AppendAnswer,
   EncodedAppend,
@@ -337,15 +338,18 @@ export class WriterCore {
     return undefined
   }
 
-  /** Moves what the WAL holds into the database from time to time. Pinned by a reader, it tries again as the WAL grows. */
+  /** Moves what the WALs hold into their databases from time to time. Pinned by a reader, it tries again as they grow. */
   #checkpoint(): string | undefined {
     const { checkpointPages, failpoints } = this.#options
-    const pages = this.#log.walPages()
+    const pages = Math.max(walPages(this.#log.db, "NOOP").written, walPages(this.#content.db, "NOOP").written)
     if (pages < this.#nextCheckpointPages) return undefined
     try {
       failpoints.hit("wal.checkpoint.before")
-      const left = this.#log.checkpoint()
-      this.#content.db.pragma("wal_checkpoint(PASSIVE)")
+      let left = 0
+      for (const db of [this.#log.db, this.#content.db]) {
+        const { moved, written } = walPages(db, "PASSIVE")
+        left += written - moved
+      }
       failpoints.hit("wal.checkpoint.after")
       this.#nextCheckpointPages = left === 0 ? checkpointPages : pages + checkpointPages
       return undefined

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync } from "node:fs"
+import { copyFileSync, readFileSync, renameSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import SqliteDatabase from "better-sqlite3"
@@ -19,6 +19,7 @@ import {
   submitted
 } from "../support/logEvents.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+import { wholeDocument } from "../support/wholeDocument.ts"
 
 const opened = (directory: string, options: Parameters<typeof openTestWriter>[1] = {}) =>
   Effect.acquireRelease(
@@ -444,18 +445,23 @@ describe("opening for writing", () => {
   it.scoped("opens a new epoch where a rollback is accepted, and takes no cause of the old one for new", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
+      const log = join(directory, "log.sqlite")
       const before = openTestWriter(directory)
-      before.core.writeGroup([submit("a"), submit("b")])
+      before.core.writeGroup([wholeDocument("a", 0)])
       before.close()
-      forgetEventsAfter(directory, 1)
+      copyFileSync(log, join(directory, "older"))
+      const after = openTestWriter(directory)
+      after.core.writeGroup([wholeDocument("b", 1)])
+      after.close()
+      copyFileSync(join(directory, "older"), log)
       const { core, rolledBack } = yield* opened(directory, { acceptRollback: true })
       assert.instanceOf(rolledBack, LogBehindIndex)
       assert.strictEqual(core.head.epoch, 2)
-      assert.deepInclude(only(core.writeGroup([submit("a")])), {
-        appended: { firstPosition: 1, lastPosition: 1, lastSequence: 1, repeated: true }
+      assert.deepInclude(only(core.writeGroup([wholeDocument("a", 0)])), {
+        appended: { firstPosition: 1, lastPosition: 2, lastSequence: 2, repeated: true }
       })
-      core.writeGroup([submit("b")])
-      assert.strictEqual(rows(directory)[1]?.id, eventId(2, defaultScope, "submit-b-1", 0))
+      core.writeGroup([wholeDocument("b", 1)])
+      assert.strictEqual(rows(directory)[2]?.id, eventId(2, defaultScope, "whole-b", 0))
     })
   )
 
