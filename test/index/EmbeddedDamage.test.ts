@@ -10,7 +10,9 @@ import {
   writeSync
 } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Option } from "effect"
+import { Cause, Effect, Exit, Option, Scope } from "effect"
+import { inert } from "../../src/faults/Failpoints.ts"
+import { make } from "../../src/index/EmbeddedIndex.ts"
 import type { EngineGeneration, Point } from "../../src/index/Index.ts"
 import { expectMismatch, here, mark, point, query, scanned, there } from "../conformance/index.ts"
 import { Embedded } from "./EmbeddedFixture.ts"
@@ -240,6 +242,23 @@ describe("a file that is not the one that was acknowledged is noticed by the nex
       yield* expectMismatch(index.insert([point({ from: 2 })]), "absent")
       yield* expectMismatch(index.rewind(1), "absent")
       yield* expectMismatch(mark(index, 2), "absent")
+    })
+  )
+
+  it.scoped("dropped and built anew under an open handle: closing that takes nothing from the new one", () =>
+    Effect.gen(function* () {
+      const engine = yield* filled()
+      const old = yield* Scope.make()
+      const stale = yield* Scope.extend(engine.open(), old)
+      yield* stale.insert([point({ chunk: 50, from: 2 })])
+      yield* make({ directory: engine.directory }, inert).drop(engine.ref)
+      const fresh = yield* engine.open()
+      yield* fresh.insert(points)
+      yield* mark(fresh, 1)
+      yield* expectMismatch(stale.insert([point({ chunk: 51, from: 2 })]), "absent")
+      yield* Scope.close(old, Exit.void)
+      yield* isSound(fresh)
+      yield* isSound(yield* engine.openReadOnly())
     })
   )
 

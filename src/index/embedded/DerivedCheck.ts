@@ -4,12 +4,10 @@
  * What belongs to points that are gone is left alone: it finds nothing, and the next merge drops it.
  */
 import type { PointId } from "../../../events/Ids.ts"
-import type { SparseVector } from "../Index.ts"
 import { EngineMismatch } from "../Index.ts"
-import { pointsPerBlock, strideOf } from "./Codes.ts"
+import { encodeBlocks, pointsPerBlock, strideOf } from "./Codes.ts"
 import { damaged } from "./Database.ts"
 import type { ProjectFile, StoredMember } from "./ProjectFile.ts"
-import { buildSegment } from "./Segment.ts"
 import type { SegmentInfo } from "./SegmentTables.ts"
 
 export interface PointDifference {
@@ -74,21 +72,25 @@ const differences = (
 type Differs = (point: StoredMember | undefined, what: string) => void
 type Members = ReadonlyArray<StoredMember | undefined>
 
+/** Rows come by ascending token, as the tokens of each vector stand: a look at each posting and each weight is enough. */
 const comparePostings = (file: ProjectFile, segment: number, members: Members, differs: Differs): void => {
-  const matched = new Uint32Array(members.length)
+  /** How many of its tokens each member has been seen with. */
+  const seen = new Uint32Array(members.length)
   for (const [token, row] of file.segments.postings(segment, members.length)) {
     for (let at = 0; at < row.members.length; at++) {
       const member = row.members[at] ?? 0
       const point = members[member]
       if (point === undefined) continue
-      const place = placeOf(point.sparse, token)
-      if (place < 0) differs(point, "posting extra")
-      else if (!Object.is(point.sparse.weights[place], row.weights[at])) differs(point, "posting changed")
-      else matched[member] = (matched[member] ?? 0) + 1
+      const { ids, weights } = point.sparse
+      let place = seen[member] ?? 0
+      for (; place < ids.length && (ids[place] ?? 0) < token; place++) differs(point, "posting missing")
+      if (place >= ids.length || ids[place] !== token) differs(point, "posting extra")
+      else if (!Object.is(weights[place++], row.weights[at])) differs(point, "posting changed")
+      seen[member] = place
     }
   }
   members.forEach((point, member) => {
-    if (point !== undefined && matched[member] !== point.sparse.ids.length) differs(point, "posting missing")
+    if (point !== undefined && seen[member] !== point.sparse.ids.length) differs(point, "posting missing")
   })
 }
 
@@ -100,10 +102,8 @@ const compareCodes = (file: ProjectFile, segment: number, members: Members, diff
     const stored = file.segments.block(segment, block, members.length)
     const present = members.slice(block * size, (block + 1) * size)
     // A member without a point keeps its place.
-    const expected = buildSegment(
-      present.map((point) => point ?? nobody(dimensions)),
-      dimensions
-    ).blocks[0]
+    const vectors = present.map((point) => point?.dense ?? new Float32Array(dimensions))
+    const expected = encodeBlocks(vectors, dimensions)[0]
     if (expected === undefined) throw damaged(file.file.path, `Segment ${segment} is empty.`)
     present.forEach((point, at) => {
       const codesEqual = Buffer.from(
@@ -121,23 +121,4 @@ const compareCodes = (file: ProjectFile, segment: number, members: Members, diff
   }
 }
 
-const nobody = (dimensions: number) => ({
-  ordinal: 0,
-  dense: new Float32Array(dimensions),
-  sparse: { ids: new Uint32Array(0), weights: new Float32Array(0) }
-})
-
 const isVisible = ({ from, until }: StoredMember, at: number): boolean => from <= at && at < until
-
-/** The place of a token among a vector's, or −1. */
-const placeOf = ({ ids }: SparseVector, token: number): number => {
-  let [low, high] = [0, ids.length - 1]
-  while (low <= high) {
-    const middle = (low + high) >> 1
-    const id = ids[middle] ?? 0
-    if (id === token) return middle
-    if (id < token) low = middle + 1
-    else high = middle - 1
-  }
-  return -1
-}
