@@ -6,7 +6,6 @@
  */
 import { Chunk, Clock, Deferred, Effect, Option, Ref, Stream } from "effect"
 import { canonicalJson } from "../../events/Canonical.ts"
-import type { DocumentRemove } from "../../events/Commands.ts"
 import {
   type Digest,
   type DocumentId,
@@ -20,49 +19,12 @@ import type { LogFailed } from "../../src/log/Log.ts"
 import type { DocumentRow, FileState, ReadModelsService } from "../../src/log/ReadModels.ts"
 import { type Difference, differences, type Remembered } from "../../src/sources/Difference.ts"
 import { ofBytes, type RawPath, toBytes } from "../../src/sources/RawPath.ts"
-import type { ItemBytes, OpenSource, SourceUnreadable, Stamp } from "../../src/sources/SourceReader.ts"
+import type { OpenSource, SourceUnreadable, Stamp } from "../../src/sources/SourceReader.ts"
+import type { Acts, Submission } from "./Acts.ts"
 import { isHeld, isSettled, isTakenOut, isThere, judge, trusted } from "./judge.ts"
-import { Missing, type MissingDocument } from "./Missing.ts"
+import { Missing } from "./Missing.ts"
 import type { SyncOptions, SyncSettings } from "./SyncOptions.ts"
 import type { Tally } from "./Tally.ts"
-
-/** A new or changed file, ready to be submitted. */
-export interface Submission {
-  readonly path: RawPath
-  readonly documentId: DocumentId
-  readonly uri: string
-  readonly item: ItemBytes
-  readonly raw: Digest
-  readonly movedFrom: MissingDocument | undefined
-  readonly becomes: "added" | "updated" | "moved"
-  readonly readmit: boolean
-}
-
-/** How a submission ended. */
-export type Ended = "committed" | "not committed"
-
-export interface Acts<E> {
-  /** Counts what becomes of it. `stored` is run as soon as its bytes need not be held any more. */
-  readonly submit: (submission: Submission, stored: Effect.Effect<void>) => Effect.Effect<Ended, E>
-  /** Counts what becomes of a version that is under way since an earlier pass. */
-  readonly wait: (
-    document: { readonly documentId: DocumentId; readonly version: number; readonly uri: string },
-    becomes: "added" | "updated"
-  ) => Effect.Effect<void, E>
-  readonly remove: (
-    documentId: DocumentId,
-    reason: Extract<DocumentRemove["reason"], "missing" | "skipped">
-  ) => Effect.Effect<void, E>
-  /** The file was read and is as it was: what to trust next time. */
-  readonly refresh: (
-    documentId: DocumentId,
-    path: RawPath,
-    stamp: Stamp,
-    content: { readonly raw: Digest; readonly descriptor: Digest }
-  ) => Effect.Effect<void, E>
-  /** Nobody needs to remember this file any more. */
-  readonly forget: (documentId: DocumentId) => Effect.Effect<void, E>
-}
 
 export interface PassInput<E> {
   readonly scope: ProjectScope

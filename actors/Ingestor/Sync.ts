@@ -9,15 +9,14 @@ import { SyncComplete, SyncFail, SyncStart } from "../../events/Commands.ts"
 import type { Reason } from "../../events/Document.ts"
 import { CommandId, type ProjectScope, SourceId } from "../../events/Ids.ts"
 import { emptyReceipt, mergeReceipts, type Receipt } from "../../events/Receipt.ts"
-import { SourceSettings } from "../../events/Source.ts"
 import { Failpoints } from "../../src/faults/Failpoints.ts"
 import { Content } from "../../src/log/Content.ts"
-import { Log, type LogFailed } from "../../src/log/Log.ts"
+import { Log } from "../../src/log/Log.ts"
 import { ReadModels, type SourceRow } from "../../src/log/ReadModels.ts"
-import { fileUri, ofText } from "../../src/sources/RawPath.ts"
-import { type OpenSource, SourceReader, SourceUnreadable } from "../../src/sources/SourceReader.ts"
+import { SourceReader } from "../../src/sources/SourceReader.ts"
 import { type CommandError, Coordinator, type CoordinatorService } from "../Coordinator.ts"
 import { approve, askPersistently, coordinated } from "./coordinated.ts"
+import { knownOf, mustSweep, openSource } from "./KnownSource.ts"
 import { type PassEnd, runPass } from "./Pass.ts"
 import { defaultSyncSettings, type SyncOptions, type SyncSettings } from "./SyncOptions.ts"
 import { Tally } from "./Tally.ts"
@@ -148,16 +147,13 @@ const syncOne = Effect.fnUntraced(function* (
       return yield* failed(opened.left.source, { code: opened.left.code, message: opened.left.message })
     }
     const { source, uri } = opened.right
-    const known = yield* knownOf(ports, row)
+    const known = yield* knownOf(ports.readModels, row)
     const end = yield* runPass({
       scope,
       sourceId,
       source,
       fresh: known === "none",
-      sweep:
-        known !== "none" &&
-        options.only === undefined &&
-        (options.full === true || row.syncState !== "completed" || known === "documents"),
+      sweep: mustSweep(known, row.syncState, options),
       readModels: ports.readModels,
       failpoints: ports.failpoints,
       settings,
@@ -212,36 +208,4 @@ const syncOne = Effect.fnUntraced(function* (
   const ended = yield* Clock.currentTimeMillis
   const stopped = options.stop !== undefined && (yield* Deferred.isDone(options.stop))
   return { ...tally.receipt(answer.sequence, ended - started), ...(stopped ? { interrupted: true } : {}) }
-})
-
-/** The settings are content: they are read, decoded, and opened. */
-const openSource = Effect.fnUntraced(function* (
-  { content, reader }: Ports,
-  { scope, settings: digest, sourceId }: SourceRow
-): Effect.fn.Return<{ readonly source: OpenSource; readonly uri: string }, SourceUnreadable | LogFailed> {
-  const bytes = yield* content.blob(scope, digest)
-  const settings = yield* decodeSettings(new TextDecoder().decode(bytes)).pipe(
-    Effect.mapError(
-      () =>
-        new SourceUnreadable({
-          source: sourceId,
-          code: "SettingsMissing",
-          detail: "Its settings are not stored any more, or damaged. Add it again."
-        })
-    )
-  )
-  const source = yield* reader.open(settings)
-  return { source, uri: settings.kind === "files" ? fileUri(ofText(settings.root)) : settings.name }
-})
-
-const decodeSettings = Schema.decode(Schema.parseJson(SourceSettings))
-
-/** What is remembered of the source: its files, or only documents (the memory of files is disposable), or nothing. */
-const knownOf = Effect.fnUntraced(function* (
-  { readModels }: Ports,
-  { scope, sourceId }: SourceRow
-): Effect.fn.Return<"files" | "documents" | "none", LogFailed> {
-  if ((yield* readModels.fileStates(sourceId, undefined, 1)).length > 0) return "files"
-  const { rows } = yield* readModels.documents({ scope, source: sourceId, limit: 1 })
-  return rows.length > 0 ? "documents" : "none"
 })

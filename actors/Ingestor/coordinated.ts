@@ -15,7 +15,7 @@ import type { LogService } from "../../src/log/Log.ts"
 import { toBytes } from "../../src/sources/RawPath.ts"
 import type { OpenSource } from "../../src/sources/SourceReader.ts"
 import type { CommandError, CoordinatorService } from "../Coordinator.ts"
-import type { Acts, Ended } from "./Pass.ts"
+import type { Acts, Ended } from "./Acts.ts"
 import type { Tally } from "./Tally.ts"
 
 /** Zero-padded, so that keys compare as the numbers do. What else a sync says of a document comes later than its file. */

@@ -1,0 +1,47 @@
+/**
+ * What a pass over a source decides, to be carried out by the Coordinator, or only counted by a dry run.
+ */
+import type { Effect } from "effect"
+import type { DocumentRemove } from "../../events/Commands.ts"
+import type { Digest, DocumentId } from "../../events/Ids.ts"
+import type { RawPath } from "../../src/sources/RawPath.ts"
+import type { ItemBytes, Stamp } from "../../src/sources/SourceReader.ts"
+import type { MissingDocument } from "./Missing.ts"
+
+/** A new or changed file, ready to be submitted. */
+export interface Submission {
+  readonly path: RawPath
+  readonly documentId: DocumentId
+  readonly uri: string
+  readonly item: ItemBytes
+  readonly raw: Digest
+  readonly movedFrom: MissingDocument | undefined
+  readonly becomes: "added" | "updated" | "moved"
+  readonly readmit: boolean
+}
+
+/** How a submission ended. */
+export type Ended = "committed" | "not committed"
+
+export interface Acts<E> {
+  /** Counts what becomes of it. `stored` is run as soon as its bytes need not be held any more. */
+  readonly submit: (submission: Submission, stored: Effect.Effect<void>) => Effect.Effect<Ended, E>
+  /** Counts what becomes of a version that is under way since an earlier pass. */
+  readonly wait: (
+    document: { readonly documentId: DocumentId; readonly version: number; readonly uri: string },
+    becomes: "added" | "updated"
+  ) => Effect.Effect<void, E>
+  readonly remove: (
+    documentId: DocumentId,
+    reason: Extract<DocumentRemove["reason"], "missing" | "skipped">
+  ) => Effect.Effect<void, E>
+  /** The file was read and is as it was: what to trust next time. */
+  readonly refresh: (
+    documentId: DocumentId,
+    path: RawPath,
+    stamp: Stamp,
+    content: { readonly raw: Digest; readonly descriptor: Digest }
+  ) => Effect.Effect<void, E>
+  /** Nobody needs to remember this file any more. */
+  readonly forget: (documentId: DocumentId) => Effect.Effect<void, E>
+}
