@@ -7,6 +7,7 @@ import { existsSync, readdirSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
+import { buildThreads } from "./build-threads.js"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const [name, ...rest] = process.argv.slice(2)
@@ -20,7 +21,7 @@ if (name === undefined || !/^[a-z][a-zA-Z0-9-]*$/.test(name) || !existsSync(entr
   process.exit(2)
 }
 
-const outfile = join(root, "node_modules", ".cache", "reprise", "bench", `${name}-${process.pid}.mjs`)
+const outfile = join(root, ".cache", "bench", `${name}-${process.pid}.mjs`)
 await build({
   entryPoints: [entry],
   outfile,
@@ -32,6 +33,7 @@ await build({
   sourcemap: "inline",
   logLevel: "warning"
 })
+await buildThreads(join(root, "dist", "threads"))
 const { signal, status } = spawnSync(process.execPath, ["--enable-source-maps", outfile, ...rest], {
   cwd: root,
   stdio: "inherit"
