@@ -18,12 +18,14 @@ import { decodeEvent, type UnknownEvent } from "../../events/Upcasters.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import type { LogSnapshot } from "../log/LogSnapshot.ts"
 import { uuidBytes, uuidText } from "./Fingerprint.ts"
-import type {
-  FoldedDocument,
-  GenerationState,
-  LedgerRow,
-  ScopeChange,
-  StateChange
+import {
+  decodeIds,
+  encodeIds,
+  type FoldedDocument,
+  type GenerationState,
+  type LedgerRow,
+  type ScopeChange,
+  type StateChange
 } from "./GenerationState.ts"
 import { forever, type Point } from "./Index.ts"
 import { openVersion, type VersionPoint } from "./VersionPoints.ts"
@@ -359,37 +361,3 @@ class Batch {
 }
 
 const asChunkId = (bytes: Buffer): Point["chunkId"] => uuidText(bytes) as Point["chunkId"]
-
-/** Ascending ids as differences in LEB128: about a byte a word. */
-const encodeIds = (ids: ReadonlyArray<number>): Buffer => {
-  const bytes: Array<number> = []
-  let last = 0
-  for (const id of [...ids].sort((one, other) => one - other)) {
-    let rest = id - last
-    last = id
-    while (rest >= 0x80) {
-      bytes.push((rest % 0x80) | 0x80)
-      rest = Math.floor(rest / 0x80)
-    }
-    bytes.push(rest)
-  }
-  return Buffer.from(bytes)
-}
-
-const decodeIds = (bytes: Uint8Array): Array<number> => {
-  const ids: Array<number> = []
-  let last = 0
-  let value = 0
-  let factor = 1
-  for (const byte of bytes) {
-    value += (byte & 0x7f) * factor
-    factor *= 0x80
-    if (byte < 0x80) {
-      last += value
-      ids.push(last)
-      value = 0
-      factor = 1
-    }
-  }
-  return ids
-}

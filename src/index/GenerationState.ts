@@ -306,6 +306,24 @@ export class GenerationState {
     return typeof found === "number" ? found : 0
   }
 
+  /** Visible chunks whose text holds one of the tokens, as raw ids in hexadecimal. */
+  chunksWith(scope: number, tokens: ReadonlySet<number>, at: number): ReadonlySet<string> {
+    const wanted = new Set<number>()
+    const words = this.#prepare<[number], { id: number; token: number }>(
+      "SELECT id, token FROM words WHERE scope = ?"
+    )
+    for (const { id, token } of words.iterate(scope)) if (tokens.has(token)) wanted.add(id)
+    const found = new Set<string>()
+    if (wanted.size === 0) return found
+    const rows = this.#prepare<[number, number, number], { chunk: Buffer; words: Buffer }>(
+      "SELECT chunk, words FROM ledger WHERE scope = ? AND from_position <= ? AND until_position > ?"
+    )
+    for (const { chunk, words } of rows.iterate(scope, at, at)) {
+      if (decodeIds(words).some((id) => wanted.has(id))) found.add(chunk.toString("hex"))
+    }
+    return found
+  }
+
   /** The project's surface words that live, paged by word: the vocabulary of corrections. */
   vocabulary(
     scope: number,
@@ -468,6 +486,40 @@ export const readWitness = (
   } catch {
     return undefined
   }
+}
+
+/** Ascending ids as differences in LEB128: about a byte a word. */
+export const encodeIds = (ids: ReadonlyArray<number>): Buffer => {
+  const bytes: Array<number> = []
+  let last = 0
+  for (const id of [...ids].sort((one, other) => one - other)) {
+    let rest = id - last
+    last = id
+    while (rest >= 0x80) {
+      bytes.push((rest % 0x80) | 0x80)
+      rest = Math.floor(rest / 0x80)
+    }
+    bytes.push(rest)
+  }
+  return Buffer.from(bytes)
+}
+
+export const decodeIds = (bytes: Uint8Array): Array<number> => {
+  const ids: Array<number> = []
+  let last = 0
+  let value = 0
+  let factor = 1
+  for (const byte of bytes) {
+    value += (byte & 0x7f) * factor
+    factor *= 0x80
+    if (byte < 0x80) {
+      last += value
+      ids.push(last)
+      value = 0
+      factor = 1
+    }
+  }
+  return ids
 }
 
 const ledgerColumns = `SELECT row, scope, id, chunk, document, payload_digest AS payloadDigest, leaf, words, from_position AS "from", until_position AS "until" FROM ledger`

@@ -5,22 +5,41 @@
  * mean no search. It is the oracle of the other engines' scores. What it analyses it keeps, up to a bound.
  */
 import type { Spec } from "../../events/Generation.ts"
-import type { ChunkId, DocumentId, ProjectScope } from "../../events/Ids.ts"
+import type { ChunkId, Digest, DocumentId, ProjectScope } from "../../events/Ids.ts"
 import { pointId } from "../../events/Ids.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import type { LogSnapshot, VersionContents } from "../log/LogSnapshot.ts"
 import { isEmpty, matches } from "./Filter.ts"
-import type { Candidate, EngineQuery, Payload } from "./Index.ts"
+import type { Candidate, EngineQuery, Payload, SparseVector } from "./Index.ts"
 import { denseScore, sparseScore } from "./Scores.ts"
-import { filterPayload, openVersion, type VersionPoint } from "./VersionPoints.ts"
+import {
+  analyzeEntry,
+  filterPayload,
+  type OpenedText,
+  openText,
+  rootedVectors,
+  type VersionPoint
+} from "./VersionPoints.ts"
 
-/** A visible version with its chunks' points. */
+/** A visible version; what of it a query did not need yet is not computed. */
 interface VisibleVersion {
   readonly documentId: DocumentId
   readonly position: number
   readonly payload: Payload
-  readonly points: ReadonlyArray<VersionPoint>
+  readonly opened: OpenedText
+  readonly root: Digest
+  /** `undefined` until a query needed them; `"other"` where they are not those that the event named. */
+  dense: ReadonlyArray<Float32Array> | "other" | undefined
+  readonly sparse: Map<number, Analyzed>
 }
+
+interface Analyzed {
+  readonly sparse: SparseVector
+  readonly words: VersionPoint["words"]
+}
+
+/** Tells, from a generation's ledger, which chunks can hold a word of the query at all. */
+export type MayMatch = (chunkId: ChunkId) => boolean
 
 /** What a query needs to know of a project's words, at one position. */
 export interface Frequencies {
@@ -55,25 +74,31 @@ export class LogIndex {
     this.#options = options
   }
 
-  query(spec: Spec, query: EngineQuery): ReadonlyArray<Candidate> {
+  query(spec: Spec, query: EngineQuery, mayMatch: MayMatch = () => true): ReadonlyArray<Candidate> {
     const dense = new Best(query.limit)
     const sparse = new Best(query.limit)
     const isNarrow = !isEmpty(query.filter)
     for (const version of this.#visible(spec, query.scope, query.at)) {
       if (isNarrow && !matches(query.filter, version.payload)) continue
-      for (const point of version.points) {
-        const shared = query.sparse && sparseScore(query.sparse, point.sparse)
+      const vectors = query.dense && this.#vectors(spec, query.scope, version)
+      if (vectors === "other") continue
+      version.opened.entries.forEach(({ chunkId }, index) => {
+        const shared =
+          query.sparse && mayMatch(chunkId)
+            ? sparseScore(query.sparse, this.#analyzed(spec, version, index).sparse)
+            : undefined
+        const vector = vectors?.[index]
         const candidate: Candidate = {
-          pointId: pointId(point.chunkId, version.position),
-          chunkId: point.chunkId,
+          pointId: pointId(chunkId, version.position),
+          chunkId,
           documentId: version.documentId,
           from: version.position,
-          ...(query.dense && { dense: denseScore(query.dense, point.dense) }),
+          ...(query.dense && vector && { dense: denseScore(query.dense, vector) }),
           ...(query.sparse && { sparse: shared ?? 0 })
         }
         if (candidate.dense !== undefined) dense.offer(candidate, candidate.dense)
         if (shared !== undefined) sparse.offer(candidate, shared)
-      }
+      })
     }
     const union = new Map<ChunkId, Candidate>()
     for (const candidate of [...dense.best(), ...sparse.best()]) union.set(candidate.chunkId, candidate)
@@ -87,13 +112,14 @@ export class LogIndex {
     const tokens = new Map<number, number>()
     const words = new Map<string, { readonly stem: string; frequency: number }>()
     let total = 0
-    for (const { points } of this.#visible(spec, scope, at)) {
-      for (const point of points) {
+    for (const version of this.#visible(spec, scope, at)) {
+      for (let index = 0; index < version.opened.entries.length; index++) {
+        const analyzed = this.#analyzed(spec, version, index)
         total += 1
-        for (const token of new Set(point.words.map((word) => word.token))) {
+        for (const token of new Set(analyzed.words.map((word) => word.token))) {
           tokens.set(token, (tokens.get(token) ?? 0) + 1)
         }
-        for (const { word, stem } of point.words) {
+        for (const { word, stem } of analyzed.words) {
           const known = words.get(word)
           if (known === undefined) words.set(word, { stem, frequency: 1 })
           else known.frequency += 1
@@ -140,27 +166,47 @@ export class LogIndex {
       this.#kept.set(key, kept)
       return kept
     }
-    const analyzer = this.#analyzerOf(spec)
-    const opened = openVersion(this.#snapshot, analyzer, spec, scope, source, contents.documentId, contents)
+    const opened = openText(this.#snapshot, scope, contents)
     // The fold lists such a document as missing; a search can only leave it out.
     if (opened._tag === "Missing") return undefined
     const version: VisibleVersion = {
       documentId: contents.documentId,
       position: contents.position,
       payload: filterPayload(source, contents.documentId, opened.descriptor),
-      points: opened.entries.map((_, index) => opened.point(index))
+      opened,
+      root: contents.vectorsRoot,
+      dense: undefined,
+      sparse: new Map()
     }
     this.#keep(key, version)
     return version
   }
 
+  /** Checked against the root that the version's event names, as the fold does. */
+  #vectors(spec: Spec, { team, project }: ProjectScope, version: VisibleVersion) {
+    if (version.dense !== undefined) return version.dense
+    const { entries } = version.opened
+    const inputs = entries.map(({ inputHash }) => inputHash)
+    const read = rootedVectors(this.#snapshot.vectors(team, project, spec.model, inputs), inputs)
+    version.dense = read?.root === version.root ? read.vectors : "other"
+    return version.dense
+  }
+
+  #analyzed(spec: Spec, version: VisibleVersion, index: number): Analyzed {
+    const known = version.sparse.get(index)
+    if (known !== undefined) return known
+    const analyzed = analyzeEntry(this.#analyzerOf(spec), version.opened, index)
+    version.sparse.set(index, analyzed)
+    return analyzed
+  }
+
   #keep(key: string, version: VisibleVersion): void {
     this.#kept.set(key, version)
-    this.#keptChunks += version.points.length
-    for (const [oldest, { points }] of this.#kept) {
+    this.#keptChunks += version.opened.entries.length
+    for (const [oldest, { opened }] of this.#kept) {
       if (this.#keptChunks <= this.#options.keptChunks) return
       this.#kept.delete(oldest)
-      this.#keptChunks -= points.length
+      this.#keptChunks -= opened.entries.length
     }
   }
 }

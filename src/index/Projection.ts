@@ -233,6 +233,27 @@ export const openProjection: (
   }
 )
 
+/** Opens the state alone: it tells frequencies and words even where the engine is gone. */
+export const openStateForReading = (
+  context: ProjectionContext,
+  row: GenerationRow
+): Effect.Effect<GenerationState, EngineMismatch, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        const ref = refOf(row, context.snapshot.head())
+        return GenerationState.openReadOnly(context.statePath(ref), identityOf(ref))
+      },
+      catch: (cause) =>
+        new EngineMismatch({
+          engine: context.engine.kind,
+          reason: cause instanceof StateUnusable ? cause.reason : "damaged",
+          detail: `its state cannot be used (${String(cause)})`
+        })
+    }),
+    (one) => Effect.sync(() => one.close())
+  )
+
 /** Opens a generation beside whoever writes it. Fails where it is absent, another's, or not yet to be served. */
 export const openForReading: (
   context: ProjectionContext,
@@ -240,18 +261,7 @@ export const openForReading: (
 ) => Effect.Effect<OpenGeneration, EngineError, Scope.Scope> = Effect.fn("Projection.openForReading")(
   function* (context, row) {
     const ref = refOf(row, context.snapshot.head())
-    const state = yield* Effect.acquireRelease(
-      Effect.try({
-        try: () => GenerationState.openReadOnly(context.statePath(ref), identityOf(ref)),
-        catch: (cause) =>
-          new EngineMismatch({
-            engine: context.engine.kind,
-            reason: cause instanceof StateUnusable ? cause.reason : "damaged",
-            detail: `its state cannot be used (${String(cause)})`
-          })
-      }),
-      (one) => Effect.sync(() => one.close())
-    )
+    const state = yield* openStateForReading(context, row)
     const engine = yield* context.engine.openReadOnly(ref)
     const analyzer = context.analyzerOf(row.spec)
     const fold = { generation: row.generation, spec: row.spec, analyzer, snapshot: context.snapshot, state }

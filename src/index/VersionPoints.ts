@@ -97,24 +97,10 @@ export const openVersion = (
   const opened = openText(snapshot, scope, named)
   if (opened._tag === "Missing") return opened
   const { descriptor, entries, text } = opened
-  const vectors = snapshot.vectors(
-    team,
-    project,
-    spec.model,
-    entries.map(({ inputHash }) => inputHash)
-  )
-  const dense: Array<{ readonly vector: Float32Array; readonly digest: Buffer }> = []
-  for (const vector of vectors) {
-    if (vector === undefined) return { _tag: "Missing", what: "vectors" }
-    dense.push({ vector, digest: digestBytes(denseBytes(vector)) })
-  }
-  const root = vectorsRoot(
-    entries.map(({ inputHash }, index) => ({
-      inputHash,
-      vectorDigest: Digest.make(dense[index]?.digest.toString("hex") ?? "")
-    }))
-  )
-  if (root !== named.vectorsRoot) return { _tag: "Missing", what: "other vectors" }
+  const inputs = entries.map(({ inputHash }) => inputHash)
+  const dense = rootedVectors(snapshot.vectors(team, project, spec.model, inputs), inputs)
+  if (dense === undefined) return { _tag: "Missing", what: "vectors" }
+  if (dense.root !== named.vectorsRoot) return { _tag: "Missing", what: "other vectors" }
   const json: Json = { ...filterPayload(source, document, descriptor) }
   const payload = canonicalJson(json)
   const payloadDigest = digestBytes(payload)
@@ -127,22 +113,60 @@ export const openVersion = (
     payloadDigest,
     point: (index) => {
       const entry = entries[index]
-      const vector = dense[index]
-      if (entry === undefined || vector === undefined)
+      const vector = dense.vectors[index]
+      const denseDigest = dense.digests[index]
+      if (entry === undefined || vector === undefined || denseDigest === undefined)
         throw new RangeError(`No chunk ${index} in the version.`)
-      const analysis = analyzer.analyze(
-        renderInput(descriptor, entry.headings, text.slice(entry.start, entry.end))
-      )
-      const sparse = documentVector(analysis)
+      const { sparse, words } = analyzeEntry(analyzer, opened, index)
       const chunk = uuidBytes(entry.chunkId)
       return {
         chunkId: entry.chunkId,
         chunk,
-        dense: vector.vector,
+        dense: vector,
         sparse,
-        words: Array.from(analysis.words, ([word, stem]) => ({ word, stem, token: tokenId(stem) })),
-        leaf: leaf(chunk, payloadDigest, digestBytes(sparseBytes(sparse)), vector.digest)
+        words,
+        leaf: leaf(chunk, payloadDigest, digestBytes(sparseBytes(sparse)), denseDigest)
       }
     }
+  }
+}
+
+/** All vectors of a version with their digests and the root over them; `undefined` where one is not stored. */
+export const rootedVectors = (
+  vectors: ReadonlyArray<Float32Array | undefined>,
+  inputs: ReadonlyArray<Digest>
+):
+  | {
+      readonly vectors: ReadonlyArray<Float32Array>
+      readonly digests: ReadonlyArray<Buffer>
+      readonly root: Digest
+    }
+  | undefined => {
+  const present = vectors.filter((vector) => vector !== undefined)
+  if (present.length < inputs.length) return undefined
+  const digests = present.map((vector) => digestBytes(denseBytes(vector)))
+  const root = vectorsRoot(
+    inputs.map((inputHash, index) => ({
+      inputHash,
+      vectorDigest: Digest.make(digests[index]?.toString("hex") ?? "", { disableValidation: true })
+    }))
+  )
+  return { vectors: present, digests, root }
+}
+
+/** A chunk's sparse vector and its distinct surface words. */
+export const analyzeEntry = (
+  analyzer: Analyzer,
+  { descriptor, entries, text }: OpenedText,
+  index: number
+): Pick<VersionPoint, "sparse" | "words"> => {
+  const entry = entries[index]
+  if (entry === undefined) throw new RangeError(`No chunk ${index} in the version.`)
+  const analysis = analyzer.analyze(
+    renderInput(descriptor, entry.headings, text.slice(entry.start, entry.end))
+  )
+  return {
+    sparse: documentVector(analysis),
+    words: Array.from(analysis.words, ([word, stem]) => ({ word, stem, token: tokenId(stem) }))
   }
 }

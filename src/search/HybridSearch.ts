@@ -5,7 +5,7 @@
  * generation that lags behind what was answered before is replaced by the log engine at exactly that V (FOLD.md, rule 1).
  * While the live generation's files are absent, foreign or being rebuilt, the log engine answers.
  */
-import { Clock, Effect, Exit, Layer, Ref, Scope } from "effect"
+import { Clock, Effect, Exit, Layer, Option, Ref, Scope } from "effect"
 import type { Spec } from "../../events/Generation.ts"
 import { type GenerationId, scopeKey } from "../../events/Ids.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
@@ -13,8 +13,13 @@ import { queryVector, tokenId } from "../documents/SparseVector.ts"
 import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import type { GenerationState } from "../index/GenerationState.ts"
 import type { Candidate, EngineError, EngineQuery, SparseVector } from "../index/Index.ts"
-import { type Frequencies, LogIndex } from "../index/LogIndex.ts"
-import { type OpenGeneration, openForReading, type ProjectionContext } from "../index/Projection.ts"
+import { type Frequencies, LogIndex, type MayMatch } from "../index/LogIndex.ts"
+import {
+  type OpenGeneration,
+  openForReading,
+  openStateForReading,
+  type ProjectionContext
+} from "../index/Projection.ts"
 import { openText } from "../index/VersionPoints.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import type { VocabularyWord } from "./Correction.ts"
@@ -80,28 +85,27 @@ export const make = (
         return { view, head }
       }
       const opened = refused === undefined ? yield* Effect.either(reader.open(row)) : undefined
-      if (opened?._tag === "Right") {
-        const open = opened.right
-        const at = open.state.checkpoint
-        // A state that was folded anew must have come as far as its generation was when it was verified, and must not
-        // have folded a document as empty that searches found before.
-        const isWhole =
-          at >= Math.max(open.state.target, row.verifiedPosition ?? 0) &&
-          open.state.missingCount <= row.excluded.length
-        const isUsable = isWhole && at >= floor
-        const view: View = isUsable
-          ? { _tag: "Generation", row, at, open }
-          : {
-              _tag: "Log",
-              row,
-              at: Math.max(floor, open.state.target, isWhole ? 0 : head.position),
-              state: undefined,
-              why: `generation ${row.generation} is being rebuilt`
-            }
+      const open = opened?._tag === "Right" ? opened.right : undefined
+      const state =
+        open?.state ?? (yield* Effect.option(reader.openState(row)).pipe(Effect.map(Option.getOrUndefined)))
+      const at = state?.checkpoint ?? 0
+      // A state that was folded anew must have come as far as its generation was when it was verified, and must not have
+      // folded a document as empty that searches found before.
+      const isWhole =
+        state !== undefined &&
+        at >= Math.max(state.target, row.verifiedPosition ?? 0) &&
+        state.missingCount <= row.excluded.length
+      if (open !== undefined && isWhole && at >= floor) {
+        const view: View = { _tag: "Generation", row, at, open }
         return { view, head }
       }
-      const why = refused ?? opened?.left.message ?? "the index is absent"
-      const view: View = { _tag: "Log", row, at: Math.max(floor, head.position), state: undefined, why }
+      const why =
+        refused ??
+        (opened?._tag === "Left" ? opened.left.message : `generation ${row.generation} is being rebuilt`)
+      const view: View =
+        isWhole && at >= floor
+          ? { _tag: "Log", row, at, state, why }
+          : { _tag: "Log", row, at: isWhole ? floor : Math.max(floor, head.position), state: undefined, why }
       return { view, head }
     })
 
@@ -119,7 +123,9 @@ export const make = (
     const candidates = (view: View, query: EngineQuery) =>
       view._tag === "Generation"
         ? view.open.engine.query(query)
-        : reading(() => (view.row === undefined ? [] : logIndex.query(view.row.spec, query)))
+        : reading(() =>
+            view.row === undefined ? [] : logIndex.query(view.row.spec, query, wordsOf(view.state, query))
+          )
 
     const answer = Effect.fnUntraced(function* (
       request: SearchRequest,
@@ -225,16 +231,41 @@ const reading = <A>(read: () => A): Effect.Effect<A, SearchFailed> =>
       new SearchFailed({ detail: cause instanceof Error ? cause.message : String(cause), cause })
   })
 
+/** Which chunks can match at all, where the ledger can tell: the log engine need not analyse the others. */
+const wordsOf = (
+  state: GenerationState | undefined,
+  { at, scope, sparse }: EngineQuery
+): MayMatch | undefined => {
+  if (state === undefined || sparse === undefined) return undefined
+  const row = state.scope(scope.team, scope.project)
+  if (row === undefined) return undefined
+  return state.consistently(() => {
+    if (state.checkpoint < at) return undefined
+    const chunks = state.chunksWith(row.id, new Set(sparse.ids), at)
+    return (chunkId) => chunks.has(chunkId.replaceAll("-", ""))
+  })
+}
+
 /** The live generation as opened last; looked at again for every query, because files can go at any time. */
 const makeReader = Effect.fnUntraced(function* (context: ProjectionContext) {
   const lock = yield* Effect.makeSemaphore(1)
+  let stateAlone:
+    | { readonly key: string; readonly state: GenerationState; readonly scope: Scope.CloseableScope }
+    | undefined
   let current:
     | { readonly key: string; readonly open: OpenGeneration; readonly scope: Scope.CloseableScope }
     | undefined
   const close = Effect.suspend(() => {
-    const last = current
+    const scopes = [current?.scope, stateAlone?.scope]
     current = undefined
-    return last === undefined ? Effect.void : Scope.close(last.scope, Exit.void)
+    stateAlone = undefined
+    return Effect.forEach(
+      scopes,
+      (scope) => (scope === undefined ? Effect.void : Scope.close(scope, Exit.void)),
+      {
+        discard: true
+      }
+    )
   })
   yield* Effect.addFinalizer(() => close)
   const open = (row: GenerationRow) =>
@@ -250,7 +281,24 @@ const makeReader = Effect.fnUntraced(function* (context: ProjectionContext) {
       current = { key, open: opened, scope }
       return opened
     })
-  return { open: (row: GenerationRow) => lock.withPermits(1)(open(row)), close: lock.withPermits(1)(close) }
+  const openState = (row: GenerationRow) =>
+    Effect.gen(function* () {
+      const key = `${row.generation} ${context.snapshot.head().epoch}`
+      if (stateAlone?.key === key && stateAlone.state.isCurrent) return stateAlone.state
+      yield* close
+      const scope = yield* Scope.make()
+      const state = yield* openStateForReading(context, row).pipe(
+        Scope.extend(scope),
+        Effect.onError(() => Scope.close(scope, Exit.void))
+      )
+      stateAlone = { key, state, scope }
+      return state
+    })
+  return {
+    openState: (row: GenerationRow) => lock.withPermits(1)(openState(row)),
+    open: (row: GenerationRow) => lock.withPermits(1)(open(row)),
+    close: lock.withPermits(1)(close)
+  }
 })
 
 interface ReadAt {
@@ -274,7 +322,8 @@ const readAt = (
     const empty: ReadQuery = { terms: [], corrections: [], text: "", leftOut: 0 }
     return { at: view.at, query: empty, sparse: undefined, analyzer: undefined }
   }
-  const analyzer = analyzerOf(view.row.spec)
+  const { spec } = view.row
+  const analyzer = analyzerOf(spec)
   const withFrequencies = (at: number, key: string, frequencies: Frequencies): ReadAt | QueryTooLong => {
     const read = readQuery(query, analyzer, {
       frequency: (stem) => frequencies.frequency(tokenId(stem)),
@@ -285,8 +334,17 @@ const readAt = (
     return { at, query: read, sparse: sparse?.ids.length === 0 ? undefined : sparse, analyzer }
   }
   if (view._tag === "Log") {
-    const frequencies = logIndex.frequencies(view.row.spec, scope, view.at)
-    return withFrequencies(view.at, `log ${scopeKey(scope)} ${view.at}`, frequencies)
+    const { at, state } = view
+    const key = `log ${scopeKey(scope)} ${at}`
+    if (state === undefined) return withFrequencies(at, key, logIndex.frequencies(view.row.spec, scope, at))
+    return state.consistently(() =>
+      withFrequencies(
+        at,
+        key,
+        // The state may have moved on since: then it tells of another position.
+        state.checkpoint === at ? stateFrequencies(state, scope) : logIndex.frequencies(spec, scope, at)
+      )
+    )
   }
   const { state } = view.open
   const generation: GenerationId = view.row.generation

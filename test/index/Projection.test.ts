@@ -370,7 +370,7 @@ describe("a projection", () => {
           ),
           (steps) => Effect.runPromise(Effect.scoped(agree(steps)))
         ),
-        { numRuns: 25, seed: 7 }
+        { numRuns: 12, seed: 7 }
       )
     )
   )
