@@ -53,7 +53,7 @@ const text = (minLength: number, maxLength: number, description: string) =>
     description
   )
 
-const oneOf = <Value extends string>(values: readonly [Value, ...Array<Value>], description: string) =>
+const oneOf = <const Value extends string>(values: readonly [Value, ...Array<Value>], description: string) =>
   described(
     Schema.Literal(...values),
     `one of ${values.join(", ")}`,

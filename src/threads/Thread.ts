@@ -4,7 +4,7 @@
  * Nothing here knows what a core does. The same core runs in its caller's thread where a test or the simulation wants
  * it to. A thread that dies fails every request in hand; nobody waits for ever.
  */
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { parentPort, Worker, workerData } from "node:worker_threads"
@@ -48,20 +48,15 @@ export type ThreadName = (typeof threadNames)[number]
 
 /** Where a bundled entry lies: beside the built package, or in the cache that the tests' set-up fills. */
 export const entryPath = (name: ThreadName): string => {
-  const here = fileURLToPath(import.meta.url)
-  const root = packageRoot(dirname(here))
-  return here.endsWith(".ts")
-    ? join(root, ".cache", "threads", `${name}.js`)
-    : join(root, "dist", "threads", `${name}.js`)
-}
-
-const packageRoot = (from: string): string => {
-  const manifest = join(from, "package.json")
-  if (existsSync(manifest) && /"name":\s*"reprise"/.test(readFileSync(manifest, "utf8"))) return from
-  const parent = dirname(from)
-  if (parent === from)
-    throw new Error("No package.json of reprise above its own code: the installation is broken.")
-  return packageRoot(parent)
+  const file = join("threads", `${name}.js`)
+  for (let above = dirname(fileURLToPath(import.meta.url)); ; above = dirname(above)) {
+    const found = [join(above, file), join(above, ".cache", file)].find((path) => existsSync(path))
+    if (found !== undefined) return found
+    if (dirname(above) === above)
+      throw new Error(
+        `The bundle of the thread ${name} is missing: the installation is broken. Run: npm run build`
+      )
+  }
 }
 
 /** Starts a thread and ends it with the scope. `data` is structured-cloned and reaches the entry as `threadData`. */

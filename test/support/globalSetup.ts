@@ -1,4 +1,4 @@
-/** Bundles the thread entries once, where `entryPath` looks for them when the code runs from its sources. */
+/** Bundles worker threads and the command line once, where code that runs from its sources looks for them. */
 import { execFile } from "node:child_process"
 import { join } from "node:path"
 import { promisify } from "node:util"
@@ -7,7 +7,8 @@ const root = join(import.meta.dirname, "..", "..")
 
 export default async (): Promise<void> => {
   await promisify(execFile)(process.execPath, [
-    join(root, "scripts", "build-threads.js"),
-    join(root, ".cache", "threads")
+    join(root, "scripts", "build.js"),
+    "--bundles",
+    join(root, ".cache")
   ])
 }

@@ -1,0 +1,57 @@
+/** How code is bundled for Node: one format for the command line, its lazily loaded parts, and worker threads. */
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { build } from "esbuild"
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), "..")
+
+const common = {
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node20",
+  external: ["better-sqlite3"],
+  sourcemap: "linked",
+  // Some packages are CommonJS and ask for Node's modules with `require`, which an ES module does not have.
+  banner: {
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);'
+  },
+  logLevel: "warning"
+}
+
+/** Every thread entry (src/threads/entries/*.ts): a worker cannot be started from a `.ts` file. */
+export const buildThreads = (outDirectory) => {
+  const entries = join(root, "src", "threads", "entries")
+  return build({
+    ...common,
+    entryPoints: readdirSync(entries)
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => join(entries, file)),
+    outdir: outDirectory
+  })
+}
+
+/**
+ * The command line: importing packages one by one costs 0.75 s, a bundle 0.2 s. What is imported lazily becomes a chunk of
+ * its own, so that a command loads what it needs. The entry answers `--version` before anything else is loaded.
+ */
+export const buildCli = async (outDirectory) => {
+  await build({
+    ...common,
+    entryPoints: { main: join(root, "src", "cli", "Main.ts") },
+    outdir: outDirectory,
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]"
+  })
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+  const entry = join(outDirectory, "reprise.js")
+  writeFileSync(
+    entry,
+    `#!/usr/bin/env node
+if (process.argv.length === 3 && (process.argv[2] === "--version" || process.argv[2] === "-v")) console.log("${version}")
+else import("./main.js").then(({ main }) => main(process.argv))
+`
+  )
+  chmodSync(entry, 0o755)
+}

@@ -1,0 +1,24 @@
+/**
+ * The outside as the command line sees it: two streams, the environment, and a person who may press Ctrl-C. Tests give
+ * their own.
+ */
+import { Context, type Deferred, type Effect } from "effect"
+import type { Environment } from "../runtime/Config.ts"
+
+export interface IoService {
+  /** Answers when it is handed on, so that a slow reader slows us down. */
+  readonly out: (text: string) => Effect.Effect<void>
+  readonly err: (text: string) => Effect.Effect<void>
+  /** Standard input in parts. */
+  readonly input: () => AsyncIterable<Uint8Array>
+  readonly outIsTerminal: boolean
+  readonly errIsTerminal: boolean
+  readonly columns: number
+  readonly environment: Environment
+  readonly cwd: string
+  readonly home: string
+  /** Done at the first Ctrl-C: nothing new is begun, what is under way is finished. */
+  readonly stop: Deferred.Deferred<void>
+}
+
+export class Io extends Context.Tag("reprise/cli/Io")<Io, IoService>() {}

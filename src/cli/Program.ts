@@ -1,0 +1,114 @@
+/**
+ * The command line as a function: words in, an exit code out. What it touches of the outside comes through {@link Io}.
+ */
+import { CommandDescriptor } from "@effect/cli"
+import { NodeFileSystem, NodePath, NodeTerminal } from "@effect/platform-node"
+import { Cause, Deferred, Effect, Either, Exit, Layer } from "effect"
+import { documents, get } from "./commands/Documents.ts"
+import { events } from "./commands/Events.ts"
+import { build, recover, replay, verify } from "./commands/Generations.ts"
+import { jobs, lanes } from "./commands/Jobs.ts"
+import { config, status } from "./commands/Operations.ts"
+import { search } from "./commands/Search.ts"
+import { add, init, remove, sync } from "./commands/Sources.ts"
+import { type CommandEnvironment, type Definition, group } from "./Definition.ts"
+import { type CliError, type ExitCode, exitCodeOf } from "./Exit.ts"
+import { help } from "./Help.ts"
+import { Io } from "./Io.ts"
+import { complain, page } from "./Output.ts"
+import { type Line, readLine, type Shell } from "./Usage.ts"
+
+export const root = group("reprise", "Keeps a search index correct, fresh and rebuildable.", [
+  init,
+  add,
+  sync,
+  remove,
+  documents,
+  get,
+  search,
+  status,
+  build,
+  replay,
+  verify,
+  recover,
+  events,
+  jobs,
+  lanes,
+  config
+])
+
+/** Never fails: what goes wrong is said, and shows in the code. */
+export const program = (
+  words: ReadonlyArray<string>,
+  version: string
+): Effect.Effect<ExitCode, never, Io> => {
+  const end = words.indexOf("--")
+  const json = (end === -1 ? words : words.slice(0, end)).includes("--json")
+  return Effect.gen(function* () {
+    const line = readLine(root, words)
+    if (Either.isLeft(line)) return yield* line.left
+    return yield* perform(line.right, version)
+  }).pipe(
+    Effect.catchAll((error: CliError) => Effect.as(complain(json, error), exitCodeOf(error))),
+    Effect.catchAllCause((cause) => {
+      if (Cause.isInterruptedOnly(cause)) return Effect.succeed<ExitCode>(130)
+      const error: CliError = { _tag: "InternalError", message: internal(cause) }
+      return Effect.as(complain(json, error), exitCodeOf(error))
+    }),
+    Effect.provide(environment)
+  )
+}
+
+const environment = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
+
+const internal = (cause: Cause.Cause<unknown>): string => {
+  const squashed = Cause.squash(cause)
+  const what = squashed instanceof Error ? squashed.message : String(squashed)
+  return `Something failed that should not: ${what}. What was acknowledged is safe. Run reprise doctor; if that finds nothing, report this.`
+}
+
+const perform = (line: Line, version: string): Effect.Effect<ExitCode, CliError, CommandEnvironment> => {
+  switch (line._tag) {
+    case "Version":
+      return printed(`${version}\n`)
+    case "Help":
+      return Effect.flatMap(page, ({ style }) => printed(help(style, line.path)))
+    case "Completions":
+      return Effect.flatMap(completions(line.shell), (lines) => printed(`${lines.join("\n")}\n`))
+    case "Run":
+      return line.leaf.stops ? line.leaf.run(line.line) : interruptible(line.leaf.run(line.line))
+  }
+}
+
+const printed = (text: string) => Effect.flatMap(Io, (io) => Effect.as(io.out(text), 0 as const))
+
+/** At the first Ctrl-C it is interrupted; what it holds is released in order before this answers. */
+const interruptible = <E, R>(run: Effect.Effect<ExitCode, E, R>): Effect.Effect<ExitCode, E, R | Io> =>
+  Effect.gen(function* () {
+    const { stop } = yield* Io
+    const ended = yield* Effect.raceFirst(
+      Effect.exit(run),
+      Effect.as(Deferred.await(stop), Exit.succeed<ExitCode>(130))
+    )
+    return yield* ended
+  })
+
+const completions = (shell: Shell): Effect.Effect<ReadonlyArray<string>> => {
+  const tree = descriptorOf(root)
+  if (shell === "bash") return CommandDescriptor.getBashCompletions(tree, root.name)
+  return shell === "zsh"
+    ? CommandDescriptor.getZshCompletions(tree, root.name)
+    : CommandDescriptor.getFishCompletions(tree, root.name)
+}
+
+const descriptorOf = (definition: Definition): CommandDescriptor.Command<unknown> => {
+  if (definition._tag === "Leaf") return definition.descriptor
+  const [first, ...others] = definition.children.map(
+    (child): readonly [string, CommandDescriptor.Command<unknown>] => [child.name, descriptorOf(child)]
+  )
+  const parent = CommandDescriptor.withDescription(
+    CommandDescriptor.make(definition.name),
+    definition.summary
+  )
+  return first === undefined ? parent : CommandDescriptor.withSubcommands(parent, [first, ...others])
+}

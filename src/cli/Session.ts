@@ -1,0 +1,85 @@
+/**
+ * From a command's common options to what it works on: configuration, then a reader or the writer, opened for as long as
+ * the command runs. What a command does not need is not loaded.
+ */
+import { existsSync } from "node:fs"
+import type { FileSystem, Path } from "@effect/platform"
+import { Effect } from "effect"
+import { type Configuration, loadConfig, readDotenv } from "../runtime/Config.ts"
+import type { ConfigInvalid } from "../runtime/ConfigInvalid.ts"
+import { resolveDataDirectory } from "../runtime/DataDirectory.ts"
+import { Reader, type RepriseReader, type RepriseWriter, Writer } from "../runtime/Reprise.ts"
+import type { Common } from "./Definition.ts"
+import { type CliError, NothingThere } from "./Exit.ts"
+import { Io } from "./Io.ts"
+import { note } from "./Output.ts"
+
+/** Values of flags that are settings, by the setting's name. */
+export type SettingFlags = Readonly<Record<string, string | number | boolean | undefined>>
+
+export const configuration = (
+  common: Common,
+  flags: SettingFlags = {}
+): Effect.Effect<Configuration, ConfigInvalid, Io | FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const { cwd, environment, home } = yield* Io
+    const dotenv = yield* readDotenv(cwd)
+    const directory = yield* resolveDataDirectory({
+      flag: common.dataDir,
+      environment,
+      dotenv: dotenv.variables,
+      cwd,
+      home
+    })
+    return yield* loadConfig({ directory, environment, dotenv, flags })
+  })
+
+/** Runs `use` with a reader of the data directory. Works beside a writer in another process. */
+export const withReader = <A, R>(
+  common: Common,
+  options: { readonly embeds: boolean },
+  use: (reader: RepriseReader, configuration: Configuration) => Effect.Effect<A, CliError, R>
+): Effect.Effect<A, CliError, R | Io | FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const loaded = yield* configuration(common)
+    const { files, path } = loaded.directory
+    if (!existsSync(files.log)) return yield* new NothingThere({ directory: path })
+    const OpenReading = yield* Effect.promise(() => import("../runtime/OpenReading.ts"))
+    return yield* Effect.gen(function* () {
+      const reader = yield* Reader
+      const behind = yield* reader.behindWitness
+      if (behind !== undefined) yield* note(behind.message)
+      return yield* use(reader, loaded)
+    }).pipe(Effect.provide(OpenReading.layer({ configuration: loaded, embeds: options.embeds })))
+  })
+
+export interface WriterOptions {
+  readonly flags?: SettingFlags
+  /** What the process is, for whoever finds the directory locked. */
+  readonly command: string
+  readonly acceptRollback?: boolean
+}
+
+/** Runs `use` with the one writer of the data directory, which is created where it is missing. */
+export const withWriter = <A, R>(
+  common: Common,
+  options: WriterOptions,
+  use: (
+    writer: RepriseWriter,
+    reader: RepriseReader,
+    configuration: Configuration
+  ) => Effect.Effect<A, CliError, R>
+): Effect.Effect<A, CliError, R | Io | FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const loaded = yield* configuration(common, options.flags)
+    const Embedded = yield* Effect.promise(() => import("../runtime/Embedded.ts"))
+    const { acceptRollback, command } = options
+    const layer = Embedded.layer({
+      configuration: loaded,
+      command,
+      ...(acceptRollback !== undefined && { acceptRollback })
+    })
+    return yield* Effect.gen(function* () {
+      return yield* use(yield* Writer, yield* Reader, loaded)
+    }).pipe(Effect.provide(layer))
+  })

@@ -1,0 +1,166 @@
+/** `status`, `config`, `doctor`: how it is, and how it should be. */
+import { Effect, Schema } from "effect"
+import { Status } from "../../runtime/Reprise.ts"
+import { command, noArguments } from "../Definition.ts"
+import { note, type Page, print } from "../Output.ts"
+import { printable } from "../Printable.ts"
+import { configuration, withReader } from "../Session.ts"
+import { bytes, counted, number, table, time } from "../Style.ts"
+
+export const status = command({
+  name: "status",
+  summary: "Show what there is, how far the index is, and what waits for a person",
+  flags: {},
+  arguments: noArguments,
+  run: (_, __, common) =>
+    withReader(common, { embeds: false }, (reader) =>
+      Effect.gen(function* () {
+        const found = yield* reader.status(common.namedScope)
+        yield* print(common.json, Status, found, (page) => statusPage(page, found))
+        return 0 as const
+      })
+    )
+})
+
+const statusPage = ({ style, width }: Page, status: Status): string => {
+  const { chunks, documents, generations, lanes, log, problems, sources } = status
+  const part = (title: string, text: string) => `\n${style.bold(title)}\n${text}`
+  const titles = (...names: ReadonlyArray<string>) =>
+    names.map((title) =>
+      /^(checkpoint|lag|documents|chunks|queued|processing|completed|failed|parked|cancelled|syncs)$/.test(
+        title
+      )
+        ? { title, align: "right" as const }
+        : { title }
+    )
+  return [
+    `${style.cyan(printable(status.dataDirectory))}  ${status.healthy ? style.green("healthy") : style.yellow("needs attention")}\n`,
+    `${counted(documents, "document")}, ${counted(chunks, "chunk")} · log at position ${number(log.headPosition)}, ${bytes(log.bytes)}\n`,
+    sources.length === 0
+      ? ""
+      : part(
+          "Sources",
+          table(
+            style,
+            titles("id", "syncs", "last sync", "root"),
+            sources.map(({ failure, root, source, state, sync }) => [
+              source,
+              sync,
+              failure === undefined ? state : `${state}: ${failure}`,
+              root
+            ]),
+            width
+          )
+        ),
+    generations.length === 0
+      ? ""
+      : part(
+          "Generations",
+          table(
+            style,
+            titles("id", "state", "engine", "checkpoint", "lag", "documents", "chunks", "model"),
+            generations.map((one) => [
+              one.id,
+              one.state,
+              one.engine,
+              number(one.checkpoint),
+              number(one.lag),
+              number(one.documents),
+              number(one.chunks),
+              one.model
+            ]),
+            width
+          )
+        ),
+    part(
+      "Lanes",
+      table(
+        style,
+        titles(
+          "lane",
+          "queued",
+          "processing",
+          "completed",
+          "failed",
+          "cancelled",
+          "parked",
+          "oldest",
+          "state"
+        ),
+        lanes.map((one) => [
+          one.lane,
+          number(one.queued),
+          number(one.processing),
+          number(one.completed),
+          number(one.failed),
+          number(one.cancelled),
+          number(one.parked),
+          one.oldestAgeMs === null ? "–" : time(one.oldestAgeMs),
+          one.paused ? "paused" : "open"
+        ]),
+        width
+      )
+    ),
+    problems.length === 0
+      ? ""
+      : part(
+          "Needs attention",
+          problems.map((problem) => `${style.yellow("•")} ${printable(problem)}\n`).join("")
+        )
+  ].join("")
+}
+
+const ConfigJson = Schema.Struct({
+  dataDirectory: Schema.Struct({ path: Schema.String, origin: Schema.String }),
+  settings: Schema.Array(
+    Schema.Struct({
+      key: Schema.String,
+      value: Schema.NullOr(Schema.Unknown),
+      origin: Schema.String,
+      where: Schema.String
+    })
+  ),
+  warnings: Schema.Array(Schema.String)
+})
+
+export const config = command({
+  name: "config",
+  summary: "Show the settings in force and where each comes from (secrets are left out)",
+  flags: {},
+  arguments: noArguments,
+  run: (_, __, common) =>
+    Effect.gen(function* () {
+      const { directory, entries, warnings } = yield* configuration(common)
+      const result = {
+        dataDirectory: { path: directory.path, origin: directory.origin },
+        settings: entries.map(({ key, origin, value, where }) => ({
+          key,
+          value: value ?? null,
+          origin,
+          where
+        })),
+        warnings
+      }
+      yield* print(common.json, ConfigJson, result, ({ style, width }) =>
+        [
+          `${style.cyan(printable(directory.path))} ${style.dim(`(${directory.origin})`)}\n\n`,
+          table(
+            style,
+            [
+              { title: "setting", paint: style.bold },
+              { title: "value" },
+              { title: "from", paint: style.dim }
+            ],
+            entries.map(({ key, origin, value, where }) => [
+              key,
+              value === undefined ? "–" : typeof value === "string" ? value : JSON.stringify(value),
+              origin === "default" ? "default" : where
+            ]),
+            width
+          )
+        ].join("")
+      )
+      if (!common.json) yield* Effect.forEach(warnings, note, { discard: true })
+      return 0 as const
+    })
+})

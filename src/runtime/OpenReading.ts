@@ -1,0 +1,70 @@
+/**
+ * A data directory opened for reading by a process of its own: no lock, no threads, nothing written.
+ */
+import { Duration, Effect, Layer } from "effect"
+import { codeFingerprint } from "../../events/Ids.ts"
+import { EmbeddingModel, type ProviderError } from "../embedding/EmbeddingModel.ts"
+import { LogFailed } from "../log/Log.ts"
+import * as ReadConnections from "../log/ReadConnections.ts"
+import * as SqliteContent from "../log/SqliteContent.ts"
+import * as SqliteLogReader from "../log/SqliteLogReader.ts"
+import * as SqliteReadModels from "../log/SqliteReadModels.ts"
+import { openSnapshot } from "../log/SqliteSnapshot.ts"
+import type { Configuration } from "./Config.ts"
+import type { ConfigInvalid } from "./ConfigInvalid.ts"
+import { configuredModel } from "./ConfiguredModel.ts"
+import * as Reading from "./Reading.ts"
+import type { Reader } from "./Reprise.ts"
+import { stateWitnesses } from "./Witnesses.ts"
+
+export interface OpenReadingOptions {
+  readonly configuration: Pick<Configuration, "settings" | "directory">
+  /** Searches will ask for vectors of queries. Without it no provider is ever reached. */
+  readonly embeds: boolean
+}
+
+export const layer = ({
+  configuration: { directory, settings },
+  embeds
+}: OpenReadingOptions): Layer.Layer<Reader, LogFailed | ProviderError | ConfigInvalid> => {
+  const { path } = directory
+  const log = Layer.mergeAll(
+    SqliteLogReader.layer({ directory: path, witnesses: Effect.sync(() => stateWitnesses(path)) }),
+    SqliteReadModels.layer,
+    SqliteContent.layer
+  ).pipe(Layer.provideMerge(ReadConnections.layer(path)))
+  const snapshot = Effect.acquireRelease(
+    Effect.try({
+      try: () => openSnapshot(path),
+      catch: (cause) => new LogFailed({ operation: `open ${path} for reading`, cause })
+    }),
+    (one) => Effect.sync(() => one.close())
+  )
+  const reading = Layer.unwrapScoped(
+    Effect.map(snapshot, (one) =>
+      Reading.layer(
+        {
+          directory: path,
+          searchMemoryMiB: settings.search.memoryMiB,
+          denseWeight: settings.search.denseWeight
+        },
+        one
+      )
+    )
+  )
+  return reading.pipe(Layer.provide(embeds ? configuredModel(settings) : noModel), Layer.provide(log))
+}
+
+/** For programs that never embed: not even a model that nobody knows yet is asked for anything. */
+const noModel: Layer.Layer<EmbeddingModel> = Layer.succeed(EmbeddingModel, {
+  fingerprint: codeFingerprint("none", []),
+  name: "none",
+  dimensions: 1,
+  maxInputTokens: 1,
+  batchSize: 1,
+  concurrency: 1,
+  denseWeight: 0,
+  timeout: Duration.zero,
+  embed: () => Effect.dieMessage("This program was opened without a model."),
+  embedQuery: () => Effect.dieMessage("This program was opened without a model.")
+})
