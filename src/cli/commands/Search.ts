@@ -55,7 +55,7 @@ export const filterOf = (texts: ReadonlyArray<string>): Either.Either<Filter, Us
       )
 }
 
-/** A value may stand in the metadata as a text, a number or a truth value: any of them is meant. */
+/** In the metadata a value may stand as a text, a number or a truth value, and each of them is meant. */
 const readings = (value: string): ReadonlyArray<string | number | boolean> => [
   value,
   ...(/^-?\d{1,15}(\.\d{1,15})?$/.test(value) ? [Number(value)] : []),
