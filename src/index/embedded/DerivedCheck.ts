@@ -6,9 +6,10 @@
 import type { PointId } from "../../../events/Ids.ts"
 import { EngineMismatch } from "../Index.ts"
 import { encodeBlocks, pointsPerBlock, strideOf } from "./Codes.ts"
-import { damaged } from "./Database.ts"
+import { damaged, viewBytes } from "./Database.ts"
+import { invert, maxMembers } from "./Postings.ts"
 import type { ProjectFile, StoredMember } from "./ProjectFile.ts"
-import type { SegmentInfo } from "./SegmentTables.ts"
+import type { PostingRow, SegmentInfo } from "./SegmentTables.ts"
 
 export interface PointDifference {
   readonly id: PointId
@@ -72,27 +73,43 @@ const differences = (
 type Differs = (point: StoredMember | undefined, what: string) => void
 type Members = ReadonlyArray<StoredMember | undefined>
 
-/** Rows come by ascending token, as the tokens of each vector stand: a look at each posting and each weight is enough. */
+/** Stored and expected rows side by side, both by ascending token; rows that are equal need no closer look. */
 const comparePostings = (file: ProjectFile, segment: number, members: Members, differs: Differs): void => {
-  /** How many of its tokens each member has been seen with. */
-  const seen = new Uint32Array(members.length)
-  for (const [token, row] of file.segments.postings(segment, members.length)) {
-    for (let at = 0; at < row.members.length; at++) {
-      const member = row.members[at] ?? 0
-      const point = members[member]
-      if (point === undefined) continue
-      const { ids, weights } = point.sparse
-      let place = seen[member] ?? 0
-      for (; place < ids.length && (ids[place] ?? 0) < token; place++) differs(point, "posting missing")
-      if (place >= ids.length || ids[place] !== token) differs(point, "posting extra")
-      else if (!Object.is(weights[place++], row.weights[at])) differs(point, "posting changed")
-      seen[member] = place
-    }
+  const expected = invert(members.map((point) => point?.sparse ?? nothing))
+  const rowAt = (row: number): PostingRow => {
+    const [start, end] = [expected.starts[row] ?? 0, expected.starts[row + 1] ?? 0]
+    return { members: expected.members.subarray(start, end), weights: expected.weights.subarray(start, end) }
   }
-  members.forEach((point, member) => {
-    if (point !== undefined && seen[member] !== point.sparse.ids.length) differs(point, "posting missing")
-  })
+  let row = 0
+  for (const [token, stored] of file.segments.postings(segment, members.length)) {
+    for (; (expected.tokens[row] ?? token) < token; row++) compareRow(none, rowAt(row), members, differs)
+    compareRow(stored, expected.tokens[row] === token ? rowAt(row++) : none, members, differs)
+  }
+  for (; row < expected.tokens.length; row++) compareRow(none, rowAt(row), members, differs)
 }
+
+const compareRow = (stored: PostingRow, expected: PostingRow, members: Members, differs: Differs): void => {
+  if (
+    viewBytes(stored.members).equals(viewBytes(expected.members)) &&
+    viewBytes(stored.weights).equals(viewBytes(expected.weights))
+  )
+    return
+  let left = 0
+  let right = 0
+  while (left < stored.members.length || right < expected.members.length) {
+    const is = stored.members[left] ?? maxMembers
+    const should = expected.members[right] ?? maxMembers
+    if (is < should) differs(members[is], "posting extra")
+    else if (is > should) differs(members[should], "posting missing")
+    else if (!Object.is(stored.weights[left], expected.weights[right]))
+      differs(members[is], "posting changed")
+    if (is <= should) left++
+    if (should <= is) right++
+  }
+}
+
+const none: PostingRow = { members: new Uint16Array(0), weights: new Float32Array(0) }
+const nothing = { ids: new Uint32Array(0), weights: new Float32Array(0) }
 
 const compareCodes = (file: ProjectFile, segment: number, members: Members, differs: Differs): void => {
   const { dimensions } = file
