@@ -70,6 +70,7 @@ export const layer = (
             yield* fail(taken, texts.left.code, texts.left.message, texts.left.retryable)
             return yield* delivery.ack
           }
+          if (texts.right.size === 0) return yield* delivery.ack
           yield* batches.add(taken, model, texts.right)
         }).pipe(awayFromBus)
 

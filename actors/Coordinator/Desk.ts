@@ -249,7 +249,7 @@ export class Desk {
     this.wake(this.inputs.forget(work))
     for (const job of this.jobsOf(work)) {
       this.jobs.remove(job)
-      this.begun.delete(job.id)
+      this.#forgetBegun(job, turn)
       if (job.attempt > 0) turn.sends.push(Effect.ignore(this.ports.bus.withdraw(job.lane, job.id)))
     }
   }
@@ -286,8 +286,8 @@ export class Desk {
     outcome: Extract<OperationalChange, { readonly kind: "attemptEnded" }>["outcome"],
     error?: string
   ): void {
-    this.begun.delete(job.id)
     if (job.attempt === 0) return
+    this.#forgetBegun(job, turn)
     turn.operational({
       kind: "attemptEnded",
       jobId: job.id,
@@ -298,8 +298,14 @@ export class Desk {
     })
   }
 
+  #forgetBegun({ attempt, id }: Job, turn: Turn): void {
+    turn.after.push(() => {
+      if (this.begun.get(id) === attempt) this.begun.delete(id)
+    })
+  }
+
   count(change: Partial<CoordinatorProgress>): void {
-    const next = { ...this.progress }
+    const next = this.progress
     this.progress = {
       open: next.open,
       prepared: next.prepared + (change.prepared ?? 0),

@@ -162,16 +162,6 @@ export class Jobs {
     this.#running[job.lane].add(job)
   }
 
-  /** An attempt that this process began before the Coordinator was restarted goes on. */
-  resume(job: Job, attempt: number, now: number): void {
-    job.attempt = attempt
-    job.known = true
-    job.weight = 1
-    job.state = "running"
-    job.until = now + this.#limits.lanes[job.lane].limitMs
-    this.#running[job.lane].add(job)
-  }
-
   /** Grants the right to work on an attempt to one worker, and again to the same one: a sign of life. */
   claim(
     request: {

@@ -23,6 +23,7 @@ export type Step =
   | "built"
   | "rejected"
   | "removed"
+  | "job.result"
   | "job.park"
   | "job.cancel"
   | "attempt.count"

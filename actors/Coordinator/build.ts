@@ -70,7 +70,7 @@ const begin = Effect.fnUntraced(function* (
     fresh: false
   }
   build.active.set(documentId, work)
-  yield* openRecovered(desk, work)
+  openRecovered(desk, work)
 })
 
 const isParked = Effect.fnUntraced(function* (

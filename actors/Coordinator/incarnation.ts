@@ -156,7 +156,7 @@ const turn = Effect.fnUntraced(function* (
           break
         }
         now.touch(keys)
-        desk.ports.failpoints.hit("job.result.before")
+        now.steps.add("job.result")
         yield* takeResult(desk, now, prepared, value)
         now.sends.push(Effect.ignore(ack))
         break

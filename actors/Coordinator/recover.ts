@@ -9,7 +9,6 @@ import { Clock, Effect } from "effect"
 import type { JobId } from "../../events/Ids.ts"
 import type { LogFailed, OperationalChange } from "../../src/log/Log.ts"
 import type { DocumentRow, JobRow } from "../../src/log/ReadModels.ts"
-import { monotonicMs } from "../Actor.ts"
 import { chunkingUnder, openNextJob, park } from "./advance.ts"
 import type { Desk } from "./Desk.ts"
 import { readGenerations } from "./generations.ts"
@@ -37,6 +36,7 @@ export const recover = Effect.fnUntraced(function* (desk: Desk): Effect.fn.Retur
     after = next
   } while (after !== undefined)
   if (operational.length > 0) yield* log.write({ operational })
+  desk.begun.clear()
 })
 
 const noteInterrupted = (
@@ -47,7 +47,11 @@ const noteInterrupted = (
 ): void => {
   const running = row.attempts.filter(({ outcome }) => outcome === "running")
   for (const { attempt, solo } of running) {
-    if (desk.begun.get(row.jobId) === attempt) continue
+    if (desk.begun.get(row.jobId) === attempt) {
+      // Only the Coordinator was restarted: nobody is to blame, and what the worker still hands back counts.
+      operational.push({ kind: "attemptEnded", jobId: row.jobId, attempt, endedAt, outcome: "paced" })
+      continue
+    }
     operational.push({ kind: "attemptEnded", jobId: row.jobId, attempt, endedAt, outcome: "interrupted" })
     const alone = row.attempts.filter((one) => one.solo && one.outcome === "interrupted").length
     desk.interrupted.set(row.jobId, solo ? alone + 1 : 0)
@@ -122,16 +126,12 @@ export const takeUp = Effect.fnUntraced(function* (
   }
   desk.open.set(row.documentId, { row, work })
   desk.lines.join(work, now)
-  return yield* openRecovered(desk, work)
+  return openRecovered(desk, work)
 })
 
 /** Opens the next job of a work that an earlier run began. */
-export const openRecovered = Effect.fnUntraced(function* (desk: Desk, work: Work) {
+export const openRecovered = (desk: Desk, work: Work): Job => {
   const job = openNextJob(desk, work, false)
-  const begun = desk.begun.get(job.id)
-  if (begun !== undefined) {
-    // This process began it before the Coordinator alone was restarted: its worker may still answer.
-    desk.jobs.resume(job, begun, yield* monotonicMs)
-  } else if (desk.interrupted.has(job.id)) desk.jobs.makeSolo(job)
+  if (desk.interrupted.has(job.id)) desk.jobs.makeSolo(job)
   return job
-})
+}

@@ -28,8 +28,9 @@ import { defaultChunkerSettings, makeChunker } from "../../src/documents/Chunker
 import { defaultPrepareLimits } from "../../src/documents/Prepare.ts"
 import { EmbeddingModel, type EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
 import * as HashingModel from "../../src/embedding/HashingModel.ts"
+import { Failpoints, type FailpointsService, inert } from "../../src/faults/Failpoints.ts"
 import type { Content } from "../../src/log/Content.ts"
-import type { Log, LogReader } from "../../src/log/Log.ts"
+import { Log, type LogReader, type LogService } from "../../src/log/Log.ts"
 import * as ReadConnections from "../../src/log/ReadConnections.ts"
 import type { ReadModels } from "../../src/log/ReadModels.ts"
 import * as SqliteContent from "../../src/log/SqliteContent.ts"
@@ -62,6 +63,9 @@ export interface WriteSideOptions {
   readonly bus?: Layer.Layer<Bus>
   /** Without workers orders only wait. */
   readonly workers?: boolean
+  /** Wraps the log that the Coordinator writes to. */
+  readonly log?: (log: LogService) => LogService
+  readonly failpoints?: FailpointsService
   /** The log's writer in a thread of its own. */
   readonly thread?: boolean
 }
@@ -101,7 +105,13 @@ export const writeSide = (options: WriteSideOptions) => {
           Ingestor.layer({ ...Ingestor.usualSettings, slots: 4 }),
           Embedder.layer({ ...Embedder.usualSettings, ...options.embedder })
         )
-  return Layer.provideMerge(workers, coordinatorLayer).pipe(
+  const own = options.log
+  const coordinator =
+    own === undefined
+      ? coordinatorLayer
+      : Layer.provide(coordinatorLayer, Layer.effect(Log, Effect.map(Log, own)))
+  return Layer.provideMerge(workers, coordinator).pipe(
+    Layer.provide(Layer.succeed(Failpoints, options.failpoints ?? inert)),
     Layer.provideMerge(
       Layer.mergeAll(
         Layer.succeed(Settings, {
