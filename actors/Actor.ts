@@ -156,8 +156,11 @@ export const spawn = <Message, E, R>(
           state = Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? "stopped" : "failed"
           yield* mailbox.shutdown
           yield* failPending
-          const escalated = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
-          if (Option.isSome(escalated)) yield* supervisor.escalate(escalated.value)
+          if (state === "stopped" || !Exit.isFailure(exit)) return
+          const cause = Cause.squash(exit.cause)
+          yield* supervisor.escalate(
+            cause instanceof Escalated ? cause : new Escalated({ actor: name, crashes: restarts + 1, cause })
+          )
         })
       ),
       Effect.annotateLogs({ actor: name }),
@@ -189,5 +192,3 @@ export const monotonicMs: Effect.Effect<number> = Effect.map(
   Clock.currentTimeNanos,
   (nanos) => Number(nanos / 1_000n) / 1_000
 )
-
-export { Escalated }

@@ -51,8 +51,8 @@ export const supervised = <E, R>(
       if (Cause.isInterruptedOnly(cause)) return yield* Effect.interrupt
       yield* options.onCrash(cause)
       yield* Effect.logError("actor crashed", cause).pipe(Effect.annotateLogs({ actor }))
-      const now = (yield* Clock.currentTimeNanos) / 1_000_000n
-      crashes = [...crashes.filter((at) => Number(now) - at < Duration.toMillis(window)), Number(now)]
+      const now = Number((yield* Clock.currentTimeNanos) / 1_000_000n)
+      crashes = [...crashes.filter((at) => now - at < Duration.toMillis(window)), now]
       if (crashes.length > restarts) {
         return yield* new Escalated({ actor, crashes: crashes.length, cause: Cause.squash(cause) })
       }
@@ -61,7 +61,8 @@ export const supervised = <E, R>(
         Duration.toMillis(firstDelay) * 2 ** (crashes.length - 1),
         Duration.toMillis(longestDelay)
       )
-      yield* Effect.sleep(Duration.millis(delay * jitter))
+      // Whole milliseconds: a clock of a test keeps no fractions.
+      yield* Effect.sleep(Duration.millis(Math.round(delay * jitter)))
       yield* options.onRestart
     }
   })
