@@ -1,7 +1,7 @@
 /**
  * The log's writing connection with everything that is prepared on it.
  */
-import type { Database } from "better-sqlite3"
+import type { Database, Statement } from "better-sqlite3"
 import { Digest, eventId, Position, ProjectName, TeamName } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import { genesis } from "./HashChain.ts"
@@ -15,7 +15,7 @@ import type { AppendedAt, EncodedAppend } from "./WriteGroup.ts"
 /** The log's connection with everything that is prepared on it. */
 export interface LogConnection {
   readonly db: Database
-  readonly statements: ReturnType<typeof prepareStatements>
+  readonly statements: Statements
   readonly operate: (change: OperationalChange) => void
   readonly fold: ReturnType<typeof prepareReadModels>
   /** The last sequence of each project, as the open transaction sees it. */
@@ -28,6 +28,23 @@ export interface LogConnection {
   /** Rolls back what is open; the connection is not used again. */
   readonly abandon: () => void
   readonly close: () => void
+}
+
+interface Statements {
+  readonly begin: Statement
+  readonly commit: Statement
+  readonly rollback: Statement
+  readonly savepoint: Statement
+  readonly release: Statement
+  readonly rollbackTo: Statement
+  readonly insert: Statement
+  readonly version: Statement<[string], { version: number }>
+  readonly sequence: Statement<[string, string], { sequence: number }>
+  readonly caused: Statement<[string], Omit<AppendedAt, "repeated">>
+  readonly last: Statement<[], { position: number; hash: Buffer }>
+  readonly hashAt: Statement<[number], { hash: Buffer }>
+  readonly meta: Statement<[string], { value: string }>
+  readonly setMeta: Statement
 }
 
 export const openLog = (
@@ -83,7 +100,7 @@ export const openLog = (
   }
 }
 
-const prepareStatements = (db: Database) => ({
+const prepareStatements = (db: Database): Statements => ({
   begin: db.prepare("BEGIN IMMEDIATE"),
   commit: db.prepare("COMMIT"),
   rollback: db.prepare("ROLLBACK"),
