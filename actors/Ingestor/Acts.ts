@@ -44,4 +44,6 @@ export interface Acts<E> {
   ) => Effect.Effect<void, E>
   /** Nobody needs to remember this file any more. */
   readonly forget: (documentId: DocumentId) => Effect.Effect<void, E>
+  /** What was to be remembered and forgotten so far is. */
+  readonly flush: Effect.Effect<void, E>
 }

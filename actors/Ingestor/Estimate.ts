@@ -76,7 +76,8 @@ export class Estimate {
           tally.count(reason === "missing" ? "removed" : "skipped")
         }),
       refresh: () => Effect.void,
-      forget: () => Effect.void
+      forget: () => Effect.void,
+      flush: Effect.void
     }
   }
 

@@ -17,7 +17,7 @@ import {
 import type { FailpointsService } from "../../src/faults/Failpoints.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
 import type { DocumentRow, FileState, ReadModelsService } from "../../src/log/ReadModels.ts"
-import { type Difference, differences, type Remembered } from "../../src/sources/Difference.ts"
+import { type Difference, differences, type Remembered, sameStamp } from "../../src/sources/Difference.ts"
 import { ofBytes, type RawPath, toBytes } from "../../src/sources/RawPath.ts"
 import type { OpenSource, SourceUnreadable, Stamp } from "../../src/sources/SourceReader.ts"
 import type { Acts, Submission } from "./Acts.ts"
@@ -60,6 +60,8 @@ type Work =
       readonly _tag: "Look"
       readonly path: RawPath
       readonly stamp: Stamp
+      /** What is remembered of it, and its document if it was read with that. */
+      readonly state: FileState | undefined
       readonly document: DocumentRow | undefined
     }
   | {
@@ -100,10 +102,11 @@ class Pass<E> {
   }
 
   run(): Effect.Effect<PassEnd, E | LogFailed | SourceUnreadable> {
-    const { options } = this.input
+    const { acts, options } = this.input
     return Effect.gen(this, function* () {
       const stop = options.stop ?? (yield* Deferred.make<void>())
       yield* this.lookAtAll(stop)
+      yield* acts.flush
       if (yield* Deferred.isDone(stop)) return { _tag: "Stopped" } as const
       if (this.broken) return { _tag: "Broken" } as const
       return yield* this.removeRest()
@@ -194,7 +197,7 @@ class Pass<E> {
         const { known, path, stamp } = difference
         const document = known?.state.document
         this.remember(path, document)
-        return Effect.succeed({ _tag: "Look", path, stamp, document })
+        return Effect.succeed({ _tag: "Look", path, stamp, state: known?.state, document })
       }
       case "Unreadable": {
         const { broken, path, reason } = difference.scanned
@@ -233,7 +236,7 @@ class Pass<E> {
     const { options, tally } = this.input
     const { document, raw } = known.state
     this.remember(path, document)
-    const look: Work = { _tag: "Look", path, stamp, document }
+    const look: Work = { _tag: "Look", path, stamp, state: known.state, document }
     if (options.full === true || document === undefined) return look
     const verdict = judge(document, { raw, descriptor: this.descriptorOf(path) }, this.readmits)
     switch (verdict._tag) {
@@ -317,7 +320,9 @@ class Pass<E> {
       const verdict = judge(row, content, this.readmits)
       if (verdict._tag !== "Submit") {
         yield* stored
-        yield* acts.refresh(id, path, item.stamp, content)
+        if (!remembers(work.state, item.stamp, content)) {
+          yield* acts.refresh(id, path, item.stamp, content)
+        }
         if (verdict._tag === "Wait" && row !== undefined) {
           return { _tag: "Wait", path, document: row, version: verdict.version } as const
         }
@@ -432,3 +437,14 @@ class Pass<E> {
     })
   }
 }
+
+/** Nothing about it would be remembered otherwise. */
+const remembers = (
+  state: FileState | undefined,
+  stamp: Stamp,
+  content: { readonly raw: Digest; readonly descriptor: Digest }
+): boolean =>
+  state !== undefined &&
+  sameStamp(state, stamp) &&
+  state.raw === content.raw &&
+  state.descriptor === content.descriptor

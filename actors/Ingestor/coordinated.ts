@@ -11,7 +11,7 @@ import {
   RemovalsApprove
 } from "../../events/Commands.ts"
 import { CommandId, type DocumentId, type ProjectScope, type SourceId } from "../../events/Ids.ts"
-import type { LogService } from "../../src/log/Log.ts"
+import type { LogService, OperationalChange } from "../../src/log/Log.ts"
 import { toBytes } from "../../src/sources/RawPath.ts"
 import type { OpenSource } from "../../src/sources/SourceReader.ts"
 import type { CommandError, CoordinatorService } from "../Coordinator.ts"
@@ -37,6 +37,8 @@ export const askPersistently =
   (coordinator: CoordinatorService): Ask =>
   (command) =>
     persistently(coordinator.ask(command))
+
+const changesPerWrite = 512
 
 export interface Coordinated {
   readonly coordinator: CoordinatorService
@@ -134,6 +136,20 @@ export const coordinated = (input: Coordinated): Acts<CommandError> => {
           })
       )
 
+  // What is remembered of files is a cache: losing the last of it in a crash costs reading those files again.
+  let changes: Array<OperationalChange> = []
+  const flush = Effect.suspend(() => {
+    if (changes.length === 0) return Effect.void
+    const operational = changes
+    changes = []
+    return Effect.asVoid(log.write({ operational }))
+  })
+  const remember = (change: OperationalChange) =>
+    Effect.suspend(() => {
+      changes.push(change)
+      return changes.length < changesPerWrite ? Effect.void : flush
+    })
+
   return {
     submit,
     wait: ({ documentId, uri, version }, becomes) =>
@@ -159,14 +175,9 @@ export const coordinated = (input: Coordinated): Acts<CommandError> => {
         }
       ),
     refresh: (documentId, path, stamp, content) =>
-      Effect.asVoid(
-        log.write({
-          operational: [
-            { kind: "fileState", documentId, sourceId, path: toBytes(path), ...stamp, ...content, sync }
-          ]
-        })
-      ),
-    forget: (documentId) => Effect.asVoid(log.write({ operational: [{ kind: "fileForgotten", documentId }] }))
+      remember({ kind: "fileState", documentId, sourceId, path: toBytes(path), ...stamp, ...content, sync }),
+    forget: (documentId) => remember({ kind: "fileForgotten", documentId }),
+    flush
   }
 }
 

@@ -75,9 +75,11 @@ const readOnce = (
     const buffer = new Uint8Array(before.size + 1)
     let length = 0
     while (length < buffer.length) {
+      const room = buffer.length - length
       const count = yield* file.read(buffer.subarray(length))
-      if (count === 0) break
       length += count
+      // A regular file gives all that it has; less is its end.
+      if (count < room) break
     }
     const after = yield* file.stat
     if (length !== before.size || !sameVersion(before, after)) return yield* changed
