@@ -114,24 +114,22 @@ const taskFor = (
   }
   const { root } = named
   const same = known.find((one) => one.root === root)
-  if (same === undefined) {
-    const above = known.find((one) => below(one.root, root) !== undefined)
-    if (above !== undefined) return Effect.succeed(withinKnown(named, above))
-    const inside = known.find((one) => below(root, one.root) !== undefined)
-    if (inside !== undefined) {
-      return refuse(
-        "nested",
-        `It contains ${JSON.stringify(inside.settings.root)}, which is a source already. Remove that one first: reprise remove ${JSON.stringify(inside.settings.root)}`
-      )
-    }
-  }
-  const asked = { include, exclude }
+  const above = known.find((one) => one !== same && reaches(one.settings, below(one.root, root)))
+  if (same === undefined && above !== undefined) return Effect.succeed(withinKnown(named, above))
   const former = same?.settings
   const settings: FilesSettings = {
     kind: "files",
     root: toText(root),
-    include: includeFor(named, former?.include, asked.include),
-    exclude: asked.exclude !== undefined && asked.exclude.length > 0 ? asked.exclude : (former?.exclude ?? [])
+    include: includeFor(named, former?.include, include),
+    exclude: exclude !== undefined && exclude.length > 0 ? exclude : (former?.exclude ?? [])
+  }
+  const inside = known.find((one) => one !== same && reaches(settings, below(root, one.root)))
+  if (inside !== undefined) {
+    const name = JSON.stringify(inside.settings.root)
+    return refuse(
+      "nested",
+      `It contains ${name}, which is a source already. Remove that one first: reprise remove ${name}`
+    )
   }
   const id = sourceId(scope, "files", root)
   return Effect.succeed({
@@ -140,6 +138,19 @@ const taskFor = (
     settings,
     only: named._tag === "File" ? named.name : undefined
   })
+}
+
+/**
+ * Whether a source with these globs may take what lies in a directory below its root. One that was made of single files
+ * does not stand in the way of sources beside them.
+ */
+const reaches = ({ exclude, include }: FilesSettings, directory: RawPath | undefined): boolean => {
+  if (directory === undefined) return false
+  try {
+    return new Selection(include, exclude).leadsInto(toText(directory))
+  } catch {
+    return true
+  }
 }
 
 /** A part of a known source: nothing is added but what its own globs leave out. */

@@ -244,9 +244,10 @@ export const layer = (state: InstantState): Layer.Layer<Coordinator | ReadModels
           const page = some.slice(0, limit)
           return { rows: page, next: some.length > limit ? page.at(-1)?.documentId : undefined }
         }),
-      fileStates: (_source, after, limit) =>
+      fileStates: (source, after, limit) =>
         Effect.sync(() =>
           [...state.files.values()]
+            .filter(({ documentId }) => state.documents.get(documentId)?.sourceId === source)
             .sort((a, b) => Buffer.compare(a.path, b.path))
             .filter(({ path }) => after === undefined || Buffer.compare(path, after) > 0)
             .slice(0, limit)

@@ -158,6 +158,21 @@ describe("add", () => {
     })
   )
 
+  it.scopedLive("of files beside a source, and of sources beside files, is no nesting", () =>
+    Effect.gen(function* () {
+      const { add, at, root, state } = yield* opened
+      yield* write(root, { "todo.md": "T", "notes/a.md": "A", "more/b.md": "B" })
+      assert.deepStrictEqual(counts(yield* add([at("notes"), at("todo.md"), at("more")])), {
+        ...none,
+        added: 3
+      })
+      assert.strictEqual(state.sources.size, 3)
+      const all = yield* add([root])
+      assert.deepStrictEqual(counts(all), { ...none, failed: 1, rejected: 1 })
+      assert.deepStrictEqual(Object.keys(state.found), ["a.md", "b.md", "todo.md"])
+    })
+  )
+
   it.scopedLive("brings back what was removed on request, where its path is named again", () =>
     Effect.gen(function* () {
       const { add, at, root, state, syncAll, takeOut } = yield* opened

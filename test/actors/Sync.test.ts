@@ -299,6 +299,24 @@ describe("a sync", () => {
     })
   )
 
+  it.scopedLive(
+    "P6: fails typed where there are no file descriptors left, removes nothing, and recovers",
+    () =>
+      Effect.gen(function* () {
+        const { at, state, sync } = yield* opened({ "a.md": "A", "b/b.md": "B", "c.md": "C" })
+        yield* sync()
+        unlinkSync(at("c.md"))
+        writeFileSync(at("a.md"), "A2")
+        const faults: Faults = {
+          list: (path) => (path.endsWith("/b") ? "EMFILE" : undefined),
+          open: () => "EMFILE"
+        }
+        assert.deepStrictEqual(counts(yield* sync({}, { faults })), { failed: 2 })
+        assert.deepStrictEqual(state.found, { "a.md": "A", "b/b.md": "B", "c.md": "C" })
+        assert.deepStrictEqual(counts(yield* sync()), { updated: 1, unchanged: 1, removed: 1 })
+      })
+  )
+
   it.scopedLive("retires what is ignored, excluded or too large now, and what became a link", () =>
     Effect.gen(function* () {
       const { at, configure, state, sync } = yield* opened({

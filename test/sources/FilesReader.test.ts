@@ -12,12 +12,13 @@ import {
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Layer, Stream } from "effect"
+import { Chunk, Effect, Either, Layer, Stream } from "effect"
 import type { FilesSettings } from "../../events/Source.ts"
 import { layer as filesReader } from "../../src/sources/FilesReader.ts"
 import type { FilesLimits } from "../../src/sources/FilesScan.ts"
+import { FileTree, type FileTreeService } from "../../src/sources/FileTree.ts"
 import { layer as nodeFileTree } from "../../src/sources/NodeFileTree.ts"
-import { toText } from "../../src/sources/RawPath.ts"
+import { ofText, toText } from "../../src/sources/RawPath.ts"
 import { type Scanned, SourceReader } from "../../src/sources/SourceReader.ts"
 import { type Faults, faultyTree, rawPath, settingsOf, temporaryRoot, write } from "./Trees.ts"
 
@@ -247,6 +248,39 @@ describe("the scan of a files source", () => {
         scanned.map((one) => (one._tag === "Unreadable" ? one.reason.code : one._tag)),
         ["ENAMETOOLONG"]
       )
+    })
+  )
+
+  it.live("F4: passes on a directory of 200,000 entries in order and in small batches", () =>
+    Effect.gen(function* () {
+      const names = Array.from({ length: 200_000 }, (_, n) => ofText(`${(n * 7_919) % 200_000}.md`))
+      const file = { kind: "file", size: 1, mtimeNs: 1n, ctimeNs: 1n, inode: 1n, device: 1n } as const
+      const root = ofText("/many")
+      const tree: FileTreeService = {
+        resolve: (path) => Effect.succeed(path),
+        examine: (paths) =>
+          Effect.succeed(
+            paths.map((path) => Either.right({ ...file, kind: path === root ? "directory" : "file" }))
+          ),
+        list: () => Stream.fromIterable(names).pipe(Stream.map((name) => ({ name, kind: "file" as const }))),
+        open: () => Effect.dieMessage("nothing is read")
+      }
+      const source = yield* Effect.flatMap(SourceReader, (_) => _.open(settingsOf("/many"))).pipe(
+        Effect.provide(filesReader().pipe(Layer.provide(Layer.succeed(FileTree, tree))))
+      )
+      let last = ""
+      let count = 0
+      yield* Stream.runForEachChunk(source.scan(), (chunk) =>
+        Effect.sync(() => {
+          assert.isAtMost(chunk.length, 512)
+          for (const { path } of chunk) {
+            assert.isTrue(path > last)
+            last = path
+            count += 1
+          }
+        })
+      )
+      assert.strictEqual(count, 200_000)
     })
   )
 
