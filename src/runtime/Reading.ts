@@ -3,7 +3,7 @@
  */
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { Clock, Effect, Layer, Schema } from "effect"
+import { Clock, Effect, Layer, Option, Schema, Stream } from "effect"
 import type { Descriptor, Manifest } from "../../events/Document.ts"
 import { DocumentId, type ProjectScope, scopeKey } from "../../events/Ids.ts"
 import type { SourceSettings } from "../../events/Source.ts"
@@ -97,6 +97,9 @@ export const noGeneration = new EngineMismatch({
   detail: "nothing was added yet. Begin with: reprise add <directory>"
 })
 
+/** An index that lags for longer than this, with nothing applied meanwhile, is a problem. */
+const stalledMs = 30_000
+
 const storedStates = { live: "live", preparing: "open", parked: "parked", removed: "removed" } as const
 
 export const layer = (
@@ -189,7 +192,13 @@ const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapsho
     const held = listed.flatMap(({ source, root }) =>
       source.held === undefined ? [] : [{ source: source.sourceId, root, count: source.held.count }]
     )
+    const waiting = live === undefined || live.lag === 0 ? undefined : yield* waitingMs(live.checkpoint, now)
     const problems = [
+      ...(waiting === undefined || waiting < stalledMs
+        ? []
+        : [
+            `The index is behind the log by ${live?.lag} events and has not moved for ${Math.round(waiting / 1000)} s. Any writing command catches up; reprise replay builds it anew.`
+          ]),
       ...(behind === undefined ? [] : [behind.message]),
       ...states.flatMap(({ id, problem }) => (problem === undefined ? [] : [`${id}: ${problem}`])),
       ...(counts.parked === 0
@@ -227,10 +236,16 @@ const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapsho
       })),
       bus: { kind: "memory", connected: true },
       ready: behind === undefined,
-      healthy: problems.length === 0 && (live === undefined || live.lag === 0),
+      healthy: problems.length === 0,
       problems
     }
     return result
+  })
+
+  /** How long the first event that is not applied yet has been waiting: health is progress, not a ping. */
+  const waitingMs = Effect.fnUntraced(function* (checkpoint: number, now: number) {
+    const next = yield* Stream.runHead(Stream.take(log.read(checkpoint), 1))
+    return Option.match(next, { onNone: () => 0, onSome: ({ recordedAt }) => Math.max(0, now - recordedAt) })
   })
 
   const verified: RepriseReader["verify"] = Effect.fn("Reader.verify")(function* (ask) {
