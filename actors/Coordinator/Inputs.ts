@@ -49,6 +49,7 @@ export class Inputs {
     scope: ProjectScope,
     model: CodeFingerprint,
     input: Digest,
+    digest: Digest,
     computed: boolean
   ): ReadonlyArray<Work> {
     const key = keyOf(scope, model, input)
@@ -60,6 +61,7 @@ export class Inputs {
     for (const work of wanted.waiters) {
       work.missing.delete(input)
       work.asking.delete(input)
+      work.vectors.set(input, digest)
     }
     return [...wanted.waiters]
   }
@@ -87,6 +89,7 @@ export class Inputs {
       if (wanted?.waiters.size === 0) this.#wanted.delete(key)
     }
     work.missing.clear()
+    work.vectors.clear()
     return others
   }
 }

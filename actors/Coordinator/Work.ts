@@ -34,6 +34,8 @@ export interface Work {
   readonly missing: Set<Digest>
   /** Those of them that its own order asks for now. */
   readonly asking: Set<Digest>
+  /** Digests of the vectors that are there, by input, as far as known. */
+  readonly vectors: Map<Digest, Digest>
   /** Vectors that were computed because of it. */
   computed: number
   /** All vectors are there: it waits for its place in the line, or for its append. */

@@ -85,6 +85,7 @@ export const loadInputs = Effect.fnUntraced(function* (
   if (outline === undefined || !stored.has(descriptor) || !stored.has(textBlob)) return false
   work.inputs = outline.inputs
   const known = yield* knownVectors(desk, turn, work, outline.inputs)
+  for (const [input, digest] of known) work.vectors.set(input, digest)
   desk.inputs.want(
     work,
     outline.inputs.filter((input) => !known.has(input))
@@ -103,7 +104,9 @@ export const complete = Effect.fnUntraced(function* (
   const row = yield* desk.row(work.documentId)
   if (row === undefined || chunking === undefined || !(yield* isCurrent(desk, turn, work, row))) return
   const inputs = work.inputs ?? []
-  const vectors = yield* knownVectors(desk, turn, work, inputs)
+  // What was noted while it was waited for need not be read again; the append checks that all of it exists.
+  const noted = inputs.every((input) => work.vectors.has(input))
+  const vectors = noted ? work.vectors : yield* knownVectors(desk, turn, work, inputs)
   if (inputs.some((input) => !vectors.has(input))) return startOver(desk, turn, work, chunking)
 
   const known = yield* desk.known(work.documentId)

@@ -8,22 +8,26 @@ import type { LogFailed } from "../../src/log/Log.ts"
 import type { DocumentRow } from "../../src/log/ReadModels.ts"
 import type { Build } from "./Builds.ts"
 import type { Desk } from "./Desk.ts"
-import { openRecovered } from "./recover.ts"
+import { openRecovered, parkIfKiller } from "./recover.ts"
+import type { Turn } from "./Turn.ts"
 import type { Work } from "./Work.ts"
 
 const page = 64
 
-export const refillBuilds = Effect.fnUntraced(function* (desk: Desk): Effect.fn.Return<void, LogFailed> {
+export const refillBuilds = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn
+): Effect.fn.Return<void, LogFailed> {
   for (const build of desk.builds.all()) {
     for (const id of build.pending) {
       if (desk.builds.room(build) <= 0) break
       build.pending.delete(id)
       const row = yield* desk.row(id)
-      if (row !== undefined) yield* begin(desk, build, row)
+      if (row !== undefined) yield* begin(desk, turn, build, row)
     }
     while (!build.swept && desk.builds.room(build) > 0) {
       const rows = yield* desk.ports.readModels.unbuilt(build.pair, build.after, page)
-      for (const row of rows) yield* begin(desk, build, row)
+      for (const row of rows) yield* begin(desk, turn, build, row)
       build.swept = rows.length < page
       build.after = rows.at(-1)?.documentId
     }
@@ -32,6 +36,7 @@ export const refillBuilds = Effect.fnUntraced(function* (desk: Desk): Effect.fn.
 
 const begin = Effect.fnUntraced(function* (
   desk: Desk,
+  turn: Turn,
   build: Build,
   row: DocumentRow
 ): Effect.fn.Return<void, LogFailed> {
@@ -65,12 +70,13 @@ const begin = Effect.fnUntraced(function* (
     inputs: undefined,
     missing: new Set(),
     asking: new Set(),
+    vectors: new Map(),
     computed: 0,
     ready: false,
     fresh: false
   }
   build.active.set(documentId, work)
-  openRecovered(desk, work)
+  yield* parkIfKiller(desk, turn, openRecovered(desk, work))
 })
 
 const isParked = Effect.fnUntraced(function* (

@@ -48,9 +48,8 @@ export const dispatch = Effect.fnUntraced(function* (
 /** Attempts of an earlier run of the program count as well, unless they ended with it. */
 const readAttempts = Effect.fnUntraced(function* (desk: Desk, job: Job): Effect.fn.Return<void, LogFailed> {
   if (job.known || job.attempt > 0) return
-  const row = yield* desk.ports.readModels.job(job.id)
   job.known = true
-  for (const { attempt, outcome } of row?.attempts ?? []) {
+  for (const { attempt, outcome } of yield* desk.ports.readModels.attempts(job.id)) {
     job.attempt = Math.max(job.attempt, attempt)
     if (outcome === "failed") job.failures++
   }

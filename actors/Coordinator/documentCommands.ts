@@ -186,6 +186,7 @@ const workOf = (
     inputs: undefined,
     missing: new Set(),
     asking: new Set(),
+    vectors: new Map(),
     computed: 0,
     ready: false,
     fresh: true

@@ -139,7 +139,7 @@ const turn = Effect.fnUntraced(function* (
   yield* lookAtLeases(desk, now)
   yield* takeUpReopened(desk)
   yield* takeUpMore(desk, now)
-  yield* refillBuilds(desk)
+  yield* refillBuilds(desk, now)
   for (const message of messages) {
     switch (message._tag) {
       case "Command": {

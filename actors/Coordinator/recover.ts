@@ -6,9 +6,8 @@
  * ran alone counts against it, so that a document that kills its worker is parked, and its neighbours are not.
  */
 import { Clock, Effect } from "effect"
-import type { JobId } from "../../events/Ids.ts"
 import type { LogFailed, OperationalChange } from "../../src/log/Log.ts"
-import type { DocumentRow, JobRow } from "../../src/log/ReadModels.ts"
+import type { DocumentRow } from "../../src/log/ReadModels.ts"
 import { chunkingUnder, openNextJob, park } from "./advance.ts"
 import type { Desk } from "./Desk.ts"
 import { readGenerations } from "./generations.ts"
@@ -25,38 +24,21 @@ export const recover = Effect.fnUntraced(function* (desk: Desk): Effect.fn.Retur
   for (const { lane, paused } of yield* readModels.lanes) if (paused) desk.jobs.paused.add(lane)
   const endedAt = yield* Clock.currentTimeMillis
   const operational: Array<OperationalChange> = []
-  let after: string | undefined
-  do {
-    const { next, rows } = yield* readModels.jobs({
-      state: "processing",
-      limit: page,
-      ...(after === undefined ? {} : { after })
+  for (const { attempt, deaths, jobId, solo } of yield* readModels.runningAttempts) {
+    // Where only the Coordinator was restarted nobody is to blame, and what the worker still hands back counts.
+    const alive = desk.begun.get(jobId) === attempt
+    operational.push({
+      kind: "attemptEnded",
+      jobId,
+      attempt,
+      endedAt,
+      outcome: alive ? "paced" : "interrupted"
     })
-    for (const row of rows) noteInterrupted(desk, row, endedAt, operational)
-    after = next
-  } while (after !== undefined)
+    if (!alive) desk.interrupted.set(jobId, solo ? deaths + 1 : 0)
+  }
   if (operational.length > 0) yield* log.write({ operational })
   desk.begun.clear()
 })
-
-const noteInterrupted = (
-  desk: Desk,
-  row: JobRow,
-  endedAt: number,
-  operational: Array<OperationalChange>
-): void => {
-  const running = row.attempts.filter(({ outcome }) => outcome === "running")
-  for (const { attempt, solo } of running) {
-    if (desk.begun.get(row.jobId) === attempt) {
-      // Only the Coordinator was restarted: nobody is to blame, and what the worker still hands back counts.
-      operational.push({ kind: "attemptEnded", jobId: row.jobId, attempt, endedAt, outcome: "paced" })
-      continue
-    }
-    operational.push({ kind: "attemptEnded", jobId: row.jobId, attempt, endedAt, outcome: "interrupted" })
-    const alone = row.attempts.filter((one) => one.solo && one.outcome === "interrupted").length
-    desk.interrupted.set(row.jobId, solo ? alone + 1 : 0)
-  }
-}
 
 /** Takes up the next open mutations, as many as there is room for. */
 export const takeUpMore = Effect.fnUntraced(function* (
@@ -67,27 +49,26 @@ export const takeUpMore = Effect.fnUntraced(function* (
     const rows = yield* desk.ports.readModels.openDocuments(desk.recovered, page)
     for (const row of rows) {
       const job = yield* takeUp(desk, row, turn.now)
-      if (job !== undefined && crashesOf(desk, job.id) >= desk.settings.crashes) {
-        yield* parkKiller(desk, turn, job)
-      }
+      if (job !== undefined) yield* parkIfKiller(desk, turn, job)
     }
     const last = rows.at(-1)
     desk.recovered = rows.length < page ? undefined : last?.open?.submittedPosition
   }
 })
 
-const crashesOf = (desk: Desk, job: JobId): number => desk.interrupted.get(job) ?? 0
-
-const parkKiller = Effect.fnUntraced(function* (
+/** Parks a job with which the process died too often while nothing else ran. */
+export const parkIfKiller = Effect.fnUntraced(function* (
   desk: Desk,
   turn: Turn,
   job: Job
 ): Effect.fn.Return<void, LogFailed> {
-  const row = yield* desk.ports.readModels.job(job.id)
-  job.attempt = Math.max(0, ...(row?.attempts ?? []).map(({ attempt }) => attempt))
+  const deaths = desk.interrupted.get(job.id) ?? 0
+  if (deaths < desk.settings.crashes) return
+  const attempts = yield* desk.ports.readModels.attempts(job.id)
+  job.attempt = attempts.at(-1)?.attempt ?? 0
   yield* park(desk, turn, job, {
     code: "crashed",
-    message: `The program died ${crashesOf(desk, job.id)} times while it worked on nothing else.`
+    message: `The program died ${deaths} times while it worked on nothing else.`
   })
 })
 
@@ -120,6 +101,7 @@ export const takeUp = Effect.fnUntraced(function* (
     inputs: undefined,
     missing: new Set(),
     asking: new Set(),
+    vectors: new Map(),
     computed: 0,
     ready: false,
     fresh: false

@@ -97,6 +97,7 @@ const takePrepared = Effect.fnUntraced(function* (
     })
   )
   const known = yield* knownVectors(desk, turn, work, outline.inputs)
+  for (const [input, digest] of known) work.vectors.set(input, digest)
   const missing = outline.inputs.filter((input) => !known.has(input))
   if (missing.length === 0) desk.lines.ready(work)
   else {
@@ -219,13 +220,15 @@ const takeVectors = Effect.fnUntraced(function* (
   const concerned = new Set<Work>()
   let count = 0
   for (const { inputHash, vector } of wanted) {
-    const isNew = !known.has(inputHash) && turn.freshVector(scope, model, inputHash) === undefined
-    if (isNew) {
-      const stored = storedForm(vector)
-      turn.vector({ ...scope, model, inputHash, vector: stored }, vectorDigest(stored))
+    const there = known.get(inputHash) ?? turn.freshVector(scope, model, inputHash)
+    const stored = storedForm(vector)
+    const digest = there ?? vectorDigest(stored)
+    if (there === undefined) {
+      turn.vector({ ...scope, model, inputHash, vector: stored }, digest)
       count++
     }
-    for (const work of desk.inputs.recorded(scope, model, inputHash, isNew)) concerned.add(work)
+    const waiters = desk.inputs.recorded(scope, model, inputHash, digest, there === undefined)
+    for (const work of waiters) concerned.add(work)
   }
   for (const work of concerned) settleEmbedding(desk, turn, work)
   if (count === 0) return

@@ -93,6 +93,14 @@ export interface JobAttempt {
   readonly solo: boolean
 }
 
+export interface RunningAttempt {
+  readonly jobId: JobId
+  readonly attempt: number
+  readonly solo: boolean
+  /** How often the process died before while this job ran alone. */
+  readonly deaths: number
+}
+
 /** `processing` and `failed` follow from the last attempt of a queued job. */
 export interface JobRow {
   readonly jobId: JobId
@@ -196,6 +204,10 @@ export interface ReadModelsService {
   readonly source: (id: SourceId) => Read<SourceRow | undefined>
   readonly sources: (scope?: ProjectScope) => Read<ReadonlyArray<SourceRow>>
   readonly job: (id: JobId) => Read<JobRow | undefined>
+  /** The attempts at a job, also at a build, which has a row only once it was parked. */
+  readonly attempts: (id: JobId) => Read<ReadonlyArray<JobAttempt>>
+  /** Attempts that were begun and never ended: no more than the lanes' windows hold. For recovery. */
+  readonly runningAttempts: Read<ReadonlyArray<RunningAttempt>>
   readonly jobs: (query: {
     readonly scope?: ProjectScope
     readonly lane?: Lane

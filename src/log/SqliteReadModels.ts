@@ -18,11 +18,19 @@ import {
   type LaneCounts,
   type Page,
   ReadModels,
-  type ReadModelsService
+  type ReadModelsService,
+  type RunningAttempt
 } from "./ReadModels.ts"
 import { type DocumentColumns, documentColumns, toDocumentRow } from "./readModels/Documents.ts"
 import { type GenerationColumns, toGenerationRow } from "./readModels/Generations.ts"
-import { type JobColumns, jobColumns, lastOutcome, toJobRow } from "./readModels/Jobs.ts"
+import {
+  type AttemptColumns,
+  type JobColumns,
+  jobColumns,
+  lastOutcome,
+  toJobAttempt,
+  toJobRow
+} from "./readModels/Jobs.ts"
 import { type SourceColumns, toSourceRow } from "./readModels/Sources.ts"
 
 export const layer: Layer.Layer<ReadModels, never, LogReadConnection> = Layer.effect(
@@ -202,7 +210,9 @@ const toFileState = (row: FileStateColumns): FileState & { readonly document: Do
   document: row.document_id === null ? undefined : toDocumentRow({ ...row, document_id: row.document_id })
 })
 
-const jobReads = (sql: SqlClient): Pick<ReadModelsService, "job" | "jobs" | "lanes"> => {
+const jobReads = (
+  sql: SqlClient
+): Pick<ReadModelsService, "job" | "attempts" | "runningAttempts" | "jobs" | "lanes"> => {
   const select = sql.literal(jobColumns)
   const last = sql.literal(lastOutcome)
   return {
@@ -212,6 +222,27 @@ const jobReads = (sql: SqlClient): Pick<ReadModelsService, "job" | "jobs" | "lan
           Effect.map(([row]): JobRow | undefined => (row === undefined ? undefined : toJobRow(row)))
         )
       ),
+
+    attempts: (id) =>
+      reading(
+        sql<AttemptColumns>`
+          SELECT attempt, worker, started_at AS startedAt, ended_at AS endedAt, outcome, error, solo
+          FROM job_attempts WHERE job_id = ${id} ORDER BY attempt`.pipe(
+          Effect.map((rows) => rows.map(toJobAttempt))
+        )
+      ),
+
+    runningAttempts: Effect.map(
+      Effect.forEach(Lane.literals, (lane) =>
+        reading(sql<Omit<RunningAttempt, "solo"> & { readonly solo: number }>`
+          SELECT a.job_id AS jobId, a.attempt, a.solo, (
+              SELECT count(*) FROM job_attempts b
+              WHERE b.job_id = a.job_id AND b.solo = 1 AND b.outcome = 'interrupted'
+            ) AS deaths
+          FROM job_attempts a WHERE a.lane = ${lane} AND a.outcome = 'running'`)
+      ),
+      (lanes) => lanes.flat().map((row) => ({ ...row, solo: row.solo === 1 }))
+    ),
 
     jobs: ({ after = "", lane, limit, scope, state }) => {
       const stored = state === "processing" || state === "failed" ? "queued" : state

@@ -29,6 +29,7 @@ const workNamed = (name: string, project = "default", sync?: number): Work => ({
   inputs: undefined,
   missing: new Set(),
   asking: new Set(),
+  vectors: new Map(),
   computed: 0,
   ready: false,
   fresh: true

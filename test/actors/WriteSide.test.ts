@@ -591,6 +591,23 @@ describe("failure", () => {
   )
 })
 
+/** Documents called stubborn cannot be parsed under the chunker for now. */
+const unbuildableUnder = (chunkerOf: string, holds: () => boolean) =>
+  Layer.effect(
+    Preparer,
+    Effect.map(Preparer, (preparer) =>
+      Preparer.of({
+        ...preparer,
+        prepare: (request) =>
+          holds() &&
+          makeChunker(request.chunker).fingerprint === chunkerOf &&
+          new TextDecoder().decode(request.raw).includes("stubborn")
+            ? Effect.succeed({ _tag: "Unparseable", code: "parser-failed", message: "It cannot be parsed." })
+            : preparer.prepare(request)
+      })
+    )
+  ).pipe(Layer.provide(preparerInThread))
+
 const killedBy = (word: string) =>
   Layer.effect(
     Preparer,
@@ -754,6 +771,50 @@ describe("generations", () => {
       assert.strictEqual(error._tag === "CommandRefused" && error.code, "unbuilt")
       assert.isAbove((yield* coordinator.unfinishedBuilds).open, 0)
     })
+  )
+
+  let unbuildable = true
+  onDisk(
+    "are not built for what is parked: it is retried, or left behind by name",
+    Effect.gen(function* () {
+      const coordinator = yield* Coordinator
+      unbuildable = true
+      yield* begin
+      for (const name of ["good", "stubborn"]) yield* settle(submitOf(name, `# ${name}\n\n${long}\n`))
+      yield* coordinator.operate(new GenerationOpen({ spec: other, reason: "build" }))
+      yield* coordinator.idle
+      assert.deepStrictEqual(yield* coordinator.unfinishedBuilds, { open: 0, parked: 1 })
+      // A parked build is its generation's affair: the document itself is well.
+      const row = yield* rowOf("stubborn")
+      assert.deepStrictEqual([row?.live?.version, row?.parked], [1, undefined])
+      const { rows } = yield* Effect.flatMap(ReadModels, (readModels) =>
+        readModels.jobs({ state: "parked", limit: 10 })
+      )
+      const promotion = (excluded: GenerationPromote["excluded"]) =>
+        Effect.flatMap(eventsOf(), (events) =>
+          coordinator.operate(
+            new GenerationPromote({
+              generation: GenerationId.make("g002"),
+              position: events.length,
+              fingerprint: sha256("fingerprint"),
+              documents: 2,
+              chunks: 2,
+              excluded
+            })
+          )
+        )
+      const refused = yield* Effect.flip(promotion([]))
+      assert.strictEqual(refused._tag === "CommandRefused" && refused.code, "unbuilt")
+      unbuildable = false
+      const [parked] = rows
+      if (parked === undefined) return assert.fail("Its build is parked.")
+      yield* ask(new JobRetry({ commandId: nextCommandId(), scope: defaultScope, jobId: parked.jobId }))
+      yield* coordinator.idle
+      assert.deepStrictEqual(yield* coordinator.unfinishedBuilds, { open: 0, parked: 0 })
+      assert.strictEqual((yield* eventsOf("DocumentBuilt")).length, 2)
+      yield* promotion([])
+    }),
+    { preparer: Layer.suspend(() => unbuildableUnder(other.chunker, () => unbuildable)) }
   )
 
   onDisk(

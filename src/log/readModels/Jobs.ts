@@ -162,20 +162,22 @@ export const jobColumns = `
 export const lastOutcome = `
   (SELECT a.outcome FROM job_attempts a WHERE a.job_id = j.job_id ORDER BY a.attempt DESC LIMIT 1)`
 
-interface AttemptColumns extends Omit<JobAttempt, "endedAt" | "error" | "solo"> {
+export interface AttemptColumns extends Omit<JobAttempt, "endedAt" | "error" | "solo"> {
   readonly endedAt: number | null
   readonly error: string | null
   readonly solo: number
 }
 
+export const toJobAttempt = (row: AttemptColumns): JobAttempt => ({
+  ...row,
+  endedAt: row.endedAt ?? undefined,
+  error: row.error ?? undefined,
+  solo: row.solo === 1
+})
+
 export const toJobRow = (row: JobColumns): JobRow => {
   const columns: ReadonlyArray<AttemptColumns> = JSON.parse(row.attempts)
-  const attempts = columns.map((attempt) => ({
-    ...attempt,
-    endedAt: attempt.endedAt ?? undefined,
-    error: attempt.error ?? undefined,
-    solo: attempt.solo === 1
-  }))
+  const attempts = columns.map(toJobAttempt)
   return {
     jobId: row.job_id,
     lane: row.lane,
