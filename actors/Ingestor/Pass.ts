@@ -312,7 +312,8 @@ class Pass<E> {
       const read = yield* Effect.either(source.read(path))
       if (read._tag === "Left") {
         if (read.left.code === "FileTooLarge") return yield* skip
-        tally.fail("failed", { uri: source.uri(path), reason: read.left.message })
+        // Given up on with a reason, and tried again by every sync: its document stays as it is.
+        tally.fail("parked", { uri: source.uri(path), reason: read.left.message })
         return yield* settled
       }
       const item = { ...read.right, stamp: trusted(read.right.stamp, now) }

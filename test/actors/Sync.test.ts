@@ -284,14 +284,14 @@ describe("a sync", () => {
     })
   )
 
-  it.scopedLive("counts a file that cannot be read as failed, with its reason, and keeps its document", () =>
+  it.scopedLive("parks a file that cannot be read, with its reason, and keeps its document", () =>
     Effect.gen(function* () {
       const { at, root, state, sync } = yield* opened({ "a.md": "A", "b.md": "B" })
       yield* sync()
       writeFileSync(at("a.md"), "A2")
       const faults: Faults = { open: (path) => (path.endsWith("a.md") ? "EACCES" : undefined) }
       const receipt = yield* sync({}, { faults })
-      assert.deepStrictEqual(counts(receipt), { unchanged: 1, failed: 1 })
+      assert.deepStrictEqual(counts(receipt), { unchanged: 1, parked: 1 })
       assert.deepStrictEqual(receipt.failures, [
         { uri: `file://${root}/a.md`, reason: "It could not be read: permission denied (EACCES)." }
       ])
@@ -311,7 +311,7 @@ describe("a sync", () => {
           list: (path) => (path.endsWith("/b") ? "EMFILE" : undefined),
           open: () => "EMFILE"
         }
-        assert.deepStrictEqual(counts(yield* sync({}, { faults })), { failed: 2 })
+        assert.deepStrictEqual(counts(yield* sync({}, { faults })), { parked: 1, failed: 1 })
         assert.deepStrictEqual(state.found, { "a.md": "A", "b/b.md": "B", "c.md": "C" })
         assert.deepStrictEqual(counts(yield* sync()), { updated: 1, unchanged: 1, removed: 1 })
       })
