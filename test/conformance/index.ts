@@ -747,7 +747,7 @@ export const scanned = (index: EngineGeneration, at: number, scope?: ProjectScop
   Stream.runCollect(index.scan(at, scope)).pipe(Effect.map((points) => [...points]))
 
 export const expectMismatch = <A, R>(effect: Effect.Effect<A, EngineError, R>, reason: string) =>
-  Effect.map(Effect.flip(effect), (error) => {
+  Effect.map(Effect.flip(Effect.asVoid(effect)), (error) => {
     assert.strictEqual(error._tag, "EngineMismatch", error.message)
     if (error._tag === "EngineMismatch") assert.strictEqual(error.reason, reason, error.message)
   })

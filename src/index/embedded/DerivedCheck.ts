@@ -9,12 +9,16 @@ import { encodeBlocks, pointsPerBlock, strideOf } from "./Codes.ts"
 import { damaged, viewBytes } from "./Database.ts"
 import { invert, maxMembers } from "./Postings.ts"
 import type { ProjectFile, StoredMember } from "./ProjectFile.ts"
+import { segmentPoints } from "./Segment.ts"
 import type { PostingRow, SegmentInfo } from "./SegmentTables.ts"
 
 export interface PointDifference {
   readonly id: PointId
   readonly what: string
 }
+
+/** Points read at a time: more than a sound segment has, and few enough where no segment is left. */
+const pagePoints = 2 * segmentPoints
 
 /** What differs among the points visible at `at` from ordinal `from` on, and where to go on: a segment at a time. */
 export const checkSegment = (
@@ -23,12 +27,16 @@ export const checkSegment = (
   from: number
 ): { readonly differences: ReadonlyArray<PointDifference>; readonly next: number | undefined } => {
   const info = file.segments.at(from)
-  const next = file.segments.after(info?.firstOrdinal ?? from - 1)
-  const last = next?.firstOrdinal ?? Number.MAX_SAFE_INTEGER
-  const points = file.stored(from, last)
+  const following = file.segments.after(info?.firstOrdinal ?? from - 1)?.firstOrdinal
+  const points = file.stored(from, following ?? Number.MAX_SAFE_INTEGER, pagePoints)
+  const last = points[pagePoints - 1]
+  const next = last === undefined ? following : last.ordinal + 1
+  // Pages that are damaged can contradict each other.
+  if (next !== undefined && !(next > from))
+    throw damaged(file.file.path, "The order of its segments is broken.")
   return {
     differences: info === undefined ? outside(points, at) : compared(file, info, points, at),
-    next: next?.firstOrdinal
+    next
   }
 }
 

@@ -9,6 +9,7 @@ import type { FailpointsService } from "../../faults/Failpoints.ts"
 import { forever, type GenerationRef, type Point } from "../Index.ts"
 import {
   type Access,
+  damaged,
   durably,
   guarded,
   numberOf,
@@ -199,13 +200,14 @@ export class ProjectFile {
     const rows = this.read(() =>
       this.statements.page.all(key.chunkId, key.ordinal, key.chunkId, at, at, limit)
     )
+    const points = rows.map((row) => pointFrom(this.scope, row))
     const last = rows.at(-1)
-    return {
-      points: rows.map((row) => pointFrom(this.scope, row)),
-      ...(last === undefined || rows.length < limit
-        ? {}
-        : { next: { chunkId: textOf(last[2]), ordinal: numberOf(last[0]) } })
-    }
+    if (last === undefined || rows.length < limit) return { points }
+    const next = { chunkId: textOf(last[2]), ordinal: numberOf(last[0]) }
+    // An index that contradicts its table would lead in circles.
+    if (next.chunkId < key.chunkId || (next.chunkId === key.chunkId && !(next.ordinal > key.ordinal)))
+      throw damaged(this.file.path, "The order of its chunks is broken.")
+    return { points, next }
   }
 
   /** The row of an ordinal, in the order of `pointColumns`. Within {@link read}, as what follows. */
@@ -229,8 +231,8 @@ export class ProjectFile {
   }
 
   /** As {@link members}, whatever stands there: a vector of another length is filled up or cut. */
-  stored(from: number, to: number): ReadonlyArray<StoredMember> {
-    return this.statements.all.all(from, to).map((row) => {
+  stored(from: number, to: number, limit: number): ReadonlyArray<StoredMember> {
+    return this.statements.all.all(from, to, limit).map((row) => {
       const { id, from: begin, until, sparse, dense } = pointFrom(this.scope, row)
       const fitted = new Float32Array(this.dimensions)
       fitted.set(dense.subarray(0, this.dimensions))
@@ -310,7 +312,7 @@ const prepareAll = ({ connection }: OpenFile) => ({
   ),
   all: prepareQuery(
     connection,
-    `SELECT ${pointColumns} FROM points WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal`
+    `SELECT ${pointColumns} FROM points WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal LIMIT ?`
   ),
   row: prepareQuery(connection, `SELECT ${pointColumns} FROM points WHERE ordinal = ?`),
   insert: connection.prepare(
