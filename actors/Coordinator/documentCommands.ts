@@ -99,7 +99,8 @@ export const submit = Effect.fnUntraced(function* (
       }
       const submitted = decision.events.at(-1)?.event
       if (submitted?._tag !== "DocumentSubmitted") return
-      const opened = evolve(former?.row ?? row, submitted, scope, position)
+      // From the row as decided upon: that of an open former mutation has followed the append already.
+      const opened = evolve(row, submitted, scope, position)
       if (opened !== undefined) desk.open.set(documentId, { row: opened, work })
     }
   })
