@@ -7,7 +7,7 @@ import { existsSync, readdirSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
-import { buildThreads } from "./build-threads.js"
+import { buildThreads } from "./bundle.js"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const [name, ...rest] = process.argv.slice(2)

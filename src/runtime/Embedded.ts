@@ -30,6 +30,7 @@ import type { Configuration } from "./Config.ts"
 import { configuredModel } from "./ConfiguredModel.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
 import { indexContext } from "./IndexContext.ts"
+import * as Push from "./Push.ts"
 import * as Reading from "./Reading.ts"
 import type { Settings } from "./Settings.ts"
 import { stateWitnesses } from "./Witnesses.ts"
@@ -132,7 +133,7 @@ const actors = (options: EmbeddedOptions) => {
   )
 }
 
-/** `Reader` and `Writer` of a data directory, in this process. */
+/** `Reader`, `Writer` and `Push` of a data directory, in this process. */
 export const layer = (options: EmbeddedOptions) => {
   const { settings, directory } = options.configuration
   const reading = Layer.unwrapScoped(
@@ -147,7 +148,7 @@ export const layer = (options: EmbeddedOptions) => {
       )
     )
   )
-  return Writing.layer(settings).pipe(
+  return Layer.merge(Writing.layer(settings), Push.layer).pipe(
     Layer.provideMerge(reading),
     Layer.provideMerge(actors(options)),
     Layer.provideMerge(configuredModel(settings)),

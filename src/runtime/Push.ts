@@ -1,0 +1,149 @@
+/**
+ * Documents that a program hands over itself: rows, messages, notes, whatever is no file.
+ *
+ * They belong to a source of their own, known by its name. What was pushed stays until it is withdrawn: no sync looks
+ * for it anywhere.
+ */
+import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { type CommandError, Coordinator } from "../../actors/Coordinator.ts"
+import { type CommandAnswer, DocumentRemove, DocumentSubmit, SourceAdd } from "../../events/Commands.ts"
+import { DocumentMetadata } from "../../events/Document.ts"
+import {
+  CommandId,
+  type DocumentId,
+  documentId,
+  type ProjectScope,
+  scopeKey,
+  sourceId
+} from "../../events/Ids.ts"
+import { Log } from "../log/Log.ts"
+
+const bounded = (characters: number) => Schema.String.pipe(Schema.minLength(1), Schema.maxLength(characters))
+
+/** One version of a document. Pushed again under the same id it supersedes the former; equal, it changes nothing. */
+export const PushedDocument = Schema.Struct({
+  /** The caller's own: what the document is known by within its source. */
+  id: bounded(1024),
+  text: Schema.String,
+  title: Schema.optional(bounded(1024)),
+  /** What hits point to; `push:<source>/<id>` unless given. */
+  uri: Schema.optional(bounded(4096)),
+  mediaType: Schema.optionalWith(bounded(256), { default: () => "text/markdown" }),
+  /** Searches may filter by it. */
+  metadata: Schema.optionalWith(DocumentMetadata, { default: () => ({}) })
+})
+export type PushedDocument = typeof PushedDocument.Type
+export type PushedDocumentInput = typeof PushedDocument.Encoded
+
+/** The document is not of the form that {@link PushedDocument} describes. Nothing was stored. */
+export class PushInvalid extends Schema.TaggedError<PushInvalid>()("PushInvalid", {
+  source: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `A document pushed to ${this.source} is not valid: ${this.detail}`
+  }
+}
+
+export interface PushOptions {
+  readonly scope: ProjectScope
+  /** The name of the source that it belongs to. */
+  readonly source: string
+  /** Sent again under the same id, a command gets its first answer. One is made up unless given. */
+  readonly commandId?: CommandId
+  /**
+   * Orders the versions of a document, compared bytewise: a late one, below the last that was accepted, changes nothing.
+   * Without it the order of the calls decides. A source has revisions for all of its documents or for none.
+   */
+  readonly revision?: string
+}
+
+export interface PushService {
+  /** Answers when the version is on disk; whether it can be found yet is another question (`Writer.settled`). */
+  readonly push: (
+    document: PushedDocumentInput,
+    options: PushOptions
+  ) => Effect.Effect<CommandAnswer, CommandError | PushInvalid>
+  /** Takes a pushed document out again. */
+  readonly withdraw: (id: string, options: PushOptions) => Effect.Effect<CommandAnswer, CommandError>
+}
+
+export class Push extends Context.Tag("reprise/runtime/Push")<Push, PushService>() {}
+
+/** The id under which a pushed document is listed and found. */
+export const pushedDocumentId = (scope: ProjectScope, source: string, id: string): DocumentId =>
+  documentId(scope, sourceId(scope, "push", source), id)
+
+const decode = Schema.decodeUnknown(PushedDocument, { onExcessProperty: "error" })
+
+const padded = (number: number): string => String(number).padStart(16, "0")
+
+export const layer: Layer.Layer<Push, never, Coordinator | Log> = Layer.effect(
+  Push,
+  Effect.gen(function* () {
+    const coordinator = yield* Coordinator
+    const { epoch, position } = yield* (yield* Log).head
+    const opened = yield* Clock.currentTimeMillis
+    /** Rises from opening to opening: with the log, and by the clock where the log stood still. */
+    const session = `${padded(epoch)}-${padded(position)}-${padded(opened)}`
+    let calls = 0
+    const known = new Set<string>()
+
+    const begin = (what: string, { commandId, revision, scope, source }: PushOptions) => {
+      const orderKey = `${session}-${padded(++calls)}`
+      return {
+        commandId: commandId ?? CommandId.make(`${what}-${orderKey}`),
+        scope,
+        sourceId: sourceId(scope, "push", source),
+        orderKey: revision ?? orderKey
+      }
+    }
+
+    /** The command changes nothing where the source is known already. */
+    const ensured = Effect.fnUntraced(function* (options: PushOptions) {
+      const key = `${scopeKey(options.scope)}/${options.source}`
+      if (known.has(key)) return
+      const { scope, source } = options
+      const { commandId, sourceId } = begin("source", { scope, source })
+      const settings = { kind: "push", name: source } as const
+      yield* coordinator.ask(SourceAdd.make({ commandId, scope, sourceId, settings }))
+      known.add(key)
+    })
+
+    const push: PushService["push"] = Effect.fn("Push.push")(function* (input, options) {
+      const document = yield* Effect.mapError(
+        decode(input),
+        ({ message }) => new PushInvalid({ source: options.source, detail: message })
+      )
+      yield* ensured(options)
+      const { id, mediaType, metadata, text, title, uri } = document
+      return yield* coordinator.ask(
+        DocumentSubmit.make({
+          ...begin("push", options),
+          documentId: pushedDocumentId(options.scope, options.source, id),
+          raw: new TextEncoder().encode(text),
+          descriptor: {
+            externalId: id,
+            uri: uri ?? `push:${encodeURIComponent(options.source)}/${encodeURIComponent(id)}`,
+            mediaType,
+            metadata,
+            ...(title !== undefined && { title, titleFrom: "source" })
+          }
+        })
+      )
+    })
+
+    const withdraw: PushService["withdraw"] = Effect.fn("Push.withdraw")(function* (id, options) {
+      yield* ensured(options)
+      return yield* coordinator.ask(
+        DocumentRemove.make({
+          ...begin("withdraw", options),
+          documentId: pushedDocumentId(options.scope, options.source, id),
+          reason: "requested"
+        })
+      )
+    })
+
+    return Push.of({ push, withdraw })
+  })
+)
