@@ -1,6 +1,6 @@
 /** What goes wrong around the Coordinator costs time: every document comes to its end, once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Duration, Effect, Layer, Logger, LogLevel, Schedule, Stream } from "effect"
+import { Chunk, Duration, Effect, Layer, Logger, LogLevel, Random, Schedule, Stream } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Preparer } from "../../actors/Ingestor/Preparer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
@@ -60,6 +60,14 @@ const ask = (command: Command) =>
     })
   )
 const begin = ask(addSource())
+const removalOf = (name: string) =>
+  new DocumentRemove({
+    commandId: nextCommandId(),
+    scope: defaultScope,
+    documentId: documentNamed(name),
+    reason: "requested",
+    orderKey: nextKey()
+  })
 
 /** Times short enough for a test. */
 const impatient = {
@@ -93,6 +101,55 @@ describe("a bus that loses, repeats, delays and reorders", () => {
         assert.deepStrictEqual(yield* eventsOf("DocumentRejected"), [])
       }),
       { settings: impatient, bus: FaultyBus.layer(quickBus, seed, rates) }
+    )
+  }
+})
+
+describe("senders that submit, move and remove at the same time", () => {
+  const names = ["a", "b", "c", "d", "e"]
+  for (const seed of [1, 2, 3, 4]) {
+    onDisk(
+      `are all answered without a restart, and every mutation ends, seed ${seed}`,
+      Effect.gen(function* () {
+        const coordinator = yield* Coordinator
+        const random = Random.make(seed)
+        const any = (from: ReadonlyArray<string>) =>
+          Effect.map(random.nextIntBetween(0, from.length), (at) => from[at] ?? "a")
+        yield* begin
+        const commands = yield* Effect.forEach(Array.from({ length: 90 }), () =>
+          Effect.gen(function* () {
+            const name = yield* any(names)
+            const text = `# Text\n\n${yield* any(["one", "two", "three", ""])}\n`.repeat(name === "e" ? 1 : 2)
+            const movedFrom = documentNamed(yield* any(names))
+            switch (yield* random.nextIntBetween(0, 5)) {
+              case 0:
+                return removalOf(name)
+              case 1:
+                return submitOf(name, text, { movedFrom })
+              case 2:
+                return submitOf(name, "")
+              default:
+                return submitOf(name, text)
+            }
+          })
+        )
+        const answers = yield* Effect.forEach(commands, coordinator.ask, { concurrency: 16 })
+        for (const { documentId, outcome, version } of answers) {
+          if (outcome === "accepted" && documentId !== undefined && version !== undefined) {
+            yield* coordinator.ended(documentId, version)
+          }
+        }
+        yield* coordinator.idle
+        const actors = yield* Effect.flatMap(Supervisor, (supervisor) => supervisor.actors)
+        assert.deepStrictEqual(
+          actors.map(({ lastError, name, restarts }) => ({ name, restarts, lastError })),
+          actors.map(({ name }) => ({ name, restarts: 0, lastError: undefined }))
+        )
+        const submissions = (yield* eventsOf("DocumentSubmitted")).length
+        const accepted = answers.filter(({ outcome }) => outcome === "accepted").length
+        assert.strictEqual(submissions, accepted)
+      }),
+      { settings: impatient, bus: quickBus }
     )
   }
 })
@@ -135,15 +192,7 @@ describe("a crash of the Coordinator", () => {
         const bad = submitOf("bad", "unparseable")
         yield* ask(bad)
         yield* coordinator.idle
-        yield* ask(
-          new DocumentRemove({
-            commandId: nextCommandId(),
-            scope: defaultScope,
-            documentId: documentNamed("three"),
-            reason: "requested",
-            orderKey: nextKey()
-          })
-        )
+        yield* ask(removalOf("three"))
         const jobId = prepareJobId(1, bad.documentId, 1, sha256(bad.raw))
         yield* ask(new JobCancel({ commandId: nextCommandId(), scope: defaultScope, jobId }))
         yield* coordinator.idle

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Inputs } from "../../actors/Coordinator/Inputs.ts"
 import { type Job, Jobs } from "../../actors/Coordinator/Jobs.ts"
 import { Lines } from "../../actors/Coordinator/Line.ts"
 import type { Work } from "../../actors/Coordinator/Work.ts"
@@ -150,6 +151,52 @@ describe("jobs", () => {
     add(jobs, "b")
     assert.strictEqual(jobs.next("prepare", ({ work }) => work.commandId === "b")?.work.commandId, "b")
     assert.strictEqual(jobs.next("prepare", always)?.work.commandId, "a")
+  })
+})
+
+describe("vectors that are waited for", () => {
+  const [one, two, three] = ["1", "2", "3"].map((text) => sha256(text))
+  if (!one || !two || !three) throw new Error("There are three inputs.")
+  const given = () => {
+    const inputs = new Inputs()
+    const a = workNamed("a")
+    const b = workNamed("b")
+    inputs.want(a, [one, two])
+    inputs.want(b, [two, three])
+    return { inputs, a, b }
+  }
+
+  it("are asked for once, by the first who needs them", () => {
+    const { a, b, inputs } = given()
+    assert.deepStrictEqual(inputs.ask(a), [one, two])
+    assert.deepStrictEqual(inputs.ask(b), [three])
+  })
+
+  it("are there for everybody who waits, and are paid for by who asked", () => {
+    const { a, b, inputs } = given()
+    inputs.ask(a)
+    const digest = sha256("vector")
+    const waited = inputs.recorded(defaultScope, hashing.fingerprint, two, digest, true)
+    assert.deepStrictEqual(waited, [a, b])
+    assert.deepStrictEqual([a.computed, b.computed], [1, 0])
+    assert.deepStrictEqual([[...a.missing], [...b.missing]], [[one], [three]])
+  })
+
+  it("are asked for by the next one when who asked gives up", () => {
+    const { a, b, inputs } = given()
+    inputs.ask(a)
+    inputs.ask(b)
+    assert.deepStrictEqual([...inputs.forget(a)], [b])
+    assert.deepStrictEqual(inputs.ask(b), [two, three])
+    assert.isFalse(inputs.isWanted(defaultScope, hashing.fingerprint, one))
+  })
+
+  it("of another project are not shared", () => {
+    const { a, inputs } = given()
+    inputs.ask(a)
+    const other = workNamed("c", "other")
+    inputs.want(other, [one])
+    assert.deepStrictEqual(inputs.ask(other), [one])
   })
 })
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Preparer, PreparerFailed } from "../../actors/Ingestor/Preparer.ts"
+import { Supervisor } from "../../actors/Supervisor.ts"
 import {
   type CommandAnswer,
   DocumentRemove,
@@ -277,6 +278,26 @@ describe("commands", () => {
       const answers = yield* Effect.all([ask(command), ask(command)], { concurrency: 2 })
       assert.deepStrictEqual(answers[0], answers[1])
       assert.strictEqual((yield* eventsOf("DocumentSubmitted")).length, 1)
+    })
+  )
+
+  onDisk(
+    "for one document at the same time are decided one after the other",
+    Effect.gen(function* () {
+      yield* begin
+      const answers = yield* Effect.forEach(
+        Array.from({ length: 12 }, (_, n) => submitOf("one", `text ${n}`)),
+        ask,
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        answers.map(({ outcome, version }) => `${outcome} ${version}`),
+        answers.map((_, n) => `accepted ${n + 1}`)
+      )
+      yield* idle
+      assert.strictEqual(yield* liveVersion("one"), 12)
+      const actors = yield* Effect.flatMap(Supervisor, (supervisor) => supervisor.actors)
+      assert.strictEqual(actors.find(({ name }) => name === "coordinator")?.restarts, 0)
     })
   )
 
