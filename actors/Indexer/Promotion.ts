@@ -5,7 +5,7 @@
  * stands at the log's head. Everything is resumable: a generation that a crash left half built is gone on with.
  */
 import { Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
-import { GenerationOpen, GenerationPromote } from "../../events/Commands.ts"
+import { GenerationOpen, GenerationPromote, GenerationRetire } from "../../events/Commands.ts"
 import type { Spec } from "../../events/Generation.ts"
 import { type DocumentId, GenerationId } from "../../events/Ids.ts"
 import { Failpoints } from "../../src/faults/Failpoints.ts"
@@ -91,6 +91,19 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
         return generation
       })
 
+      /** Unfinished builds under other specs are given up: whoever builds under this one does not want them any more. */
+      const abandonOthers = Effect.fnUntraced(function* (generation: GenerationId) {
+        const others = (yield* readModels.generations).filter(
+          (row) => row.state === "building" && row.generation !== generation
+        )
+        for (const { generation: abandoned } of others) {
+          failpoints.hit("generation.retire.before")
+          yield* coordinator.operate(new GenerationRetire({ generation: abandoned }))
+          failpoints.hit("generation.retire.after")
+          yield* dropFiles(abandoned)
+        }
+      })
+
       /** Applies up to the head; answers how many events that were. */
       const catchUp = (generation: GenerationId, onProgress: PromotionOptions["onProgress"]) =>
         Effect.gen(function* () {
@@ -153,6 +166,7 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
       const run = Effect.fn("Promotion.run")(function* (options: PromotionOptions) {
         const from = (yield* readModels.live)?.generation
         const generation = yield* open(options)
+        yield* abandonOthers(generation)
         const events = yield* untilBuilt(generation, options)
         const { checkpoint } = yield* projections.status(generation)
         yield* options.onProgress({ generation, checkpoint, head: checkpoint, phase: "verifying" })
@@ -167,7 +181,7 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
         )
         yield* indexer.refresh
         yield* indexer.untilVisible(promoted.position).pipe(Effect.timeoutOption(Duration.seconds(30)))
-        if (from !== undefined) yield* retire(from)
+        if (from !== undefined) yield* dropFiles(from)
         return {
           from,
           to: generation,
@@ -177,8 +191,8 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
         }
       })
 
-      /** The promotion's append retired it already; here its files go. */
-      const retire = (generation: GenerationId) =>
+      /** The log says that it is retired; here its files go. */
+      const dropFiles = (generation: GenerationId) =>
         Effect.gen(function* () {
           failpoints.hit("generation.drop.before")
           yield* projections.drop(generation)

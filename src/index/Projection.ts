@@ -153,7 +153,7 @@ export const openProjection: (
     if (isInStep) {
       yield* engine.rewind(state.checkpoint)
       if (marker.horizon < state.horizon) {
-        yield* engine.mark({ ...markerOf(ref, state), checkpoint: marker.checkpoint })
+        yield* engine.mark(markerOf(ref, state))
         yield* engine.sweep(state.horizon)
       }
     } else {

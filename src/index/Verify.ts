@@ -255,5 +255,8 @@ const repair = Effect.fnUntraced(function* (projection: OpenGeneration, found: R
     repaired += 1
     failpoints.hit("repair.point.after")
   }
+  // Only a mark makes an engine's writes durable.
+  const marker = yield* projection.engine.marker
+  if (repaired > 0 && marker !== undefined) yield* projection.engine.mark(marker)
   return repaired
 })

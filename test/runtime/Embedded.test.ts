@@ -2,8 +2,11 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
-import { defaultScope } from "../../events/Ids.ts"
+import { Coordinator } from "../../actors/Coordinator.ts"
+import { GenerationOpen } from "../../events/Commands.ts"
+import { codeFingerprint, defaultScope } from "../../events/Ids.ts"
 import { requestedOf } from "../../events/Receipt.ts"
+import { ReadModels } from "../../src/log/ReadModels.ts"
 import { filesIn } from "../../src/runtime/DataDirectory.ts"
 import * as Embedded from "../../src/runtime/Embedded.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
@@ -80,6 +83,36 @@ describe("the embedded runtime", () => {
           })
         )
         assert.strictEqual(first.chunks, 3)
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "gives up an unfinished build when another spec is built, and keeps nothing of it",
+    () =>
+      Effect.gen(function* () {
+        const root = yield* files
+        const data = yield* temporaryDirectory
+        const context = yield* Layer.build(embedded(data))
+        yield* Effect.gen(function* () {
+          const { add, build, replay } = yield* Writer
+          const { status } = yield* Reader
+          const coordinator = yield* Coordinator
+          const { live } = yield* ReadModels
+          yield* add([root], addOptions)
+          const row = yield* live
+          if (row === undefined) return assert.fail("Nothing is live.")
+          const unwanted = { ...row.spec, model: codeFingerprint("unwanted", []), modelName: "unwanted" }
+          yield* coordinator.operate(new GenerationOpen({ spec: unwanted, reason: "build" }))
+          const replayed = yield* replay(silent)
+          assert.strictEqual(replayed.generation.to, "g003")
+          const { generations } = yield* status(defaultScope)
+          assert.deepStrictEqual(
+            generations.map(({ id, state }) => [id, state]),
+            [["g003", "live"]]
+          )
+          assert.strictEqual((yield* build({ excluded: [], onProgress: silent })).embeddings.computed, 0)
+        }).pipe(Effect.provide(context))
       }),
     60_000
   )
