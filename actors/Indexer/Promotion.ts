@@ -124,10 +124,11 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
       const untilBuilt = Effect.fnUntraced(function* (generation: GenerationId, options: PromotionOptions) {
         let events = 0
         while (true) {
+          // Asked first: what was finished by then is applied by the time the missing ones are counted.
+          const before = yield* coordinator.unfinishedBuilds
           events += (yield* catchUp(generation, options.onProgress)).events
           const { missing, checkpoint } = yield* projections.status(generation)
           if (missing <= options.excluded.length) return events
-          const before = yield* coordinator.unfinishedBuilds
           if (before.open === 0) {
             return yield* new PromotionRefused({
               generation,
