@@ -118,7 +118,8 @@ export class Estimate {
     })
   }
 
-  private countVectors(
+  /** Counts a document that was prepared: its chunks, and which of their vectors are missing. */
+  countVectors(
     scope: ProjectScope,
     bodies: { readonly descriptor: Uint8Array; readonly text: Uint8Array; readonly manifest: Uint8Array }
   ): Effect.Effect<void, LogFailed> {

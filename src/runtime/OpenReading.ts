@@ -17,6 +17,14 @@ import * as Reading from "./Reading.ts"
 import type { Reader } from "./Reprise.ts"
 import { stateWitnesses } from "./Witnesses.ts"
 
+/** The log, its read models and its content, beside a writer in another process or with none. */
+export const readLog = (directory: string) =>
+  Layer.mergeAll(
+    SqliteLogReader.layer({ directory, witnesses: Effect.sync(() => stateWitnesses(directory)) }),
+    SqliteReadModels.layer,
+    SqliteContent.layer
+  ).pipe(Layer.provideMerge(ReadConnections.layer(directory)))
+
 export interface OpenReadingOptions {
   readonly configuration: Pick<Configuration, "settings" | "directory">
   /** Searches will ask for vectors of queries. Without it no provider is ever reached. */
@@ -28,11 +36,6 @@ export const layer = ({
   embeds
 }: OpenReadingOptions): Layer.Layer<Reader, LogFailed | ProviderError | ConfigInvalid> => {
   const { path } = directory
-  const log = Layer.mergeAll(
-    SqliteLogReader.layer({ directory: path, witnesses: Effect.sync(() => stateWitnesses(path)) }),
-    SqliteReadModels.layer,
-    SqliteContent.layer
-  ).pipe(Layer.provideMerge(ReadConnections.layer(path)))
   const snapshot = Effect.acquireRelease(
     Effect.try({
       try: () => openSnapshot(path),
@@ -52,7 +55,10 @@ export const layer = ({
       )
     )
   )
-  return reading.pipe(Layer.provide(embeds ? configuredModel(settings) : noModel), Layer.provide(log))
+  return reading.pipe(
+    Layer.provide(embeds ? configuredModel(settings) : noModel),
+    Layer.provide(readLog(path))
+  )
 }
 
 /** For programs that never embed: not even a model that nobody knows yet is asked for anything. */

@@ -32,6 +32,7 @@ import {
   DocumentUnknown,
   Reader,
   type RepriseReader,
+  SourceUnknown,
   type Status
 } from "./Reprise.ts"
 
@@ -271,6 +272,23 @@ const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapsho
     job: (id) => readModels.job(id),
     behindWitness: log.behindWitness
   })
+})
+
+/** A source by its id or its root. */
+export const findSource = Effect.fnUntraced(function* (
+  readModels: ReadModelsService,
+  content: ContentService,
+  scope: ProjectScope,
+  name: string
+) {
+  for (const source of yield* readModels.sources(scope)) {
+    if (source.removed) continue
+    if (source.sourceId === name) return source
+    const settings = yield* settingsOf(content, source.scope, source.settings)
+    const root = settings?.kind === "files" ? settings.root : settings?.name
+    if (root === name || root === name.replace(/\/+$/, "")) return source
+  }
+  return yield* new SourceUnknown({ name, scope })
 })
 
 /** A document by its id, its URI, the path below its root or the path on this machine. */

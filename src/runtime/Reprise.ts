@@ -4,12 +4,14 @@
  * The command line is one such program. `layer` functions that open a directory stand in `Reading.ts` and `Embedded.ts`.
  */
 import { Context, type Deferred, type Effect, Schema, type Stream } from "effect"
-import type { CommandError } from "../../actors/Coordinator.ts"
+import type { CommandError, CoordinatorProgress } from "../../actors/Coordinator.ts"
 import type { PromotionError, PromotionProgress } from "../../actors/Indexer/Promotion.ts"
 import type { StoredEvent } from "../../events/Envelope.ts"
+import { EngineKind } from "../../events/Generation.ts"
 import { DocumentId, GenerationId, type JobId, ProjectScope, SourceId } from "../../events/Ids.ts"
 import { Lane } from "../../events/Job.ts"
-import type { Receipt } from "../../events/Receipt.ts"
+import type { Quote } from "../../events/Quote.ts"
+import { Failure, type Receipt } from "../../events/Receipt.ts"
 import type { EngineError } from "../index/Index.ts"
 import type { ProjectionsError } from "../index/Projections.ts"
 import type { Recomputed } from "../index/Recompute.ts"
@@ -239,6 +241,39 @@ export interface RepriseWriter {
   readonly pause: (lane: Lane, paused: boolean) => Effect.Effect<void, CommandError>
   /** Waits until nothing is open and searches see everything. */
   readonly settled: Effect.Effect<void>
+  /** What is under way, whenever it changes: progress for people. */
+  readonly progress: Stream.Stream<CoordinatorProgress>
 }
 
 export class Writer extends Context.Tag("reprise/runtime/Writer")<Writer, RepriseWriter>() {}
+
+/** What `build --dry-run` answers: what is missing under the configured spec, and what making it would cost. */
+export const BuildQuote = Schema.Struct({
+  engine: EngineKind,
+  model: Schema.String,
+  chunker: Schema.String,
+  /** Live documents that have no contents under that model and chunker. */
+  documents: Schema.Int,
+  chunks: Schema.Int,
+  vectors: Schema.Struct({ compute: Schema.Int, reuse: Schema.Int }),
+  /** Of the vectors to compute, estimated. */
+  tokens: Schema.Int,
+  elapsedMs: Schema.Int,
+  failures: Schema.Array(Failure)
+})
+export type BuildQuote = typeof BuildQuote.Type
+
+/** What a write would do and cost. Takes no lock and changes nothing. */
+export interface RepriseQuotes {
+  readonly add: (
+    paths: ReadonlyArray<string>,
+    options: Omit<AddOptions, "stop">
+  ) => Effect.Effect<Quote, LogFailed>
+  readonly sync: (
+    sources: ReadonlyArray<string>,
+    options: Pick<AddOptions, "scope" | "full"> & { readonly approveRemovals: boolean }
+  ) => Effect.Effect<Quote, LogFailed | SourceUnknown>
+  readonly build: Effect.Effect<BuildQuote, LogFailed>
+}
+
+export class Quotes extends Context.Tag("reprise/runtime/Quotes")<Quotes, RepriseQuotes>() {}

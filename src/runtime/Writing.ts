@@ -19,7 +19,7 @@ import { Log, LogReader } from "../log/Log.ts"
 import { type DocumentRow, ReadModels, type SourceRow } from "../log/ReadModels.ts"
 import { AnalyzerUnknown, analyzerFor, analyzerOf } from "./Analyzers.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
-import { findDocument, fullVerifyUpTo, noGeneration, settingsOf } from "./Reading.ts"
+import { findDocument, findSource, fullVerifyUpTo, noGeneration } from "./Reading.ts"
 import { type Replayed, type RepriseWriter, SourceUnknown, Writer } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -60,25 +60,11 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     CommandId.make(`cli-${now.toString(36)}-${Math.abs(random).toString(36)}`)
   )
 
-  const rootOf = (source: SourceRow) =>
-    Effect.map(settingsOf(content, source.scope, source.settings), (found) =>
-      found?.kind === "files" ? found.root : found?.name
-    )
-
-  const findSource = Effect.fnUntraced(function* (scope: ProjectScope, name: string) {
-    for (const source of yield* readModels.sources(scope)) {
-      if (source.removed) continue
-      const root = yield* rootOf(source)
-      if (source.sourceId === name || root === name || root === name.replace(/\/+$/, "")) return source
-    }
-    return yield* new SourceUnknown({ name, scope })
-  })
-
   const sync: RepriseWriter["sync"] = Effect.fn("Writer.sync")(function* (names, options) {
     const { approveRemovals, full, scope, stop } = options
     const asked = { approveRemovals, full, ...(stop && { stop }) }
     if (names.length === 0) return yield* thenVisible(syncAll(scope, asked))
-    const sources = yield* Effect.forEach(names, (name) => findSource(scope, name))
+    const sources = yield* Effect.forEach(names, (name) => findSource(readModels, content, scope, name))
     const receipts = yield* Effect.forEach(sources, ({ sourceId }) =>
       syncOne(sourceId, asked).pipe(
         Effect.catchTags({
@@ -136,7 +122,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
   })
 
   const removeOne = Effect.fnUntraced(function* (scope: ProjectScope, name: string, dryRun: boolean) {
-    const source = yield* Effect.either(findSource(scope, name))
+    const source = yield* Effect.either(findSource(readModels, content, scope, name))
     if (Either.isRight(source)) return yield* removeSource(source.right, dryRun)
     if (source.left._tag !== "SourceUnknown") return yield* source.left
     const row = yield* Effect.either(findDocument(readModels, content, scope, name))
@@ -228,7 +214,8 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     cancel: (scope, jobId) =>
       Effect.flatMap(commandId, (id) => coordinator.ask(new JobCancel({ commandId: id, scope, jobId }))),
     pause: (lane, paused) => coordinator.operate(new LanePause({ lane, paused })),
-    settled: Effect.zipRight(coordinator.idle, visible).pipe(Effect.orDie)
+    settled: Effect.zipRight(coordinator.idle, visible).pipe(Effect.orDie),
+    progress: coordinator.progress
   })
 })
 
