@@ -65,6 +65,7 @@ const wrong = new Set([
   "QueryTooLong",
   "CommandRefused",
   "ProviderRefused",
+  "NativeModuleMissing",
   "TargetNotEmpty"
 ])
 
@@ -76,10 +77,14 @@ export const exitCodeOf = ({ _tag }: CliError): ExitCode => {
   return wrong.has(_tag) ? 2 : 1
 }
 
-/** Whether an operation did all that it was asked. */
-export const exitCodeOfReceipt = (receipt: Receipt): ExitCode => {
-  if (receipt.interrupted === true) return 130
-  const { failed, held, parked, skippedSources } = receipt
+type Counted = Pick<Receipt, "requested" | "failed" | "held" | "parked" | "rejected"> &
+  Partial<Pick<Receipt, "interrupted" | "skippedSources">>
+
+/** Whether an operation did all that it was asked. Where every path was refused, it was asked the wrong thing. */
+export const exitCodeOfReceipt = (receipt: Counted): ExitCode => {
+  const { failed, held, interrupted, parked, rejected, requested, skippedSources } = receipt
+  if (interrupted === true) return 130
+  if (rejected !== undefined && rejected > 0 && rejected === requested) return 2
   return failed + held + parked > 0 || (skippedSources ?? []).length > 0 ? 1 : 0
 }
 

@@ -8,7 +8,8 @@ import { documents, get } from "./commands/Documents.ts"
 import { events } from "./commands/Events.ts"
 import { build, recover, replay, verify } from "./commands/Generations.ts"
 import { jobs, lanes } from "./commands/Jobs.ts"
-import { config, status } from "./commands/Operations.ts"
+import { log } from "./commands/Log.ts"
+import { config, doctor, status } from "./commands/Operations.ts"
 import { search } from "./commands/Search.ts"
 import { add, init, remove, sync } from "./commands/Sources.ts"
 import { type CommandEnvironment, type Definition, group } from "./Definition.ts"
@@ -34,7 +35,9 @@ export const root = group("reprise", "Keeps a search index correct, fresh and re
   events,
   jobs,
   lanes,
-  config
+  log,
+  config,
+  doctor
 ])
 
 /** Never fails: what goes wrong is said, and shows in the code. */

@@ -2,13 +2,23 @@
  * From a command's common options to what it works on: configuration, then a reader or the writer, opened for as long as
  * the command runs. What a command does not need is not loaded.
  */
-import { existsSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import type { FileSystem, Path } from "@effect/platform"
 import { Effect } from "effect"
 import { type Configuration, loadConfig, readDotenv } from "../runtime/Config.ts"
 import type { ConfigInvalid } from "../runtime/ConfigInvalid.ts"
-import { resolveDataDirectory } from "../runtime/DataDirectory.ts"
-import { Reader, type RepriseReader, type RepriseWriter, Writer } from "../runtime/Reprise.ts"
+import { type DataDirectory, filesIn, resolveDataDirectory } from "../runtime/DataDirectory.ts"
+import { nativeModule } from "../runtime/NativeModule.ts"
+import {
+  Quotes,
+  Reader,
+  type RepriseQuotes,
+  type RepriseReader,
+  type RepriseWriter,
+  Writer
+} from "../runtime/Reprise.ts"
 import type { Common } from "./Definition.ts"
 import { type CliError, NothingThere } from "./Exit.ts"
 import { Io } from "./Io.ts"
@@ -44,6 +54,7 @@ export const withReader = <A, R>(
     const loaded = yield* configuration(common)
     const { files, path } = loaded.directory
     if (!existsSync(files.log)) return yield* new NothingThere({ directory: path })
+    yield* nativeModule
     const OpenReading = yield* Effect.promise(() => import("../runtime/OpenReading.ts"))
     return yield* Effect.gen(function* () {
       const reader = yield* Reader
@@ -72,6 +83,7 @@ export const withWriter = <A, R>(
 ): Effect.Effect<A, CliError, R | Io | FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function* () {
     const loaded = yield* configuration(common, options.flags)
+    yield* nativeModule
     const Embedded = yield* Effect.promise(() => import("../runtime/Embedded.ts"))
     const { acceptRollback, command } = options
     const layer = Embedded.layer({
@@ -83,3 +95,33 @@ export const withWriter = <A, R>(
       return yield* use(yield* Writer, yield* Reader, loaded)
     }).pipe(Effect.provide(layer))
   })
+
+/**
+ * Runs `use` with what writes would do and cost. No lock is taken, and nothing is made where there is no data directory
+ * yet: an empty one that is gone afterwards stands in for it.
+ */
+export const withQuotes = <A, R>(
+  common: Common,
+  flags: SettingFlags,
+  use: (quotes: RepriseQuotes) => Effect.Effect<A, CliError, R>
+): Effect.Effect<A, CliError, R | Io | FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const loaded = yield* configuration(common, flags)
+    yield* nativeModule
+    const Quoting = yield* Effect.promise(() => import("../runtime/Quoting.ts"))
+    const directory = existsSync(loaded.directory.files.log) ? loaded.directory : yield* emptyDirectory
+    return yield* Effect.flatMap(Quotes, use).pipe(
+      Effect.provide(Quoting.layer({ settings: loaded.settings, directory }))
+    )
+  }).pipe(Effect.scoped)
+
+const emptyDirectory = Effect.gen(function* () {
+  const path = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "reprise-quote-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+  )
+  const { initialise } = yield* Effect.promise(() => import("../runtime/Initialise.ts"))
+  const directory: DataDirectory = { path, origin: "standard", files: filesIn(path, join) }
+  yield* initialise(directory)
+  return directory
+})

@@ -2,7 +2,7 @@
  * One writer: an exclusive transaction on a small database of its own. The kernel releases it with the process, however
  * that ends; no pid is ever judged. Who holds it stands in a file beside it, because a locked database cannot be read.
  */
-import { readFileSync, rmSync } from "node:fs"
+import { existsSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import SqliteDatabase from "better-sqlite3"
 import { Either, Schema } from "effect"
@@ -46,7 +46,23 @@ export const acquireLock = (
   }
 }
 
-/** Whether somebody writes to the directory now, and who; takes the lock for a moment to see. */
+/** Who writes to the directory now, if anybody. A held lock database cannot be read, a free one can. */
+export const lockedBy = (directory: string): string | undefined => {
+  const path = join(directory, fileNames.lock)
+  if (!existsSync(path)) return undefined
+  const db = new SqliteDatabase(path, { readonly: true, timeout: 0 })
+  try {
+    db.prepare("SELECT count(*) FROM sqlite_master").get()
+    return undefined
+  } catch (cause) {
+    if (isBusy(cause)) return describeHolder(join(directory, fileNames.holder))
+    throw cause
+  } finally {
+    db.close()
+  }
+}
+
+/** For people; the lock decides, never this file. */
 export const describeHolder = (holderPath: string): string => {
   let text: string
   try {

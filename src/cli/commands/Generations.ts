@@ -4,13 +4,13 @@ import type { PromotionProgress } from "../../../actors/Indexer/Promotion.ts"
 import { DocumentId } from "../../../events/Ids.ts"
 import { Recomputed } from "../../index/Recompute.ts"
 import { Comparison, Difference, VerifyLevel } from "../../index/Verify.ts"
-import { Replayed, type Verified } from "../../runtime/Reprise.ts"
+import { BuildQuote, Replayed, type Verified } from "../../runtime/Reprise.ts"
 import { choiceFlag, command, flag, noArguments, textFlags } from "../Definition.ts"
 import { type ExitCode, UsageError } from "../Exit.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
 import { type Progress, withProgress } from "../Progress.ts"
-import { withReader, withWriter } from "../Session.ts"
+import { withQuotes, withReader, withWriter } from "../Session.ts"
 import { counted, number, table, time } from "../Style.ts"
 
 const phases = {
@@ -65,16 +65,22 @@ export const build = command({
   summary:
     "Build a generation under the configured model and chunker beside the live one, and let it take over",
   flags: {
-    exclude: textFlags("exclude", "<document>", "Leave this document's parked build behind")
+    exclude: textFlags("exclude", "<document>", "Leave this document's parked build behind"),
+    dryRun: flag("dry-run", "Say what would be embedded, and do nothing")
   },
   arguments: noArguments,
-  run: ({ exclude }, _, common) =>
+  run: ({ dryRun, exclude }, _, common) =>
     Effect.gen(function* () {
       const wrong = exclude.find((id) => !Schema.is(DocumentId)(id))
       if (wrong !== undefined)
         return yield* new UsageError({
           detail: `--exclude is ${JSON.stringify(wrong)}, expected the id of a document (reprise jobs list --state parked shows it).`
         })
+      if (dryRun) {
+        const quote = yield* withQuotes(common, {}, (quotes) => quotes.build)
+        yield* print(common.json, BuildQuote, quote, (page) => buildQuotePage(page, quote))
+        return quote.failures.length > 0 ? 1 : 0
+      }
       return yield* withWriter(common, { command: "reprise build" }, (writer) =>
         Effect.gen(function* () {
           const excluded = exclude.map((id) => DocumentId.make(id))
@@ -87,6 +93,16 @@ export const build = command({
       )
     })
 })
+
+const buildQuotePage = ({ style }: Page, quote: BuildQuote): string => {
+  const { chunks, documents, failures, model, tokens, vectors } = quote
+  return [
+    `Under ${style.bold(printable(model))} ${counted(documents, "document")} would be built: ${counted(chunks, "chunk")}, ${number(vectors.compute)} vectors to compute (about ${number(tokens)} tokens), ${number(vectors.reuse)} there already`,
+    ...failures.map(({ reason, uri }) => `${style.cyan(printable(uri))}  ${printable(reason)}`),
+    style.dim("Nothing was changed."),
+    ""
+  ].join("\n")
+}
 
 const VerifiedJson = Schema.Struct({
   generation: Schema.String,

@@ -1,7 +1,11 @@
 /** `status`, `config`, `doctor`: how it is, and how it should be. */
+import type { FileSystem, Path } from "@effect/platform"
 import { Effect, Schema } from "effect"
+import { Diagnosis } from "../../runtime/doctor/Check.ts"
+import { NativeModuleMissing } from "../../runtime/NativeModule.ts"
 import { Status } from "../../runtime/Reprise.ts"
 import { command, noArguments } from "../Definition.ts"
+import type { Io } from "../Io.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
 import { configuration, withReader } from "../Session.ts"
@@ -164,3 +168,39 @@ export const config = command({
       return 0 as const
     })
 })
+
+export const doctor = command({
+  name: "doctor",
+  summary: "Check everything that the data directory needs, and say what to do",
+  flags: {},
+  arguments: noArguments,
+  run: (_, __, common) =>
+    Effect.gen(function* () {
+      // Where not even the package is there, its own message is the diagnosis.
+      const { diagnose, thisMachine } = yield* Effect.tryPromise({
+        try: () => import("../../runtime/Doctor.ts"),
+        catch: (cause) => new NativeModuleMissing({ detail: String(cause) })
+      })
+      const context = yield* Effect.context<Io | FileSystem.FileSystem | Path.Path>()
+      const found = yield* diagnose(Effect.provide(configuration(common), context), thisMachine)
+      yield* print(common.json, Diagnosis, found, (page) => diagnosisPage(page, found))
+      return found.healthy ? 0 : 1
+    })
+})
+
+const diagnosisPage = ({ style }: Page, { checks, healthy }: Diagnosis): string => {
+  const marks = { ok: style.green("ok"), failed: style.red("failed"), skipped: style.dim("skipped") }
+  return [
+    ...checks.map(({ check, detail, remedy, state }) => {
+      const gap = " ".repeat(9 - state.length)
+      const line = `${marks[state]}${gap}${style.bold(check.padEnd(14))}${detail
+        .split("\n")
+        .map(printable)
+        .join(`\n${" ".repeat(23)}`)}\n`
+      return remedy === undefined
+        ? line
+        : `${line}${" ".repeat(23)}${style.yellow("→")} ${printable(remedy)}\n`
+    }),
+    healthy ? style.green("All is well.\n") : style.red("Something needs attention.\n")
+  ].join("")
+}

@@ -1,9 +1,13 @@
 /** `init`, `add`, `sync`, `remove`: what fills and empties a data directory. */
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, Stream } from "effect"
+import { Quote } from "../../../events/Quote.ts"
 import { Receipt } from "../../../events/Receipt.ts"
+import type { SyncCounts } from "../../../events/Source.ts"
 import { localName } from "../../runtime/DataDirectory.ts"
+import { nativeModule } from "../../runtime/NativeModule.ts"
+import type { RepriseWriter } from "../../runtime/Reprise.ts"
 import {
   type Common,
   command,
@@ -18,8 +22,8 @@ import { Io } from "../Io.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
 import { withProgress } from "../Progress.ts"
-import { configuration, withWriter } from "../Session.ts"
-import { number, time } from "../Style.ts"
+import { configuration, withQuotes, withWriter } from "../Session.ts"
+import { counted, number, type Style, time } from "../Style.ts"
 
 const Initialised = Schema.Struct({
   dataDirectory: Schema.String,
@@ -40,6 +44,7 @@ export const init = command({
       const named = found.directory.origin !== "found" && found.directory.origin !== "standard"
       const here = named ? common : { ...common, dataDir: join(cwd, localName) }
       const { directory } = yield* configuration(here)
+      yield* nativeModule
       const { initialise } = yield* Effect.promise(() => import("../../runtime/Initialise.ts"))
       const created = yield* initialise(directory)
       const result = { dataDirectory: directory.path, created, config: directory.files.config }
@@ -69,7 +74,7 @@ export const add = command({
   },
   arguments: manyArguments("path", 1),
   stops: true,
-  run: ({ exclude, full, include, jobs }, paths, common) =>
+  run: ({ dryRun, exclude, full, include, jobs }, paths, common) =>
     Effect.gen(function* () {
       const { cwd, stop } = yield* Io
       const absolute = paths.map((path) => resolve(cwd, path))
@@ -78,11 +83,14 @@ export const add = command({
       if (!existsSync(directory.files.log) && absolute.every(isNowhere)) {
         return yield* new PathsMissing({ paths })
       }
-      const receipt = yield* withWriter(
-        common,
-        { command: "reprise add", flags: { "files.jobs": jobs } },
-        (writer) =>
-          withProgress(() => writer.add(absolute, { scope: common.scope, include, exclude, full, stop }))
+      const options = { scope: common.scope, include, exclude, full }
+      const settings = { "files.jobs": jobs }
+      if (dryRun) {
+        const quote = yield* withQuotes(common, settings, ({ add }) => add(absolute, options))
+        return yield* quoted(common, quote)
+      }
+      const receipt = yield* withWriter(common, { command: "reprise add", flags: settings }, (writer) =>
+        watched(writer, writer.add(absolute, { ...options, stop }))
       )
       return yield* ended(common, receipt)
     })
@@ -102,21 +110,25 @@ export const sync = command({
   },
   arguments: manyArguments("source", 0),
   stops: true,
-  run: ({ approveRemovals, full, jobs }, names, common) =>
+  run: ({ approveRemovals, dryRun, full, jobs }, names, common) =>
     Effect.gen(function* () {
       const { cwd, stop } = yield* Io
+      const sources = names.map((name) => (isId(name) ? name : resolve(cwd, name)))
+      const options = { scope: common.scope, full, approveRemovals }
+      const settings = { "files.jobs": jobs }
+      if (dryRun) {
+        const quote = yield* withQuotes(common, settings, ({ sync }) => sync(sources, options))
+        return yield* quoted(common, quote)
+      }
       const receipt = yield* withWriter(
         common,
-        { command: "reprise sync", flags: { "files.jobs": jobs } },
+        { command: "reprise sync", flags: settings },
         (writer, reader) =>
           Effect.gen(function* () {
             const known = yield* reader.sources(common.scope)
             if (names.length === 0 && known.every(({ removed }) => removed))
               yield* note("There are no sources. Add one with: reprise add <directory>")
-            const sources = names.map((name) => (isId(name) ? name : resolve(cwd, name)))
-            return yield* withProgress(() =>
-              writer.sync(sources, { scope: common.scope, full, stop, approveRemovals })
-            )
+            return yield* watched(writer, writer.sync(sources, { ...options, stop }))
           })
       )
       return yield* ended(common, receipt)
@@ -142,36 +154,90 @@ export const remove = command({
     })
 })
 
+/** A document is written once it is committed: that is what has a rate. How many there will be, only the scan knows. */
+const watched = <A, E>(writer: RepriseWriter, work: Effect.Effect<A, E>) =>
+  withProgress((progress) =>
+    Effect.raceFirst(
+      work,
+      Effect.zipRight(
+        Stream.runForEach(writer.progress, ({ committed, open, parked, vectorsComputed }) =>
+          progress.show({
+            what: "Indexing: documents",
+            done: committed,
+            total: open === 0 ? undefined : committed + open,
+            details: `${number(vectorsComputed)} vectors${parked === 0 ? "" : `, ${number(parked)} parked`}`
+          })
+        ),
+        Effect.never
+      )
+    )
+  )
+
 const ended = (common: Common, receipt: Receipt) =>
   Effect.gen(function* () {
     yield* print(common.json, Receipt, receipt, (page) => receiptPage(page, receipt))
     return exitCodeOfReceipt(receipt)
   })
 
-const shownFailures = 20
+const quoted = (common: Common, quote: Quote) =>
+  Effect.gen(function* () {
+    yield* print(common.json, Quote, quote, (page) => quotePage(page, quote))
+    return exitCodeOfReceipt(quote)
+  })
 
-const receiptPage = ({ style }: Page, receipt: Receipt): string => {
-  const counts = (["added", "updated", "moved", "unchanged", "removed", "skipped"] as const)
-    .filter((name) => receipt[name] > 0)
-    .map((name) => `${number(receipt[name])} ${name}`)
+const shownPlanned = 100
+
+const quotePage = ({ style }: Page, quote: Quote): string => {
+  const { chunks, documents, failures, tokens, vectors } = quote
+  const rest = documents.length - shownPlanned
+  return [
+    ...documents
+      .slice(0, shownPlanned)
+      .map(
+        ({ act, from, uri }) =>
+          `${style.bold(act.padEnd(6))}  ${style.cyan(printable(uri))}${from === undefined ? "" : style.dim(`  from ${printable(from)}`)}`
+      ),
+    ...(rest > 0 ? [style.dim(`and ${number(rest)} more (--json lists up to 1,000)`)] : []),
+    ...(documents.length > 0 ? [""] : []),
+    `Would be: ${counts(style, quote)}`,
+    `${counted(chunks, "chunk")}, ${number(vectors.compute)} vectors to compute (about ${number(tokens)} tokens), ${number(vectors.reuse)} there already`,
+    ...failureLines(style, failures),
+    style.dim("Nothing was changed."),
+    ""
+  ].join("\n")
+}
+
+const counts = (style: Style, of: SyncCounts): string => {
+  const done = (["added", "updated", "moved", "unchanged", "removed", "skipped"] as const)
+    .filter((name) => of[name] > 0)
+    .map((name) => `${number(of[name])} ${name}`)
   const bad = (["held", "parked", "failed"] as const)
-    .filter((name) => receipt[name] > 0)
-    .map((name) => style.red(`${number(receipt[name])} ${name}`))
-  const done = [...counts, ...bad]
-  const { computed, reused } = receipt.embeddings
-  const { failures } = receipt
+    .filter((name) => of[name] > 0)
+    .map((name) => style.red(`${number(of[name])} ${name}`))
+  return [...done, ...bad].join(", ") || "nothing to do"
+}
+
+const failureLines = (style: Style, failures: Receipt["failures"]): ReadonlyArray<string> => {
   const rest = failures.length - shownFailures
   return [
-    `${done.length === 0 ? "Nothing to do" : done.join(", ")}${
-      receipt.interrupted === true ? style.yellow(" (interrupted: run it again to go on)") : ""
-    }`,
-    style.dim(
-      `position ${number(receipt.position)} · ${number(computed)} vectors computed, ${number(reused)} reused · ${time(receipt.elapsedMs)}`
-    ),
     ...failures
       .slice(0, shownFailures)
       .map(({ reason, uri }) => `${style.cyan(printable(uri))}  ${printable(reason)}`),
-    ...(rest > 0 ? [style.dim(`and ${number(rest)} more (--json lists them)`)] : []),
+    ...(rest > 0 ? [style.dim(`and ${number(rest)} more (--json lists them)`)] : [])
+  ]
+}
+
+const shownFailures = 20
+
+const receiptPage = ({ style }: Page, receipt: Receipt): string => {
+  const { computed, reused } = receipt.embeddings
+  const again = style.yellow(" (interrupted: run it again to go on)")
+  return [
+    `${counts(style, receipt)}${receipt.interrupted === true ? again : ""}`,
+    style.dim(
+      `position ${number(receipt.position)} · ${number(computed)} vectors computed, ${number(reused)} reused · ${time(receipt.elapsedMs)}`
+    ),
+    ...failureLines(style, receipt.failures),
     ...(receipt.held > 0
       ? [`${style.yellow("held:")} look at what is gone, then run: reprise sync --approve-removals`]
       : []),

@@ -1,0 +1,131 @@
+/** What searches need: a generation at the head, made with what this program has, under the configured model. */
+import { Duration, Effect, Either, Layer } from "effect"
+import { EmbeddingModel } from "../../embedding/EmbeddingModel.ts"
+import { probe } from "../../embedding/Probe.ts"
+import type { GenerationRow } from "../../log/ReadModels.ts"
+import { analyzerOf } from "../Analyzers.ts"
+import type { Configuration } from "../Config.ts"
+import { configuredModel } from "../ConfiguredModel.ts"
+import { configuredSpec } from "../ConfiguredSpec.ts"
+import { readLog } from "../OpenReading.ts"
+import type { Status } from "../Reprise.ts"
+import { type Finding, failed, guarded, ok, skipped } from "./Check.ts"
+
+export const indexCheck = (status: Status, holder: string | undefined): Finding => {
+  const live = status.generations.find(({ state }) => state === "live")
+  if (live === undefined) return skipped("index", "nothing was added yet")
+  if (live.problem !== undefined) return failed("index", `${live.id}: ${live.problem}`, "reprise replay")
+  if (live.lag > 0 && holder === undefined) {
+    return failed(
+      "index",
+      `${live.id} is ${live.lag} events behind the log, and nobody is applying them`,
+      "reprise sync (whatever writes catches up first), or reprise replay"
+    )
+  }
+  return ok("index", `${live.id} is live at position ${live.checkpoint}, ${live.lag} behind the log`)
+}
+
+export const analyzerCheck = (live: GenerationRow | undefined): Effect.Effect<Finding> =>
+  live === undefined
+    ? Effect.succeed(skipped("analyzer", "nothing was added yet"))
+    : guarded(
+        "analyzer",
+        "reprise replay",
+        Effect.try({
+          try: () => {
+            analyzerOf(live.spec)
+            return ok(
+              "analyzer",
+              `this program has ${live.spec.analyzer} (Unicode ${process.versions.unicode ?? "unknown"})`
+            )
+          },
+          catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
+        })
+      )
+
+/** The configured model is asked for nothing here where an earlier run knew its dimensions. */
+export const modelCheck = (
+  live: GenerationRow | undefined,
+  configuration: Configuration
+): Effect.Effect<Finding> => {
+  if (live === undefined) return Effect.succeed(skipped("model", "nothing was added yet"))
+  const { embedding } = configuration.settings
+  const check = Effect.gen(function* () {
+    const model = yield* EmbeddingModel
+    const { chunker, model: fingerprint, modelName } = configuredSpec(configuration.settings, model)
+    const { spec } = live
+    if (fingerprint !== spec.model) {
+      return failed(
+        "model",
+        `${modelName} is configured, but the live generation was made with ${spec.modelName}`,
+        "Build a generation under the configured model: reprise build --dry-run, then reprise build. Or configure the former one again."
+      )
+    }
+    if (chunker !== spec.chunker) {
+      return failed(
+        "model",
+        `the configured chunking (${chunker}) is not the live generation's (${spec.chunker})`,
+        "reprise build, or configure the former chunking again"
+      )
+    }
+    return ok("model", `${modelName} is configured and made the live generation`)
+  })
+  return guarded(
+    "model",
+    `Check embedding.url (${embedding.url ?? "not set"}), embedding.model and embedding.apiKey: reprise config`,
+    check.pipe(Effect.provide(modelOf(configuration)), Effect.scoped)
+  )
+}
+
+export const providerCheck = (configuration: Configuration): Effect.Effect<Finding> => {
+  const { embedding } = configuration.settings
+  if (embedding.provider === "hashing") {
+    return Effect.succeed(skipped("provider", "hashing runs in this process and needs none"))
+  }
+  const patient = {
+    ...configuration,
+    settings: {
+      ...configuration.settings,
+      embedding: { ...embedding, attempts: 1, patience: Duration.zero, timeout: Duration.seconds(10) }
+    }
+  }
+  const check = Effect.gen(function* () {
+    const model = yield* EmbeddingModel
+    const probed = yield* Effect.either(probe(model))
+    if (Either.isLeft(probed)) return yield* probed.left
+    return ok("provider", `${model.name} answers with vectors of ${probed.right.length} dimensions`)
+  })
+  return guarded(
+    "provider",
+    `Check that it runs, and embedding.url (${embedding.url ?? "not set"}), embedding.model and embedding.apiKey: reprise config`,
+    check.pipe(Effect.provide(modelOf(patient)), Effect.scoped)
+  )
+}
+
+const modelOf = ({ directory, settings }: Configuration) =>
+  Layer.provide(configuredModel(settings), readLog(directory.path))
+
+export const workCheck = (status: Status): Finding => {
+  const { held, parked, sources } = status
+  const waiting = held.reduce((sum, { count }) => sum + count, 0)
+  const broken = sources.filter(({ failure }) => failure !== undefined)
+  if (parked > 0) {
+    return failed(
+      "work",
+      `${parked} document(s) are parked`,
+      "See why: reprise jobs list --state parked. Then: reprise jobs retry <id>, or reprise jobs cancel <id>"
+    )
+  }
+  if (waiting > 0) {
+    return failed(
+      "work",
+      `${waiting} removal(s) are held`,
+      "Look at what is gone: reprise sync --dry-run. Then bring it back, or: reprise sync --approve-removals"
+    )
+  }
+  const [first] = broken
+  if (first !== undefined) {
+    return failed("work", `the last sync of ${first.root} failed: ${first.failure ?? ""}`, "reprise sync")
+  }
+  return ok("work", "nothing is parked, held or failed")
+}
