@@ -4,7 +4,7 @@
 import { Effect, Schema } from "effect"
 import { type CliError, ErrorJson } from "./Exit.ts"
 import { Io } from "./Io.ts"
-import { printable } from "./Printable.ts"
+import { escapedInJson, printable } from "./Printable.ts"
 import { type Style, styleOf } from "./Style.ts"
 
 /** For people, on standard output. */
@@ -33,12 +33,9 @@ export const print = <A, I>(
     yield* io.out(json ? jsonLine(schema, value) : human(yield* page))
   })
 
-/** U+2028 and U+2029 end a line for some readers, and a terminal is given no control characters in JSON either. */
+/** One line for any reader, and harmless on a terminal. */
 export const jsonLine = <A, I>(schema: Schema.Schema<A, I>, value: A): string =>
-  `${JSON.stringify(Schema.encodeSync(schema)(value)).replaceAll(
-    /[\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,
-    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`
-  )}\n`
+  `${escapedInJson(JSON.stringify(Schema.encodeSync(schema)(value)))}\n`
 
 /** A sentence for people beside a result. */
 export const note = (text: string): Effect.Effect<void, never, Io> =>

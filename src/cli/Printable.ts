@@ -18,6 +18,14 @@ const escaped = (character: string): string => {
 /** On one line. A joiner between letters of a word that needs it is shown as what it is, which is safe. */
 export const printable = (text: string): string => text.replaceAll(unprintable, escaped)
 
+/** Text as part of JSON: whatever may not reach a terminal is escaped as JSON does it, so that it reads back the same. */
+export const escapedInJson = (json: string): string =>
+  json.replaceAll(unprintable, (character) =>
+    [...Array(character.length).keys()]
+      .map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`)
+      .join("")
+  )
+
 /** Keeps line ends and tabs: for the text of a document, which is many lines. */
 export const printableText = (text: string): string =>
   text

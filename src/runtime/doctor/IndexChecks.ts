@@ -1,12 +1,15 @@
 /** What searches need: a generation at the head, made with what this program has, under the configured model. */
+import { existsSync } from "node:fs"
 import { Duration, Effect, Either, Layer } from "effect"
 import { EmbeddingModel } from "../../embedding/EmbeddingModel.ts"
 import { probe } from "../../embedding/Probe.ts"
+import { Providers } from "../../embedding/Providers.ts"
 import type { GenerationRow } from "../../log/ReadModels.ts"
-import { analyzerOf } from "../Analyzers.ts"
+import { analyzerFor, analyzerOf } from "../Analyzers.ts"
 import type { Configuration } from "../Config.ts"
 import { configuredModel } from "../ConfiguredModel.ts"
 import { configuredSpec } from "../ConfiguredSpec.ts"
+import { modelLayer } from "../Models.ts"
 import { readLog } from "../OpenReading.ts"
 import type { Status } from "../Reprise.ts"
 import { type Finding, failed, guarded, ok, skipped } from "./Check.ts"
@@ -102,8 +105,11 @@ export const providerCheck = (configuration: Configuration): Effect.Effect<Findi
   )
 }
 
+/** Before there is a log, nothing is known of the model. */
 const modelOf = ({ directory, settings }: Configuration) =>
-  Layer.provide(configuredModel(settings), readLog(directory.path))
+  existsSync(directory.files.log)
+    ? Layer.provide(configuredModel(settings), readLog(directory.path))
+    : Layer.provide(modelLayer(settings.embedding, analyzerFor(settings.language), []), Providers.layer)
 
 export const workCheck = (status: Status): Finding => {
   const { held, parked, sources } = status
