@@ -17,8 +17,9 @@ import {
   refOf,
   statusOf
 } from "./Projection.ts"
-import { type Recomputed, recompute } from "./Recompute.ts"
-import { type VerifyOptions, type VerifyReport, verify } from "./Verify.ts"
+import { recompute } from "./Recompute.ts"
+import { type VerifyOptions, verify } from "./Verify.ts"
+import type { Recomputed, VerifyReport } from "./VerifyReport.ts"
 
 export type ProjectionsError = ProjectionError | ThreadFailed
 

@@ -7,23 +7,13 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect, Either, Schema } from "effect"
+import { Effect, Either } from "effect"
 import type { UnknownEvent } from "../../events/Upcasters.ts"
 import { inert } from "../faults/Failpoints.ts"
 import { foldNext } from "./Fold.ts"
 import { GenerationState } from "./GenerationState.ts"
 import { identityOf, type OpenGeneration, type ProjectionContext, ProjectionStopped } from "./Projection.ts"
-
-export const Recomputed = Schema.Struct({
-  position: Schema.Int,
-  fingerprint: Schema.Struct({ expected: Schema.String, actual: Schema.String, equal: Schema.Boolean }),
-  /** Tokens whose document frequency differs, words of the vocabulary that differ, ledger rows that differ. */
-  frequencies: Schema.Int,
-  words: Schema.Int,
-  windows: Schema.Int,
-  equal: Schema.Boolean
-})
-export type Recomputed = typeof Recomputed.Type
+import type { Recomputed } from "./VerifyReport.ts"
 
 export const recompute: (
   context: ProjectionContext,

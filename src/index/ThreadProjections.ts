@@ -9,8 +9,8 @@ import { EngineMismatch, EngineUnavailable } from "./Index.ts"
 import type { Applied, ProjectionStatus } from "./Projection.ts"
 import { type ProjectionError, ProjectionStopped } from "./Projection.ts"
 import { Projections, type ProjectionsError, type ProjectionsService } from "./Projections.ts"
-import type { Recomputed } from "./Recompute.ts"
-import type { VerifyOptions, VerifyReport } from "./Verify.ts"
+import type { VerifyOptions } from "./Verify.ts"
+import type { Recomputed, VerifyReport } from "./VerifyReport.ts"
 
 /** What the thread is started with. */
 export interface IndexerThreadData {

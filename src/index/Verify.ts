@@ -2,8 +2,8 @@
  * Compares what a generation must hold (the ledger) with what its engine holds, read back from the engine's own bytes at
  * one position, and mends only what differs, from the log.
  */
-import { Chunk, Effect, Schema, Stream } from "effect"
-import { Digest, PointId, ProjectName, type ProjectScope, scopeKey, TeamName } from "../../events/Ids.ts"
+import { Chunk, Effect, Stream } from "effect"
+import { PointId, ProjectName, type ProjectScope, scopeKey, TeamName } from "../../events/Ids.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
 import {
   Buckets,
@@ -19,38 +19,7 @@ import {
 import type { LedgerRow, ScopeRow } from "./GenerationState.ts"
 import type { EngineError, ScannedPoint } from "./Index.ts"
 import type { OpenGeneration } from "./Projection.ts"
-
-/** `ids`: points and windows; `sample`: sixteen of the 256 buckets in full; `full`: every byte, and what is derived. */
-export const VerifyLevel = Schema.Literal("ids", "sample", "full")
-export type VerifyLevel = typeof VerifyLevel.Type
-
-export const Difference = Schema.Struct({
-  what: Schema.Literal("missing", "extra", "different"),
-  scope: Schema.String,
-  chunkId: Schema.String,
-  pointId: Schema.String,
-  detail: Schema.String
-})
-export type Difference = typeof Difference.Type
-
-export const Comparison = Schema.Struct({ expected: Digest, actual: Digest, equal: Schema.Boolean })
-
-export const VerifyReport = Schema.Struct({
-  generation: Schema.String,
-  position: Schema.Int,
-  level: VerifyLevel,
-  fingerprint: Comparison,
-  documents: Schema.Int,
-  chunks: Schema.Int,
-  missing: Schema.Int,
-  extra: Schema.Int,
-  different: Schema.Int,
-  repaired: Schema.Int,
-  /** Documents that the fold has no contents for: they need `reprise build`, not a repair. */
-  unbuilt: Schema.Int,
-  examples: Schema.Array(Difference)
-})
-export type VerifyReport = typeof VerifyReport.Type
+import type { Difference, VerifyLevel, VerifyReport } from "./VerifyReport.ts"
 
 export interface VerifyOptions {
   readonly level: VerifyLevel
@@ -60,10 +29,6 @@ export interface VerifyOptions {
   /** With `ids`: points that became visible after this position are read in full (the others were, before). */
   readonly fullAfter?: number
 }
-
-/** No difference of any kind, and nothing left unbuilt. */
-export const isClean = (report: VerifyReport): boolean =>
-  report.fingerprint.equal && report.missing + report.extra + report.different + report.unbuilt === 0
 
 interface Found extends Difference {
   readonly projectScope: ProjectScope

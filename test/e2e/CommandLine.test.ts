@@ -113,7 +113,6 @@ describe("the process", { timeout: 120_000 }, () => {
     await following.seen(() => following.out().length > 0)
     following.child.stdout?.destroy()
     // The next line has nobody to go to.
-    await run("lanes", "pause", "embed")
     writeFileSync(join(folder, "docs", "more.md"), "# More\n\nMore.\n")
     await run("sync", "--full", "--json")
     const ended = await following.ended

@@ -2,8 +2,7 @@
 import { Effect, Schema } from "effect"
 import type { PromotionProgress } from "../../../actors/Indexer/Promotion.ts"
 import { DocumentId } from "../../../events/Ids.ts"
-import { Recomputed } from "../../index/Recompute.ts"
-import { Comparison, Difference, VerifyLevel } from "../../index/Verify.ts"
+import { Recomputed, VerifyLevel, VerifyReport } from "../../index/VerifyReport.ts"
 import { BuildQuote, Replayed, type Verified } from "../../runtime/Reprise.ts"
 import { choiceFlag, command, flag, noArguments, textFlags } from "../Definition.ts"
 import { type ExitCode, UsageError } from "../Exit.ts"
@@ -105,18 +104,7 @@ const buildQuotePage = ({ style }: Page, quote: BuildQuote): string => {
 }
 
 const VerifiedJson = Schema.Struct({
-  generation: Schema.String,
-  position: Schema.Int,
-  level: VerifyLevel,
-  fingerprint: Comparison,
-  documents: Schema.Int,
-  chunks: Schema.Int,
-  missing: Schema.Int,
-  extra: Schema.Int,
-  different: Schema.Int,
-  repaired: Schema.Int,
-  unbuilt: Schema.Int,
-  examples: Schema.Array(Difference),
+  ...VerifyReport.fields,
   recomputed: Schema.optional(Recomputed)
 })
 
