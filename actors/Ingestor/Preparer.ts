@@ -4,7 +4,7 @@
 import { Context, Duration, Effect, Exit, Layer, Schema, Scope } from "effect"
 import type { CodeFingerprint } from "../../events/Ids.ts"
 import { type ChunkerSettings, makeChunker } from "../../src/documents/Chunker.ts"
-import type { PrepareLimits } from "../../src/documents/Prepare.ts"
+import type { PrepareLimits } from "../../src/documents/PrepareLimits.ts"
 import {
   type PrepareAnswer,
   type PrepareOperations,

@@ -2,7 +2,9 @@
  * The command line as a function: words in, an exit code out. What it touches of the outside comes through {@link Io}.
  */
 import { CommandDescriptor } from "@effect/cli"
-import { NodeFileSystem, NodePath, NodeTerminal } from "@effect/platform-node"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { Cause, Deferred, Effect, Either, Exit, Layer } from "effect"
 import { documents, get } from "./commands/Documents.ts"
 import { events } from "./commands/Events.ts"

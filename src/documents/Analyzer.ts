@@ -9,6 +9,7 @@
 import { stem as porter2 } from "porter2"
 import snowball from "snowball-stemmers"
 import { type CodeFingerprint, codeFingerprint } from "../../events/Ids.ts"
+import { languages } from "./Languages.ts"
 import { stopWords } from "./StopWords.ts"
 import { maxIdentifierLength, maxWordLength, WordCutter } from "./WordCutter.ts"
 
@@ -49,18 +50,12 @@ export interface Analysis {
 
 export interface Analyzer {
   readonly fingerprint: CodeFingerprint
-  /** A name that {@link languages} lists. */
+  /** A name that `languages` lists. */
   readonly language: string
   /** In the order of the text; parts of an identifier come before the whole. */
   readonly tokens: (text: string) => Iterable<Token>
   readonly analyze: (text: string) => Analysis
 }
-
-/** Languages with a stemmer, and `none`, which leaves words as they are. */
-export const languages: ReadonlyArray<string> = [
-  "none",
-  ...snowball.algorithms().filter((name) => name !== "porter")
-]
 
 /** What a spelling becomes. */
 interface Entry {
@@ -86,7 +81,7 @@ const stemmer = (language: string): ((word: string) => string) => {
 }
 
 /**
- * `language` is a name of {@link languages}; another one is a defect of the caller, who decodes configuration before.
+ * `language` is a name that `languages` lists; another one is a defect of the caller, who decodes configuration before.
  * `unicodeVersion` (`process.versions.unicode`) names the tables that decide what a letter is: it belongs to the
  * fingerprint because other tables may cut and normalise differently.
  */

@@ -16,6 +16,7 @@ import { parseJson, parseNdjson } from "./JsonParser.ts"
 import { parseMarkdown } from "./MarkdownParser.ts"
 import { type Format, formatOf, lastSegment, mediaTypeOf } from "./MediaType.ts"
 import { type Parsed, type Parser, titleLine } from "./Parser.ts"
+import { defaultPrepareLimits, type PrepareLimits } from "./PrepareLimits.ts"
 import { renderInput } from "./RenderedInput.ts"
 import { TextTooLarge } from "./RenderedText.ts"
 import { parseText } from "./TextParser.ts"
@@ -44,15 +45,6 @@ export interface Unparseable {
   readonly code: string
   readonly message: string
 }
-
-export interface PrepareLimits {
-  /** Of the source. */
-  readonly maxBytes: number
-  /** Of one document. */
-  readonly maxChunks: number
-}
-
-export const defaultPrepareLimits: PrepareLimits = { maxBytes: 16 * 1024 * 1024, maxChunks: 50_000 }
 
 export const prepare = (
   documentId: DocumentId,

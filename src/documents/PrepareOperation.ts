@@ -6,7 +6,8 @@ import { canonicalJson } from "../../events/Canonical.ts"
 import type { Descriptor } from "../../events/Document.ts"
 import type { DocumentId } from "../../events/Ids.ts"
 import { type Chunker, type ChunkerSettings, makeChunker } from "./Chunker.ts"
-import { type PrepareLimits, prepare, type Skipped, type Unparseable } from "./Prepare.ts"
+import { prepare, type Skipped, type Unparseable } from "./Prepare.ts"
+import type { PrepareLimits } from "./PrepareLimits.ts"
 
 export interface PrepareRequest {
   readonly documentId: DocumentId

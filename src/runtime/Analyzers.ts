@@ -3,7 +3,8 @@
  * this Node's Unicode tables) has no analyzer of that fingerprint any more, a replay under the present one is needed.
  */
 import type { Spec } from "../../events/Generation.ts"
-import { type Analyzer, languages, makeAnalyzer } from "../documents/Analyzer.ts"
+import { type Analyzer, makeAnalyzer } from "../documents/Analyzer.ts"
+import { languages } from "../documents/Languages.ts"
 
 /** The live generation was made with an analyzer that this program does not have. */
 export class AnalyzerUnknown extends Error {

@@ -3,9 +3,9 @@
  * flags are decoded by it, and the published JSON schema is made from it.
  */
 import { Duration, Either, Option, Schema, SchemaAST } from "effect"
-import { languages } from "../documents/Analyzer.ts"
 import { defaultChunkerSettings } from "../documents/Chunker.ts"
-import { defaultPrepareLimits } from "../documents/Prepare.ts"
+import { languages } from "../documents/Languages.ts"
+import { defaultPrepareLimits } from "../documents/PrepareLimits.ts"
 import { embeddingsEndpoint } from "../embedding/Endpoint.ts"
 import { openAiDefaults } from "../embedding/OpenAiModel.ts"
 import { usualPacing } from "../embedding/Pacing.ts"

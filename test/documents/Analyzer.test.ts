@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { languages, makeAnalyzer } from "../../src/documents/Analyzer.ts"
+import snowball from "snowball-stemmers"
+import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
+import { languages } from "../../src/documents/Languages.ts"
 import { maxWordLength } from "../../src/documents/WordCutter.ts"
 
 const analyzer = makeAnalyzer({ language: "english", unicodeVersion: "15.1" })
@@ -134,6 +136,11 @@ describe("languages", () => {
     assert.deepStrictEqual([...german.analyze("Häuser Hauses").terms.keys()], ["haus"])
     const none = makeAnalyzer({ language: "none", unicodeVersion: "15.1" })
     assert.deepStrictEqual([...none.analyze("the houses").terms.keys()], ["the", "houses"])
+  })
+
+  it("are those of the stemmers", () => {
+    const stemmed = snowball.algorithms().filter((name) => name !== "porter")
+    assert.deepStrictEqual(languages, ["none", ...stemmed])
   })
 
   it("have fingerprints of their own, which the Unicode version changes", () => {

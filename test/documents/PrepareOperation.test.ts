@@ -4,7 +4,8 @@ import { canonicalJson } from "../../events/Canonical.ts"
 import { Manifest } from "../../events/Document.ts"
 import { DocumentId } from "../../events/Ids.ts"
 import { defaultChunkerSettings, makeChunker } from "../../src/documents/Chunker.ts"
-import { defaultPrepareLimits, prepare } from "../../src/documents/Prepare.ts"
+import { prepare } from "../../src/documents/Prepare.ts"
+import { defaultPrepareLimits } from "../../src/documents/PrepareLimits.ts"
 import { buffersOf, type PrepareRequest, prepareOperation } from "../../src/documents/PrepareOperation.ts"
 
 const request = (text: string): PrepareRequest => ({
