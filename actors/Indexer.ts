@@ -96,11 +96,16 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections> 
       }
     }).pipe(Effect.catchAll((problem) => Effect.logDebug("index upkeep put off", problem.message)))
 
+    const clear = projections.clear.pipe(
+      Effect.catchAll((problem) => Effect.logWarning("retired generations' files were left", problem.message))
+    )
+
     yield* Stream.runForEach(log.heads, () => refresh).pipe(Effect.forkScoped)
     yield* Queue.take(wakeUps).pipe(
       Effect.zipRight(catchUp),
       Effect.zipRight(maintain),
       Effect.forever,
+      (applying) => Effect.zipRight(clear, applying),
       Effect.annotateLogs({ actor: "indexer" }),
       Effect.forkScoped
     )

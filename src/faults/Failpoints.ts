@@ -3,6 +3,7 @@
  *
  * Inert when live: the default does nothing. Synchronous, because the cores that write are.
  */
+import { writeSync } from "node:fs"
 import { Context } from "effect"
 
 /** Every name there is. `.before` leaves nothing of the step, `.after` the whole step. */
@@ -106,7 +107,8 @@ export class FailpointFired extends Error {
 
 /**
  * Arms failpoints from a specification such as `log.commit.before:3:kill,index.row:1:throw`: name, which hit (counted
- * from 1, `*` for each), and what happens: `kill` (SIGKILL to the own process), `throw`, `hang`, or `delay<ms>`.
+ * from 1, `*` for each), and what happens: `kill` (SIGKILL to the own process), `throw`, `hang`, `delay<ms>`, or `note`
+ * (a line on standard error, for a test that wants to know what is reached).
  */
 export const armed = (specification: string): FailpointsService => {
   const rules = specification.split(",").flatMap((rule) => {
@@ -126,6 +128,10 @@ export const armed = (specification: string): FailpointsService => {
 }
 
 const act = (action: string, name: string): void => {
+  if (action === "note") {
+    writeSync(2, `reached ${name}\n`)
+    return
+  }
   if (action === "throw") throw new FailpointFired(`Failpoint ${name} fired.`)
   if (action === "kill") process.kill(process.pid, "SIGKILL")
   const cell = new Int32Array(new SharedArrayBuffer(4))

@@ -2,6 +2,7 @@
  * The generations that this process keeps: opened on demand, applied, verified, dropped. What the Indexer drives, in its
  * own thread or in its caller's.
  */
+import { existsSync } from "node:fs"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import type { GenerationId } from "../../events/Ids.ts"
 import type { ThreadFailed } from "../threads/Thread.ts"
@@ -37,6 +38,8 @@ export interface ProjectionsService {
   readonly maintain: (generation: GenerationId) => Effect.Effect<boolean, ProjectionsError>
   /** Deletes engine and state of a retired generation. */
   readonly drop: (generation: GenerationId) => Effect.Effect<void, ProjectionsError>
+  /** Deletes what a crash between a promotion and its drop left, and what earlier epochs left. Answers how many. */
+  readonly clear: Effect.Effect<number, ProjectionsError>
   /** Deletes engine and state of an unretired one, so that the next advance folds it anew. */
   readonly reset: (generation: GenerationId) => Effect.Effect<void, ProjectionsError>
 }
@@ -101,6 +104,24 @@ export const make = (
       )
     }
 
+    /** A drop deletes the state last: where it is gone, so is the rest. */
+    const clear = lock.withPermits(1)(
+      Effect.gen(function* () {
+        const head = context.snapshot.head()
+        const left = context.snapshot.generations().flatMap((row) => {
+          const ref = refOf(row, head)
+          return Array.from({ length: head.epoch }, (_, at) => ({ ...ref, epoch: at + 1 })).filter(
+            (one) => (row.state === "retired" || one.epoch < head.epoch) && existsSync(context.statePath(one))
+          )
+        })
+        for (const ref of left) {
+          yield* context.engine.drop(ref)
+          context.deleteState(context.statePath(ref))
+        }
+        return left.length
+      })
+    )
+
     const erase = (generation: GenerationId) =>
       lock.withPermits(1)(
         Effect.gen(function* () {
@@ -120,6 +141,7 @@ export const make = (
       recompute: (generation) => using(generation, (projection) => recompute(context, projection)),
       maintain: (generation) => using(generation, ({ engine }) => engine.maintain),
       drop: erase,
+      clear,
       reset: erase
     })
   })

@@ -37,6 +37,7 @@ export type IndexerOperations = {
   readonly recompute: (generation: GenerationId) => Promise<Crossing<Recomputed>>
   readonly maintain: (generation: GenerationId) => Promise<Crossing<boolean>>
   readonly drop: (generation: GenerationId) => Promise<Crossing<void>>
+  readonly clear: (argument: undefined) => Promise<Crossing<number>>
   readonly reset: (generation: GenerationId) => Promise<Crossing<void>>
 }
 
@@ -74,6 +75,7 @@ export const layer = (data: IndexerThreadData): Layer.Layer<Projections> =>
         recompute: (generation) => Effect.flatMap(ask("recompute")(generation), arrived),
         maintain: (generation) => Effect.flatMap(ask("maintain")(generation), arrived),
         drop: (generation) => Effect.flatMap(ask("drop")(generation), arrived),
+        clear: Effect.flatMap(thread.call("clear", undefined), arrived),
         reset: (generation) => Effect.flatMap(ask("reset")(generation), arrived)
       }
     })

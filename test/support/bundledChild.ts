@@ -1,21 +1,25 @@
 /** Child processes of tests: an entry under `test/crash`, bundled once, run by Node as it is. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { build } from "esbuild"
 
 const root = join(import.meta.dirname, "..", "..")
 
 /** Bundles `test/crash/<name>.ts`; answers the path of the script. */
 export const bundleChild = async (name: string): Promise<string> => {
+  const entry = join(root, "test", "crash", `${name}.ts`)
   const outfile = join(root, ".cache", "crash", `${name}.js`)
   await build({
-    entryPoints: [join(root, "test", "crash", `${name}.ts`)],
+    entryPoints: [entry],
     outfile,
     bundle: true,
     platform: "node",
     format: "esm",
     target: "node20",
     external: ["better-sqlite3"],
+    // Threads are looked for from where the sources lie: where the tests' set-up put them.
+    define: { "import.meta.url": JSON.stringify(pathToFileURL(entry).href) },
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);'
     },

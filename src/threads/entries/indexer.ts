@@ -30,6 +30,7 @@ const operations: IndexerOperations = {
   recompute: (generation) => ask((projections) => projections.recompute(generation)),
   maintain: (generation) => ask((projections) => projections.maintain(generation)),
   drop: (generation) => ask((projections) => projections.drop(generation)),
+  clear: () => ask((projections) => projections.clear),
   reset: (generation) => ask((projections) => projections.reset(generation))
 }
 

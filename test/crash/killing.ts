@@ -1,0 +1,56 @@
+/** The suite of one way: killed at every failpoint that it reaches, and what must hold after. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { shownByAdd } from "./reached.ts"
+import { assertRecovers, openWay, reachedBy, type Way, type WayName } from "./Ways.ts"
+
+/** `REPRISE_CRASH=all` kills at the first, the middle and the last hit; else at the first and one in the middle. */
+const thorough = process.env["REPRISE_CRASH"] === "all"
+
+/** The hits of a failpoint at which the way is killed. */
+const hitsOf = (count: number, middle: boolean): ReadonlyArray<number> => [
+  ...new Set([1, ...(middle || thorough ? [Math.ceil((count + 1) / 2)] : []), ...(thorough ? [count] : [])])
+]
+
+export const killing = (name: WayName, options: { readonly middle: boolean }): (() => Way) => {
+  let opened: Way | undefined
+  const way = () => {
+    if (opened === undefined) throw new Error(`The way ${name} is not open.`)
+    return opened
+  }
+  beforeAll(async () => {
+    opened = await openWay(name)
+  }, 120_000)
+  afterAll(() => opened?.close())
+
+  describe(`P1: ${name}, killed and run again, ends as an uninterrupted run`, () => {
+    const everywhere = name === "add" || thorough
+    for (const failpoint of reachedBy[name].filter((one) => everywhere || !shownByAdd.has(one))) {
+      it.live(
+        `at ${failpoint}`,
+        () =>
+          Effect.promise(async () => {
+            const one = way()
+            const hits = hitsOf(one.reached.get(failpoint) ?? 1, options.middle)
+            await Promise.all(
+              hits.map(async (hit) => {
+                const data = one.fresh()
+                const what = `${name} killed at ${failpoint}, hit ${hit}`
+                const end = await one.run(data, { failpoints: `${failpoint}:${hit}:kill` })
+                // How work falls into groups is the scheduler's: later hits need not come again.
+                if (hit === 1) assert.strictEqual(end.signal, "SIGKILL", `${what}: ${end.errors}`)
+                else assert.isTrue(end.signal === "SIGKILL" || end.done, `${what}: ${end.errors}`)
+                await assertRecovers(one, data, what)
+              })
+            )
+          }),
+        120_000
+      )
+    }
+  })
+
+  it("reaches the failpoints that are listed for it, and no other", () => {
+    assert.deepStrictEqual([...way().reached.keys()].sort(), [...reachedBy[name]].sort())
+  })
+  return way
+}

@@ -1,0 +1,122 @@
+/**
+ * Which failpoints each way through the program reaches: a crash test kills at every one of them. `Reached.test.ts` runs
+ * the ways and compares, and wants each name of `failpointNames` in a list or named with the test that has it: a new
+ * durable step without a test fails there.
+ */
+import type { FailpointName } from "../../src/faults/Failpoints.ts"
+
+/** Whatever appends to the log. */
+const appending: ReadonlyArray<FailpointName> = [
+  "log.begin",
+  "log.insert",
+  "log.readmodel",
+  "log.commit.before",
+  "log.commit.after",
+  "log.append.after",
+  "head.write.before",
+  "head.write.after"
+]
+
+/** Whatever opens a directory for writing that was used before. */
+const opening: ReadonlyArray<FailpointName> = [
+  "lock.acquire.before",
+  "lock.acquire.after",
+  "epoch.write.before",
+  "epoch.write.after"
+]
+
+/** Whatever brings a generation into step. */
+const applying: ReadonlyArray<FailpointName> = [
+  "index.apply.before",
+  "index.apply.after",
+  "index.row",
+  "index.marker.before",
+  "index.marker.after",
+  "state.commit.before",
+  "state.commit.after"
+]
+
+/** Whatever hands out work. */
+const working: ReadonlyArray<FailpointName> = [
+  "attempt.count.before",
+  "attempt.count.after",
+  "job.lease.before",
+  "job.lease.after",
+  "job.result.before",
+  "chunked.before",
+  "chunked.after",
+  "provider.answered",
+  "vector.write.before",
+  "vector.write.after",
+  "vectors.recorded.before",
+  "vectors.recorded.after"
+]
+
+/** An `add` of a new directory into a new data directory. */
+export const reachedByAdd: ReadonlyArray<FailpointName> = [
+  ...opening,
+  "migrate.step.before",
+  "migrate.step.after",
+  ...appending,
+  ...applying,
+  ...working,
+  "blob.write.before",
+  "blob.write.after",
+  "sync.scan",
+  "sync.diff.before",
+  "sync.diff.after",
+  "submit.before",
+  "submit.after",
+  "committed.before",
+  "committed.after",
+  "removed.before",
+  "removed.after"
+]
+
+/** A `sync` after changes, additions, moves and removals, approved. */
+export const reachedBySync: ReadonlyArray<FailpointName> = [
+  ...reachedByAdd.filter((name) => !name.startsWith("migrate.")),
+  "removals.approve.before",
+  "removals.approve.after"
+]
+
+const promoting: ReadonlyArray<FailpointName> = [
+  "generation.open.before",
+  "generation.open.after",
+  "generation.verify.before",
+  "generation.verify.after",
+  "generation.promote.before",
+  "generation.promote.after",
+  "generation.drop.before",
+  "generation.drop.after"
+]
+
+/** A `replay`: nothing is prepared, embedded or stored. */
+export const reachedByReplay: ReadonlyArray<FailpointName> = [
+  ...opening,
+  ...appending,
+  ...applying,
+  ...promoting
+]
+
+/** A `build` under another model: nothing is scanned or submitted. */
+export const reachedByBuild: ReadonlyArray<FailpointName> = [
+  ...reachedByReplay,
+  ...working,
+  "built.before",
+  "built.after"
+]
+
+/** A repair of points that were changed by hand: nothing is appended. */
+export const reachedByRepair: ReadonlyArray<FailpointName> = [
+  ...opening,
+  "index.row",
+  "repair.point.before",
+  "repair.point.after"
+]
+
+/**
+ * What a way reaches like every other: with `add`, which is killed everywhere, this is shown. The ways after it are killed
+ * there too where `REPRISE_CRASH=all` asks for it.
+ */
+export const shownByAdd: ReadonlySet<FailpointName> = new Set([...opening, ...appending, ...working])

@@ -1,0 +1,58 @@
+/** What a child process does with a data directory: `test/crash/runtimeChild.ts` performs it. */
+import type { Schema } from "effect"
+import type { Receipt } from "../../events/Receipt.ts"
+import type { VerifyReport } from "../../src/index/Verify.ts"
+import type { Replayed } from "../../src/runtime/Reprise.ts"
+import type { Settings } from "../../src/runtime/Settings.ts"
+import { type ChildEnd, runChild } from "./bundledChild.ts"
+
+export type Act =
+  | { readonly act: "add"; readonly root: string }
+  | { readonly act: "sync"; readonly approveRemovals: boolean }
+  | { readonly act: "replay" | "build" | "repair" }
+
+export interface ChildTask {
+  /** The data directory. */
+  readonly data: string
+  readonly settings: Schema.Schema.Encoded<typeof Settings>
+  /** To arm in every thread, in the notation of `armed`; empty for none. */
+  readonly failpoints: string
+  /** Every failpoint that is reached is named on standard error. */
+  readonly note?: boolean
+  readonly acceptRollback?: boolean
+  readonly acts: ReadonlyArray<Act>
+}
+
+export type Said =
+  | { readonly act: "open" }
+  | { readonly act: "add" | "sync"; readonly receipt: Receipt }
+  | { readonly act: "replay" | "build"; readonly replayed: Replayed }
+  | { readonly act: "repair"; readonly clean: boolean; readonly report: VerifyReport }
+
+export interface TaskEnd extends ChildEnd {
+  readonly said: ReadonlyArray<Said>
+  readonly done: boolean
+  /** How often each failpoint was reached, by name: where the task says `note`. */
+  readonly reached: ReadonlyMap<string, number>
+}
+
+/** Runs a task in the bundled `runtimeChild`, killed after `killAfterMs` if that is given. */
+export const runTask = async (
+  script: string,
+  task: ChildTask,
+  options: { readonly killAfterMs?: number; readonly limitMs?: number } = {}
+): Promise<TaskEnd> => {
+  const end = await runChild(script, [JSON.stringify(task)], {
+    limitMs: options.killAfterMs ?? options.limitMs ?? 60_000
+  })
+  const reached = new Map<string, number>()
+  for (const [, name = ""] of end.errors.matchAll(/^reached ([a-z.]+)$/gm)) {
+    reached.set(name, (reached.get(name) ?? 0) + 1)
+  }
+  return {
+    ...end,
+    said: end.lines.filter((line) => line.startsWith("{")).map((line): Said => JSON.parse(line)),
+    done: end.lines.at(-1) === "done",
+    reached
+  }
+}
