@@ -33,6 +33,8 @@ export interface VerifyOptions {
 interface Found extends Difference {
   readonly projectScope: ProjectScope
   readonly row: LedgerRow | undefined
+  /** The id under which the engine holds it, as read back. */
+  readonly storedAs?: string
 }
 
 const exampleLimit = 20
@@ -104,8 +106,9 @@ const compareScope = Effect.fnUntraced(function* (
     what: Difference["what"],
     of: { chunkId: string; pointId: string },
     detail: string,
-    ledger?: LedgerRow
-  ) => found.push({ what, scope: scopeKey(scope), ...of, detail, projectScope: scope, row: ledger })
+    ledger?: LedgerRow,
+    storedAs: string = of.pointId
+  ) => found.push({ what, scope: scopeKey(scope), ...of, detail, projectScope: scope, row: ledger, storedAs })
   const missingUpTo = (chunkId: string | undefined) => {
     while (next.done !== true && (chunkId === undefined || uuidText(next.value.chunk) < chunkId)) {
       expected.of(next.value.chunk).add(next.value.leaf)
@@ -134,7 +137,7 @@ const compareScope = Effect.fnUntraced(function* (
       ...(uuidText(row.document) === point.documentId ? [] : ["its document id"]),
       ...(actualLeaf === undefined || actualLeaf.equals(row.leaf) ? [] : [leafDetail(projection, row, point)])
     ]
-    if (details.length > 0) report("different", identify(row), details.join("; "), row)
+    if (details.length > 0) report("different", identify(row), details.join("; "), row, point.id)
   }
   yield* engine
     .scan(at, scope)
@@ -204,16 +207,23 @@ const derivedDifferences = Effect.fnUntraced(function* (
   return differences
 })
 
-/** Takes a differing point out with all that is derived from it, and puts the log's in again. */
+/**
+ * Takes a differing point out with all that is derived from it, and puts the log's in again. What nobody expects goes
+ * first: it may stand under the id of a point that is put in again.
+ */
 const repair = Effect.fnUntraced(function* (projection: OpenGeneration, found: ReadonlyArray<Found>) {
   const failpoints = yield* Failpoints
   let repaired = 0
-  for (const { projectScope, pointId, row } of found) {
+  const unexpectedFirst = found.toSorted(
+    (one, other) => Number(one.what !== "extra") - Number(other.what !== "extra")
+  )
+  for (const { projectScope, pointId, row, storedAs = pointId } of unexpectedFirst) {
     failpoints.hit("repair.point.before")
     const wanted = row === undefined ? undefined : projection.pointOf(row)
     // A missing point may stand there with a damaged window, and inserting never overwrites: remove it in any case.
     yield* projection.engine.remove(projectScope, [
-      PointId.make(pointId),
+      // Read back from the engine's bytes: damaged ones may be no id at all.
+      PointId.make(storedAs, { disableValidation: true }),
       ...(wanted === undefined ? [] : [wanted.id])
     ])
     if (wanted !== undefined) yield* projection.engine.insert([wanted])

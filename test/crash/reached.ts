@@ -43,6 +43,7 @@ const working: ReadonlyArray<FailpointName> = [
   "job.lease.before",
   "job.lease.after",
   "job.result.before",
+  "job.result.after",
   "chunked.before",
   "chunked.after",
   "provider.answered",
@@ -75,7 +76,8 @@ export const reachedByAdd: ReadonlyArray<FailpointName> = [
 
 /** A `sync` after changes, additions, moves and removals, approved. */
 export const reachedBySync: ReadonlyArray<FailpointName> = [
-  ...reachedByAdd.filter((name) => !name.startsWith("migrate.")),
+  // Held removals end the comparison before it removes; approving them does.
+  ...reachedByAdd.filter((name) => !name.startsWith("migrate.") && name !== "sync.diff.after"),
   "removals.approve.before",
   "removals.approve.after"
 ]
@@ -99,10 +101,10 @@ export const reachedByReplay: ReadonlyArray<FailpointName> = [
   ...promoting
 ]
 
-/** A `build` under another model: nothing is scanned or submitted. */
+/** A `build` under another model: nothing is scanned, submitted or chunked. */
 export const reachedByBuild: ReadonlyArray<FailpointName> = [
   ...reachedByReplay,
-  ...working,
+  ...working.filter((name) => !name.startsWith("chunked.")),
   "built.before",
   "built.after"
 ]
@@ -120,3 +122,9 @@ export const reachedByRepair: ReadonlyArray<FailpointName> = [
  * there too where `REPRISE_CRASH=all` asks for it.
  */
 export const shownByAdd: ReadonlySet<FailpointName> = new Set([...opening, ...appending, ...working])
+
+/** Upkeep between two applies: reached where the scheduler leaves time for it. */
+export const reachedSometimes: ReadonlySet<FailpointName> = new Set([
+  "segment.merge.before",
+  "segment.merge.after"
+])

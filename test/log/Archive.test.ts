@@ -333,6 +333,24 @@ describe("log backup and restore", () => {
     })
   )
 
+  it.scopedLive("D14: a backup that fails at backup.rename.after is whole, and restored as it is", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* filled
+      const target = join(directory, "..", "backup")
+      yield* Effect.flip(
+        Effect.provideService(
+          Archive.backup(directory, target),
+          Failpoints,
+          armed("backup.rename.after:1:throw")
+        )
+      )
+      const restored = join(directory, "..", "restored")
+      yield* Archive.restore(target, restored)
+      assert.strictEqual((yield* Archive.verify(restored)).damaged, 0)
+      assert.isFalse(existsSync(`${target}.part`))
+    })
+  )
+
   for (const failpoint of ["backup.copy", "backup.verify", "backup.rename.before"]) {
     it.scopedLive(
       `D14: a backup that fails at ${failpoint} leaves no target, and a former one as it was`,

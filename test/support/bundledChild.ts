@@ -1,5 +1,6 @@
 /** Child processes of tests: an entry under `test/crash`, bundled once, run by Node as it is. */
 import { type ChildProcess, spawn } from "node:child_process"
+import { renameSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { build } from "esbuild"
@@ -9,7 +10,8 @@ const root = join(import.meta.dirname, "..", "..")
 /** Bundles `test/crash/<name>.ts`; answers the path of the script. */
 export const bundleChild = async (name: string): Promise<string> => {
   const entry = join(root, "test", "crash", `${name}.ts`)
-  const outfile = join(root, ".cache", "crash", `${name}.js`)
+  const script = join(root, ".cache", "crash", `${name}.js`)
+  const outfile = `${script}.${process.pid}`
   await build({
     entryPoints: [entry],
     outfile,
@@ -25,7 +27,9 @@ export const bundleChild = async (name: string): Promise<string> => {
     },
     logLevel: "warning"
   })
-  return outfile
+  // Whole or not at all: test files that run side by side bundle the same child.
+  renameSync(outfile, script)
+  return script
 }
 
 export interface ChildEnd {

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
 
-export const temporaryDirectory = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "reprise-test-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+/** Whoever asks for it removes it. */
+export const temporaryFolder = (): string => mkdtempSync(join(tmpdir(), "reprise-test-"))
+
+export const temporaryDirectory = Effect.acquireRelease(Effect.sync(temporaryFolder), (directory) =>
+  Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
 )

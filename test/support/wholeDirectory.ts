@@ -36,14 +36,19 @@ export interface Wholeness {
 export const assertWhole = (data: string, what: string): Wholeness => {
   const rows = assertSoundLog(data, what)
   const { generation, pair } = liveGenerationOf(rows, what)
+  const epoch = epochOf(rows)
   const index = join(data, "index")
-  assert.deepStrictEqual(generationsIn(index), [`${generation}-e1`], `${what}: generations left in the index`)
+  assert.deepStrictEqual(
+    generationsIn(index),
+    [`${generation}-e${epoch}`],
+    `${what}: generations left in the index`
+  )
   assert.deepStrictEqual(
     readdirSync(join(data, "state")).filter((name) => name.endsWith(".sqlite")),
-    [`${generation}-e1.sqlite`],
+    [`${generation}-e${epoch}.sqlite`],
     `${what}: states left over`
   )
-  const folder = generationFolder(index, generation)
+  const folder = generationFolder(index, generation, epoch)
   const marker = markerIn(folder)
   assert.strictEqual(marker?.checkpoint, rows.length, `${what}: the index is not at the head`)
   const read = readIndex(folder, rows.length)
@@ -89,6 +94,9 @@ const byName = ([one]: readonly [string, string], [other]: readonly [string, str
   one < other ? -1 : 1
 
 const dataOf = (row: LogRow): Readonly<Record<string, unknown>> => JSON.parse(row.data.toString("utf8"))
+
+const epochOf = (rows: ReadonlyArray<LogRow>): number =>
+  Number(JSON.parse(rows.at(-1)?.metadata.toString("utf8") ?? "{}").epoch)
 
 const liveGenerationOf = (rows: ReadonlyArray<LogRow>, what: string) => {
   const specs = new Map<unknown, { readonly chunker: string; readonly model: string }>()

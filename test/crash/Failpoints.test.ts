@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { type FailpointName, failpointNames } from "../../src/faults/Failpoints.ts"
+import {
+  reachedByAdd,
+  reachedByBuild,
+  reachedByRepair,
+  reachedByReplay,
+  reachedBySync,
+  reachedSometimes
+} from "./reached.ts"
+
+const killed = new Set<FailpointName>([
+  ...reachedByAdd,
+  ...reachedBySync,
+  ...reachedByReplay,
+  ...reachedByBuild,
+  ...reachedByRepair,
+  ...reachedSometimes
+])
+
+/** Steps that none of these ways takes, with the test that stops a program there. */
+const elsewhere: Readonly<Partial<Record<FailpointName, string>>> = {
+  "rejected.before": "actors/Faults.test.ts",
+  "rejected.after": "actors/Faults.test.ts",
+  "job.park.before": "actors/Faults.test.ts",
+  "job.park.after": "actors/Faults.test.ts",
+  "job.cancel.before": "actors/Faults.test.ts",
+  "job.cancel.after": "actors/Faults.test.ts",
+  "wal.checkpoint.before": "crash/LogKill.test.ts",
+  "wal.checkpoint.after": "crash/LogKill.test.ts",
+  "backup.copy": "log/Archive.test.ts",
+  "backup.verify": "log/Archive.test.ts",
+  "backup.rename.before": "log/Archive.test.ts",
+  "backup.rename.after": "log/Archive.test.ts",
+  "export.part": "log/Archive.test.ts",
+  "import.batch": "log/Archive.test.ts"
+}
+
+describe("every durable step", () => {
+  for (const name of failpointNames) {
+    it(`${name} has a test that stops the program there`, () => {
+      if (killed.has(name)) return
+      const test = elsewhere[name]
+      assert.isDefined(test, `Add ${name} to reached.ts, or name the test that has it.`)
+      const source = readFileSync(join(import.meta.dirname, "..", test ?? ""), "utf8")
+      assert.include(source, name)
+    })
+  }
+})

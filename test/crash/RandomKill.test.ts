@@ -1,0 +1,43 @@
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assertSoundLog } from "../support/wholeDirectory.ts"
+import { assertRecovers, openWay, type Way } from "./Ways.ts"
+
+/** `REPRISE_CRASH=all`: two thousand moments. */
+const rounds = process.env["REPRISE_CRASH"] === "all" ? 400 : 10
+const killsPerRound = 5
+
+/** Mulberry32: moments that are the same in every run. */
+const randomOf = (seed: number) => () => {
+  seed = (seed + 0x6d2b79f5) | 0
+  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+  return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+}
+
+describe("P1, P2: add, killed at random moments, again and again over one directory", () => {
+  let way: Way | undefined
+  beforeAll(async () => {
+    way = await openWay("add")
+  }, 120_000)
+  afterAll(() => way?.close())
+
+  for (let pair = 0; pair < rounds; pair += 2) {
+    it(`rounds ${pair} and ${pair + 1}: ${2 * killsPerRound} kills, then whole`, async () => {
+      await Promise.all(
+        [pair, pair + 1].map(async (round) => {
+          if (way === undefined) throw new Error("The way is not open.")
+          const random = randomOf(round)
+          const data = way.fresh()
+          for (let kill = 0; kill < killsPerRound; kill++) {
+            const killAfterMs = Math.round((0.15 + 0.95 * random()) * way.elapsedMs)
+            const what = `round ${round}, kill ${kill} after ${killAfterMs} ms`
+            const end = await way.run(data, { killAfterMs })
+            assert.isTrue(end.done || end.signal === "SIGKILL", `${what}: ${end.errors}`)
+            if (end.said.length > 0) assertSoundLog(data, what)
+          }
+          await assertRecovers(way, data, `round ${round}`)
+        })
+      )
+    }, 120_000)
+  }
+})
