@@ -60,6 +60,8 @@ export const failpointNames = [
   "generation.verify.after",
   "generation.promote.before",
   "generation.promote.after",
+  "generation.retire.before",
+  "generation.retire.after",
   "generation.drop.before",
   "generation.drop.after",
   "repair.point.before",

@@ -101,18 +101,22 @@ export const reachedByReplay: ReadonlyArray<FailpointName> = [
   ...promoting
 ]
 
-/** A `build` under another model: nothing is scanned, submitted or chunked. */
+/** A `build` under another model, beside one that was not finished: nothing is scanned, submitted or chunked. */
 export const reachedByBuild: ReadonlyArray<FailpointName> = [
   ...reachedByReplay,
   ...working.filter((name) => !name.startsWith("chunked.")),
   "built.before",
-  "built.after"
+  "built.after",
+  "generation.retire.before",
+  "generation.retire.after"
 ]
 
 /** A repair of points that were changed by hand: nothing is appended. */
 export const reachedByRepair: ReadonlyArray<FailpointName> = [
   ...opening,
   "index.row",
+  "index.marker.before",
+  "index.marker.after",
   "repair.point.before",
   "repair.point.after"
 ]

@@ -25,6 +25,8 @@ import { eventsIn, faultsOfLog, type LogRow, liveVersionsAt } from "../model/Log
 export interface Wholeness {
   readonly events: number
   readonly generation: string
+  /** Of the live generation. */
+  readonly model: string
   readonly index: IndexReading
   /** Inputs in `VectorsRecorded`, by model: what was paid for. */
   readonly ledger: ReadonlyMap<string, number>
@@ -72,6 +74,7 @@ export const assertWhole = (data: string, what: string): Wholeness => {
   return {
     events: rows.length,
     generation,
+    model: pair.model,
     index: read,
     ledger: ledgerOf(rows),
     vectors: vectorsIn(join(data, "content.sqlite"))
