@@ -1,7 +1,7 @@
 /** What a child process does with a data directory: `test/crash/runtimeChild.ts` performs it. */
 import type { Schema } from "effect"
 import type { Receipt } from "../../events/Receipt.ts"
-import type { VerifyReport } from "../../src/index/Verify.ts"
+import type { VerifyReport } from "../../src/index/VerifyReport.ts"
 import type { Replayed } from "../../src/runtime/Reprise.ts"
 import type { Settings } from "../../src/runtime/Settings.ts"
 import { type ChildEnd, runChild } from "./bundledChild.ts"
