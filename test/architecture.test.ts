@@ -15,6 +15,16 @@ const filesBelow = (folder: string): ReadonlyArray<string> =>
 const product = ["events", "actors", "src"].flatMap(filesBelow)
 const source = (file: string) => readFileSync(join(root, file), "utf8")
 
+/** Whatever people wrote here: code, tests, scripts, pages. Fixtures are texts of others. */
+const written = ["", "docs", "scripts", "bench", "test", "examples", "events", "actors", "src"]
+  .flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: folder !== "", encoding: "utf8" }).map((name) =>
+      join(folder, name)
+    )
+  )
+  .filter((file) => /\.(ts|js|md|json)$/.test(file))
+  .filter((file) => !/node_modules|^test\/(fixtures|golden)\/|^package-lock\.json$/.test(file))
+
 interface Import {
   readonly from: string
   readonly to: string
@@ -97,5 +107,29 @@ describe("architecture", () => {
       (name) => !hit(name) && !all.includes(`"${stem(name)}"`) && !all.includes(`"${stem(name)}.`)
     )
     assert.deepStrictEqual(unused, [])
+  })
+
+  it("no file names the machine that it was written on", () => {
+    const machine = /\/(?:home|Users)\/[a-z]\w*\/|\/work\/(?:main|wt|scratch|shared)\b|\bC:\\Users\\/
+    assert.deepStrictEqual(
+      written.filter((file) => file !== "test/architecture.test.ts" && machine.test(source(file))),
+      []
+    )
+  })
+
+  it("nothing is left for later in a comment: what is open stands in docs/roadmap.md", () => {
+    const later = /\b(?:TODO|FIXME|XXX|HACK)\b/
+    assert.deepStrictEqual(
+      written.filter((file) => file !== "test/architecture.test.ts" && later.test(source(file))),
+      []
+    )
+  })
+
+  it("files are named by a noun, not by what is left over", () => {
+    const leftover = /(?:^|\/)[^/]*(?:util|helper|manager|misc|common)s?[^/]*\.ts$/i
+    assert.deepStrictEqual(
+      product.filter((file) => leftover.test(file) && file !== "src/embedding/CommonWords.ts"),
+      []
+    )
   })
 })
