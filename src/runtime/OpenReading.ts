@@ -4,6 +4,7 @@
 import { Duration, Effect, Layer } from "effect"
 import { codeFingerprint } from "../../events/Ids.ts"
 import { EmbeddingModel, type ProviderError } from "../embedding/EmbeddingModel.ts"
+import { checkFormat, DirectoryInvalid, DirectoryNewer } from "../log/DirectoryFormat.ts"
 import { LogFailed } from "../log/Log.ts"
 import * as ReadConnections from "../log/ReadConnections.ts"
 import * as SqliteContent from "../log/SqliteContent.ts"
@@ -19,11 +20,26 @@ import { stateWitnesses } from "./Witnesses.ts"
 
 /** The log, its read models and its content, beside a writer in another process or with none. */
 export const readLog = (directory: string) =>
-  Layer.mergeAll(
-    SqliteLogReader.layer({ directory, witnesses: Effect.sync(() => stateWitnesses(directory)) }),
-    SqliteReadModels.layer,
-    SqliteContent.layer
-  ).pipe(Layer.provideMerge(ReadConnections.layer(directory)))
+  Layer.unwrapEffect(
+    Effect.as(
+      readable(directory),
+      Layer.mergeAll(
+        SqliteLogReader.layer({ directory, witnesses: Effect.sync(() => stateWitnesses(directory)) }),
+        SqliteReadModels.layer,
+        SqliteContent.layer
+      ).pipe(Layer.provideMerge(ReadConnections.layer(directory)))
+    )
+  )
+
+/** A newer format may mean anything: it is not even read. */
+const readable = (directory: string): Effect.Effect<unknown, DirectoryNewer | DirectoryInvalid> =>
+  Effect.try({
+    try: () => checkFormat(directory),
+    catch: (cause) =>
+      cause instanceof DirectoryNewer || cause instanceof DirectoryInvalid
+        ? cause
+        : new DirectoryInvalid({ directory, detail: `its format file cannot be read (${String(cause)}).` })
+  })
 
 export interface OpenReadingOptions {
   readonly configuration: Pick<Configuration, "settings" | "directory">
@@ -34,7 +50,10 @@ export interface OpenReadingOptions {
 export const layer = ({
   configuration: { directory, settings },
   embeds
-}: OpenReadingOptions): Layer.Layer<Reader, LogFailed | ProviderError | ConfigInvalid> => {
+}: OpenReadingOptions): Layer.Layer<
+  Reader,
+  LogFailed | DirectoryNewer | DirectoryInvalid | ProviderError | ConfigInvalid
+> => {
   const { path } = directory
   const snapshot = Effect.acquireRelease(
     Effect.try({

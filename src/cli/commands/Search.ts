@@ -79,6 +79,9 @@ export const search = command({
   arguments: oneArgument("query"),
   run: ({ filter: filters, limit, mode: asked }, query, common) =>
     Effect.gen(function* () {
+      if (query.trim() === "") {
+        return yield* new UsageError({ detail: "The query is empty. Say what to look for." })
+      }
       const filter = yield* filterOf(filters)
       return yield* withReader(common, { embeds: asked !== "sparse" }, (reader, { settings }) =>
         Effect.gen(function* () {
