@@ -28,7 +28,7 @@ export const layer = ({
   settings
 }: Pick<Configuration, "settings" | "directory">): Layer.Layer<
   Quotes,
-  LogFailed | ProviderError | ConfigInvalid
+  LogFailed | DirectoryNewer | DirectoryInvalid | ProviderError | ConfigInvalid
 > => {
   const { chunking, files } = settings
   const preparer = Preparer.layerInWorkers({

@@ -267,9 +267,11 @@ describe("bad input", { timeout: 120_000 }, () => {
       Effect.gen(function* () {
         const at = yield* place
         yield* run(["add", "docs"], at)
+        for (const query of ["", " "]) {
+          const empty = yield* json(["search", "--", query], at)
+          assert.deepStrictEqual([empty.code, empty.value.error.code], [2, "UsageError"])
+        }
         for (const query of [
-          "",
-          " ",
           '"',
           "*",
           "a-b",
