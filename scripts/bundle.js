@@ -12,7 +12,6 @@ const common = {
   format: "esm",
   target: "node20",
   external: ["better-sqlite3"],
-  sourcemap: "linked",
   // Some packages are CommonJS and ask for Node's modules with `require`, which an ES module does not have.
   banner: {
     js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);'

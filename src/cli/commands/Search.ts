@@ -122,7 +122,9 @@ const answerPage = (page: Page, answer: SearchAnswer): string => {
 }
 
 const hitLines = ({ style }: Page, hit: SearchHit): string => {
-  const headings = hit.headings.length === 0 ? "" : style.dim(` › ${hit.headings.map(printable).join(" › ")}`)
+  // A title is as a rule the first heading: it need not be said twice.
+  const path = hit.headings.filter((heading, at) => at > 0 || heading !== hit.title)
+  const headings = path.map((heading) => style.dim(` › ${printable(heading)}`)).join("")
   return [
     `${style.dim(`${hit.rank}.`)} ${style.bold(printable(hit.title))}${headings}  ${style.dim(hit.score.toFixed(3))}`,
     `   ${style.cyan(printable(hit.uri))}`,
