@@ -69,7 +69,7 @@ const wrong = new Set([
   "TargetNotEmpty"
 ])
 
-const unreachable = new Set(["ProviderUnavailable", "ProviderBusy", "EngineUnavailable"])
+const unreachable = new Set(["ProviderUnavailable", "ProviderBusy", "ProviderAway", "EngineUnavailable"])
 
 export const exitCodeOf = ({ _tag }: CliError): ExitCode => {
   if (_tag === "LogLocked") return 4

@@ -96,6 +96,12 @@ export const withWriter = <A, R>(
     }).pipe(Effect.provide(layer))
   })
 
+/** Work that embeds, given up where the provider is away: what is under way is kept, and goes on next time. */
+export const orOutage = <A, E extends CliError, R>(
+  writer: RepriseWriter,
+  work: Effect.Effect<A, E, R>
+): Effect.Effect<A, CliError, R> => Effect.raceFirst(work, Effect.flip(writer.outage))
+
 /**
  * Runs `use` with what writes would do and cost. No lock is taken, and nothing is made where there is no data directory
  * yet: an empty one that is gone afterwards stands in for it.

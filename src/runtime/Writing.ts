@@ -12,6 +12,7 @@ import type { Spec } from "../../events/Generation.ts"
 import { CommandId, type ProjectScope } from "../../events/Ids.ts"
 import { emptyReceipt, mergeReceipts, type Receipt } from "../../events/Receipt.ts"
 import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
+import { Providers } from "../embedding/Providers.ts"
 import { Projections } from "../index/Projections.ts"
 import { isClean } from "../index/VerifyReport.ts"
 import { Content } from "../log/Content.ts"
@@ -19,6 +20,7 @@ import { Log, LogReader } from "../log/Log.ts"
 import { type DocumentRow, ReadModels, type SourceRow } from "../log/ReadModels.ts"
 import { AnalyzerUnknown, analyzerFor, analyzerOf } from "./Analyzers.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
+import { outage } from "./Outage.ts"
 import { findDocument, findSource, fullVerifyUpTo, noGeneration } from "./Reading.ts"
 import { type Replayed, type RepriseWriter, SourceUnknown, Writer } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
@@ -35,6 +37,7 @@ type Needs =
   | Sync
   | Roots
   | EmbeddingModel
+  | Providers
 
 export const layer = (settings: Settings): Layer.Layer<Writer, never, Needs> =>
   Layer.effect(Writer, make(settings))
@@ -215,7 +218,8 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
       Effect.flatMap(commandId, (id) => coordinator.ask(new JobCancel({ commandId: id, scope, jobId }))),
     pause: (lane, paused) => coordinator.operate(new LanePause({ lane, paused })),
     settled: Effect.zipRight(coordinator.idle, visible).pipe(Effect.orDie),
-    progress: coordinator.progress
+    progress: coordinator.progress,
+    outage: outage(yield* Providers, coordinator, settings.embedding.patience)
   })
 })
 

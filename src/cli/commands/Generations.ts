@@ -9,7 +9,7 @@ import { type ExitCode, UsageError } from "../Exit.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
 import { type Progress, withProgress } from "../Progress.ts"
-import { withQuotes, withReader, withWriter } from "../Session.ts"
+import { orOutage, withQuotes, withReader, withWriter } from "../Session.ts"
 import { counted, number, table, time } from "../Style.ts"
 
 const phases = {
@@ -84,7 +84,7 @@ export const build = command({
         Effect.gen(function* () {
           const excluded = exclude.map((id) => DocumentId.make(id))
           const result = yield* withProgress((progress) =>
-            writer.build({ excluded, onProgress: shown(progress) })
+            orOutage(writer, writer.build({ excluded, onProgress: shown(progress) }))
           )
           yield* print(common.json, Replayed, result, (page) => replayedPage(page, result))
           return codeOf(result)

@@ -7,7 +7,7 @@ import { Receipt } from "../../../events/Receipt.ts"
 import type { SyncCounts } from "../../../events/Source.ts"
 import { localName } from "../../runtime/DataDirectory.ts"
 import { nativeModule } from "../../runtime/NativeModule.ts"
-import type { RepriseWriter } from "../../runtime/Reprise.ts"
+import type { RepriseReader, RepriseWriter } from "../../runtime/Reprise.ts"
 import {
   type Common,
   command,
@@ -17,12 +17,12 @@ import {
   noArguments,
   textFlags
 } from "../Definition.ts"
-import { exitCodeOfReceipt, PathsMissing } from "../Exit.ts"
+import { type CliError, exitCodeOfReceipt, PathsMissing } from "../Exit.ts"
 import { Io } from "../Io.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
 import { withProgress } from "../Progress.ts"
-import { configuration, withQuotes, withWriter } from "../Session.ts"
+import { configuration, orOutage, withQuotes, withWriter } from "../Session.ts"
 import { counted, number, type Style, time } from "../Style.ts"
 
 const Initialised = Schema.Struct({
@@ -128,6 +128,7 @@ export const sync = command({
             const known = yield* reader.sources(common.scope)
             if (names.length === 0 && known.every(({ removed }) => removed))
               yield* note("There are no sources. Add one with: reprise add <directory>")
+            yield* pausedLanes(reader)
             return yield* watched(writer, writer.sync(sources, { ...options, stop }))
           })
       )
@@ -154,11 +155,22 @@ export const remove = command({
     })
 })
 
+/** Who waits for a lane that somebody paused should know it. */
+const pausedLanes = (reader: RepriseReader) =>
+  Effect.flatMap(reader.status(), ({ lanes }) =>
+    Effect.forEach(
+      lanes.filter(({ paused }) => paused),
+      ({ lane }) =>
+        note(`The lane ${lane} is paused: what needs it waits. Go on with: reprise lanes resume ${lane}`),
+      { discard: true }
+    )
+  )
+
 /** A document is written once it is committed: that is what has a rate. How many there will be, only the scan knows. */
-const watched = <A, E>(writer: RepriseWriter, work: Effect.Effect<A, E>) =>
+const watched = <A, E extends CliError>(writer: RepriseWriter, work: Effect.Effect<A, E>) =>
   withProgress((progress) =>
     Effect.raceFirst(
-      work,
+      orOutage(writer, work),
       Effect.zipRight(
         Stream.runForEach(writer.progress, ({ committed, open, parked, vectorsComputed }) =>
           progress.show({

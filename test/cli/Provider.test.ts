@@ -1,0 +1,106 @@
+/** What the command line does with a provider: it is asked only for what is missing, and its absence is said, not waited for. */
+import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { json, run } from "../support/CommandLine.ts"
+import { makeProviderServer } from "../support/ProviderServer.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+const place = (url: string) =>
+  Effect.map(temporaryDirectory, (cwd) => {
+    mkdirSync(join(cwd, "docs"))
+    for (let n = 0; n < 12; n++)
+      writeFileSync(join(cwd, "docs", `n${n}.md`), `# Note ${n}\n\nWhat is said in note ${n}.\n`)
+    return {
+      cwd,
+      environment: {
+        REPRISE_DATA_DIR: join(cwd, "data"),
+        REPRISE_EMBEDDING_PROVIDER: "openai",
+        REPRISE_EMBEDDING_URL: url,
+        REPRISE_EMBEDDING_MODEL: "test",
+        REPRISE_EMBEDDING_DIMENSIONS: "8"
+      }
+    }
+  })
+
+describe("a provider", { timeout: 120_000 }, () => {
+  it.scopedLive("sees no connection where nothing is to be embedded", () =>
+    Effect.gen(function* () {
+      const server = yield* makeProviderServer()
+      const at = yield* place(server.url)
+      assert.strictEqual((yield* json(["add", "docs"], at)).value.embeddings.computed, 12)
+      const { opened } = server.connections()
+      for (const words of [["add", "docs"], ["sync", "--full"], ["replay"], ["verify"], ["status"]]) {
+        const { code } = yield* json(words, at)
+        assert.strictEqual(code, 0, words.join(" "))
+      }
+      yield* json(["search", "note", "--mode", "sparse"], at)
+      assert.strictEqual(server.connections().opened, opened)
+      const doctor = yield* json(["doctor"], at)
+      assert.deepStrictEqual([doctor.code, server.connections().opened > opened], [0, true])
+    })
+  )
+
+  it.scopedLive(
+    "that is away ends add with 3 in seconds; what was prepared is kept, and add goes on from there",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* makeProviderServer()
+        const at = yield* place(server.url)
+        const away = {
+          ...at,
+          environment: { ...at.environment, REPRISE_EMBEDDING_URL: "http://127.0.0.1:9" }
+        }
+        const refused = yield* Effect.timeout(json(["add", "docs"], away), "30 seconds")
+        assert.deepStrictEqual([refused.code, refused.value.error.code], [3, "ProviderAway"])
+        assert.match(refused.err, /ECONNREFUSED.*run the same command again/)
+        const back = yield* json(["add", "docs"], at)
+        assert.deepStrictEqual(
+          [back.code, back.value.added + back.value.unchanged, back.value.parked],
+          [0, 12, 0],
+          JSON.stringify(back.value)
+        )
+        assert.strictEqual((yield* run(["verify"], at)).code, 0)
+      })
+  )
+
+  it.scopedLive("that is away leaves hybrid search its words, and replay everything", () =>
+    Effect.gen(function* () {
+      const server = yield* makeProviderServer()
+      const at = yield* place(server.url)
+      yield* json(["add", "docs"], at)
+      const away = { ...at, environment: { ...at.environment, REPRISE_EMBEDDING_URL: "http://127.0.0.1:9" } }
+      const hybrid = yield* run(["search", "note 7"], away)
+      assert.strictEqual(hybrid.code, 0)
+      assert.match(hybrid.err, /note: The dense side is left out/)
+      assert.strictEqual((yield* run(["search", "note 7", "--mode", "dense"], away)).code, 3)
+      for (const folder of ["index", "state"])
+        rmSync(join(at.cwd, "data", folder), { recursive: true, force: true })
+      rmSync(join(at.cwd, "docs"), { recursive: true })
+      const replayed = yield* json(["replay"], away)
+      assert.deepStrictEqual(
+        [replayed.code, replayed.value.fingerprint.equal, replayed.value.embeddings.computed],
+        [0, true, 0]
+      )
+    })
+  )
+
+  it.scopedLive("quotes a build under another model, and is paid for exactly that", () =>
+    Effect.gen(function* () {
+      const server = yield* makeProviderServer()
+      const at = yield* place(server.url)
+      const hashing = { cwd: at.cwd, environment: { REPRISE_DATA_DIR: at.environment.REPRISE_DATA_DIR } }
+      yield* json(["add", "docs"], hashing)
+      const quote = (yield* json(["build", "--dry-run"], at)).value
+      assert.deepStrictEqual([quote.documents, quote.vectors.compute, quote.model], [12, 12, "openai:test"])
+      assert.strictEqual(server.embedded(), 0)
+      const built = yield* json(["build"], at)
+      assert.deepStrictEqual(
+        [built.code, built.value.embeddings.computed, built.value.fingerprint.equal],
+        [0, 12, true]
+      )
+      assert.strictEqual(server.embedded(), 12)
+    })
+  )
+})
