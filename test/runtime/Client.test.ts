@@ -90,7 +90,11 @@ describe("the package reprise", () => {
       const directory = yield* temporaryDirectory
       writeFileSync(join(directory, "reprise.json"), JSON.stringify({ embedding: { dimensions: 48 } }))
       const status = yield* Effect.provide(
-        Effect.flatMap(Reader, (reader) => reader.status()),
+        // The Coordinator opens the first generation in its own time: settled means that it has.
+        Effect.zipRight(
+          Effect.flatMap(Writer, (writer) => writer.settled),
+          Effect.flatMap(Reader, (reader) => reader.status())
+        ),
         openEmbedded({ directory })
       )
       assert.strictEqual(status.generations[0]?.model, "hashing-48")
