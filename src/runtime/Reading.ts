@@ -135,10 +135,18 @@ const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapsho
       ...(query.cursor && { after: query.cursor }),
       limit: query.limit
     })
+    const live = yield* readModels.live
     const listed = yield* Effect.forEach(page.rows, (row) =>
-      Effect.map(descriptorOf(content, row), (descriptor) => summaryOf(row, descriptor))
+      Effect.map(resolvedDescriptor(row, live), (descriptor) => summaryOf(row, descriptor))
     )
     return { documents: listed, ...(page.next !== undefined && { nextCursor: page.next }) }
+  })
+
+  /** With the title that the text gave, where a version was chunked; as it was submitted before. */
+  const resolvedDescriptor = Effect.fnUntraced(function* (row: DocumentRow, live: GenerationRow | undefined) {
+    const chunking =
+      live && (yield* readModels.chunking(row.documentId, row.submittedVersion, live.spec.chunker))
+    return yield* descriptorOf(content, chunking ? { ...row, descriptor: chunking.descriptor } : row)
   })
 
   const get: RepriseReader["get"] = Effect.fn("Reader.get")(function* (scope, name) {

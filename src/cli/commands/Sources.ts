@@ -151,7 +151,12 @@ export const remove = command({
       const receipt = yield* withWriter(common, { command: "reprise remove" }, (writer) =>
         writer.remove(resolved, { scope: common.scope, dryRun })
       )
-      return yield* ended(common, receipt)
+      yield* print(common.json, Receipt, receipt, (page) =>
+        dryRun
+          ? `Would be: ${counts(page.style, receipt)}\n${page.style.dim("Nothing was changed.")}\n`
+          : receiptPage(page, receipt)
+      )
+      return exitCodeOfReceipt(receipt)
     })
 })
 
