@@ -3,8 +3,9 @@ import { assertSoundLog } from "../support/wholeDirectory.ts"
 import { assertRecovers, openWay, type Way } from "./Ways.ts"
 
 /** `REPRISE_CRASH=all`: two thousand moments. */
-const rounds = process.env["REPRISE_CRASH"] === "all" ? 400 : 10
-const killsPerRound = 5
+const rounds = process.env["REPRISE_CRASH"] === "all" ? 1000 : 26
+/** With a third death in a row, a document that ran alone in two of them is held to be the killer, and parked. */
+const killsPerRound = 2
 
 /** Mulberry32: moments that are the same in every run. */
 const randomOf = (seed: number) => () => {
@@ -22,7 +23,7 @@ describe("P1, P2: add, killed at random moments, again and again over one direct
   afterAll(() => way?.close())
 
   for (let pair = 0; pair < rounds; pair += 2) {
-    it(`rounds ${pair} and ${pair + 1}: ${2 * killsPerRound} kills, then whole`, async () => {
+    it(`rounds ${pair} and ${pair + 1}: two kills each, then whole`, async () => {
       await Promise.all(
         [pair, pair + 1].map(async (round) => {
           if (way === undefined) throw new Error("The way is not open.")
