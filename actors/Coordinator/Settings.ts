@@ -37,7 +37,8 @@ export interface CoordinatorSettings {
 export const usualSettings = (spec: Spec): CoordinatorSettings => ({
   spec,
   attempts: 5,
-  crashes: 2,
+  // As many as attempts: somebody who kills the process again and again must not be taken for a document that does.
+  crashes: 5,
   firstRetry: Duration.millis(500),
   longestRetry: Duration.minutes(1),
   lanes: {
