@@ -318,7 +318,7 @@ export class Desk {
 
   /** Something is to be looked at when time has passed. */
   get hasTimers(): boolean {
-    return this.jobs.hasTimers || this.open.size > 0
+    return this.jobs.hasTimers || this.open.size > 0 || this.builds.unfinished().open > 0
   }
 
   isIdle(): boolean {

@@ -44,6 +44,7 @@ export class Turn {
   readonly #touched = new Set<string>()
   readonly planned: Array<Planned> = []
   readonly #operational: Array<OperationalChange> = []
+  #goesOn = false
   readonly steps = new Set<Step>()
   /** Sequences of projects at the head as the turn began. */
   readonly sequences = new Map<string, number>()
@@ -60,6 +61,15 @@ export class Turn {
 
   isEmpty(): boolean {
     return this.planned.length === 0 && this.#operational.length === 0 && this.#vectors.length === 0
+  }
+
+  /** Something was made ready, queued or given room in memory alone: another turn has it to do, though nothing is written. */
+  goOn(): void {
+    this.#goesOn = true
+  }
+
+  get goesOn(): boolean {
+    return this.#goesOn
   }
 
   /** Whether any of these was decided about in this turn: then the message waits for the next one. */

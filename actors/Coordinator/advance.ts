@@ -42,6 +42,7 @@ export const startOver = (desk: Desk, turn: Turn, work: Work, chunking: Chunking
   work.inputs = undefined
   work.fresh = false
   openNextJob(desk, work, false)
+  turn.goOn()
 }
 
 /** The digests of the vectors that exist, what this turn stores included. */
@@ -199,6 +200,7 @@ export const dropBuild = (desk: Desk, turn: Turn, work: Work): void => {
   const build = desk.builds.of(work.pair)
   if (build?.active.get(work.documentId) === work) build.active.delete(work.documentId)
   desk.abandon(work, turn)
+  turn.goOn()
 }
 
 /** Content that the event would have named is gone: it is made again. Anything else is a bug, and crashes. */

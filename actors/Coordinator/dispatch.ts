@@ -36,6 +36,7 @@ export const dispatch = Effect.fnUntraced(function* (
       if (job.work.missing.size === 0) {
         desk.jobs.remove(job)
         desk.lines.ready(job.work)
+        turn.goOn()
         continue
       }
       const inputs = desk.inputs.ask(job.work)

@@ -185,7 +185,7 @@ const turn = Effect.fnUntraced(function* (
 
   for (const operation of operations) yield* operateNow(desk, operation)
   for (const hold of holds) yield* holdAppends(office, desk, hold, waiting)
-  const did = !now.isEmpty() || operations.length > 0 || desk.reopened.size > 0
+  const did = !now.isEmpty() || now.goesOn || operations.length > 0 || desk.reopened.size > 0
   const isDone =
     !did && desk.isIdle() && waiting.every(({ _tag }) => _tag === "Idle") && postponed.length === 0
   for (const message of idle) {

@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { addRoot, built, replayed, withRuntime } from "../support/embeddedRuntime.ts"
@@ -49,5 +51,30 @@ describe("a second model", () => {
         for (const { hits } of other.seen) assert.sameMembers([...hits], [...before.hits])
       }),
     180_000
+  )
+
+  it.scopedLive(
+    "is built to its end also where every vector it needs was recorded before",
+    () =>
+      Effect.gen(function* () {
+        const root = yield* temporaryDirectory
+        const data = yield* temporaryDirectory
+        const file = join(root, "note.md")
+        const text = "# Tides\n\nThe tide comes twice a day.\n"
+        writeFileSync(file, text)
+        yield* withRuntime(data, small, addRoot(root))
+        yield* withRuntime(data, large, built)
+        writeFileSync(file, "# Tides\n\nSomebody has doubts.\n")
+        yield* withRuntime(data, large, addRoot(root))
+        writeFileSync(file, text)
+        yield* withRuntime(data, large, addRoot(root))
+        // A version that the first model has not seen, of a text whose vectors it made long ago.
+        const back = yield* withRuntime(data, small, built).pipe(
+          Effect.timeoutFail({ duration: "30 seconds", onTimeout: () => new Error("It did not end.") })
+        )
+        assert.deepStrictEqual([back.fingerprint.equal, back.embeddings.computed], [true, 0])
+        assertWhole(data, "back")
+      }),
+    60_000
   )
 })
