@@ -33,7 +33,7 @@ describe("P1, P2: add, killed at random moments, again and again over one direct
             const killAfterMs = Math.round((0.15 + 0.95 * random()) * way.elapsedMs)
             const what = `round ${round}, kill ${kill} after ${killAfterMs} ms`
             const end = await way.run(data, { killAfterMs })
-            assert.isTrue(end.done || end.signal === "SIGKILL", `${what}: ${end.errors}`)
+            assert.isTrue(end.done || end.signal === "SIGKILL", `${what}: ${end.account}`)
             if (end.said.length > 0) assertSoundLog(data, what)
           }
           await assertRecovers(way, data, `round ${round}`)

@@ -65,7 +65,7 @@ export const openWay = async (name: WayName): Promise<Way> => {
   const taskOf = (data: string, one: Act): ChildTask => ({ data, settings, failpoints: "", acts: [one] })
   if (name !== "add") {
     const added = await runTask(script, { ...taskOf(base, { act: "add", root }), settings: smallSettings })
-    assert.isTrue(added.done, added.errors)
+    assert.isTrue(added.done, added.account)
   }
   if (name === "build") {
     // A build that nobody will finish: the next one under another spec gives it up.
@@ -74,7 +74,7 @@ export const openWay = async (name: WayName): Promise<Way> => {
       settings: abandonedSettings,
       failpoints: "generation.open.after:1:kill"
     })
-    assert.strictEqual(opened.signal, "SIGKILL", opened.errors)
+    assert.strictEqual(opened.signal, "SIGKILL", opened.account)
   }
   if (name === "sync") changeMixedTree(root)
   if (name === "replay" || name === "build") rmSync(root, { recursive: true })
@@ -93,7 +93,7 @@ export const openWay = async (name: WayName): Promise<Way> => {
   const started = performance.now()
   const end = await runTask(script, { ...taskOf(reference, act), note: true })
   const elapsedMs = performance.now() - started
-  assert.isTrue(end.done, end.errors)
+  assert.isTrue(end.done, end.account)
   const whole = assertWhole(reference, `${name}, uninterrupted`)
   return {
     name,
@@ -120,7 +120,7 @@ const damage = (data: string): void => {
 /** After the way was killed: done again, it ends as the uninterrupted run did. Removes the directory. */
 export const assertRecovers = async (way: Way, data: string, what: string): Promise<Wholeness> => {
   const again = await way.run(data)
-  assert.isTrue(again.done, `${what}, run again: ${again.errors}`)
+  assert.isTrue(again.done, `${what}, run again: ${again.account}`)
   const said = again.said.at(-1)
   if (said !== undefined && "receipt" in said) {
     const { failed, failures, parked } = said.receipt

@@ -42,8 +42,8 @@ export const killing = (name: WayName, options: { readonly middle: boolean }): (
                 const end = await one.run(data, { failpoints: `${failpoint}:${hit}:kill` })
                 // How work falls into groups is the scheduler's: later hits need not come again.
                 if (hit === 1 && !reachedSometimes.has(failpoint))
-                  assert.strictEqual(end.signal, "SIGKILL", `${what}: ${end.errors}`)
-                else assert.isTrue(end.signal === "SIGKILL" || end.done, `${what}: ${end.errors}`)
+                  assert.strictEqual(end.signal, "SIGKILL", `${what}: ${end.account}`)
+                else assert.isTrue(end.signal === "SIGKILL" || end.done, `${what}: ${end.account}`)
                 await assertRecovers(one, data, what)
               })
             )

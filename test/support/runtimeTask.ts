@@ -32,6 +32,8 @@ export type Said =
 export interface TaskEnd extends ChildEnd {
   readonly said: ReadonlyArray<Said>
   readonly done: boolean
+  /** How it ended, for whoever expected another end. */
+  readonly account: string
   /** How often each failpoint was reached, by name: where the task says `note`. */
   readonly reached: ReadonlyMap<string, number>
 }
@@ -42,9 +44,11 @@ export const runTask = async (
   task: ChildTask,
   options: { readonly killAfterMs?: number; readonly limitMs?: number } = {}
 ): Promise<TaskEnd> => {
+  const started = performance.now()
   const end = await runChild(script, [JSON.stringify(task)], {
     limitMs: options.killAfterMs ?? options.limitMs ?? 60_000
   })
+  const elapsedMs = Math.round(performance.now() - started)
   const reached = new Map<string, number>()
   for (const [, name = ""] of end.errors.matchAll(/^reached ([a-z.]+)$/gm)) {
     reached.set(name, (reached.get(name) ?? 0) + 1)
@@ -53,6 +57,7 @@ export const runTask = async (
     ...end,
     said: end.lines.filter((line) => line.startsWith("{")).map((line): Said => JSON.parse(line)),
     done: end.lines.at(-1) === "done",
+    account: `exit code ${end.code}, signal ${end.signal} after ${elapsedMs} ms, last line ${end.lines.at(-1)}, errors: ${end.errors}`,
     reached
   }
 }
