@@ -47,7 +47,11 @@ export const configuration = (
 /** Runs `use` with a reader of the data directory. Works beside a writer in another process. */
 export const withReader = <A, R>(
   common: Common,
-  options: { readonly embeds: boolean },
+  options: {
+    readonly embeds: boolean
+    /** The answer itself says that the log is behind its witnesses. */
+    readonly answerNotes?: boolean
+  },
   use: (reader: RepriseReader, configuration: Configuration) => Effect.Effect<A, CliError, R>
 ): Effect.Effect<A, CliError, R | Io | FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function* () {
@@ -58,7 +62,7 @@ export const withReader = <A, R>(
     const OpenReading = yield* Effect.promise(() => import("../runtime/OpenReading.ts"))
     return yield* Effect.gen(function* () {
       const reader = yield* Reader
-      const behind = yield* reader.behindWitness
+      const behind = options.answerNotes === true ? undefined : yield* reader.behindWitness
       if (behind !== undefined) yield* note(behind.message)
       return yield* use(reader, loaded)
     }).pipe(Effect.provide(OpenReading.layer({ configuration: loaded, embeds: options.embeds })))

@@ -3,7 +3,7 @@
  */
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { Clock, Effect, Layer, Option, Schema, Stream } from "effect"
+import { Clock, Duration, Effect, Layer, Option, Schema, Stream } from "effect"
 import type { Descriptor, Manifest } from "../../events/Document.ts"
 import { DocumentId, type ProjectScope, scopeKey } from "../../events/Ids.ts"
 import type { SourceSettings } from "../../events/Source.ts"
@@ -25,7 +25,7 @@ import {
   type ReadModelsService
 } from "../log/ReadModels.ts"
 import * as HybridSearch from "../search/HybridSearch.ts"
-import { Search } from "../search/Search.ts"
+import { Search, SearchFailed } from "../search/Search.ts"
 import { type IndexContext, indexContext } from "./IndexContext.ts"
 import {
   type DocumentDetail,
@@ -99,6 +99,9 @@ export const noGeneration = new EngineMismatch({
   detail: "nothing was added yet. Begin with: reprise add <directory>"
 })
 
+/** How old the news may be that the log is behind its witnesses. */
+const witnessesEvery = Duration.seconds(1)
+
 /** An index that lags for longer than this, with nothing applied meanwhile, is a problem. */
 const stalledMs = 30_000
 
@@ -120,12 +123,25 @@ export const layer = (
 }
 
 const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapshot: LogSnapshot) {
-  const { search } = yield* Search
+  const found = yield* Search
   const log = yield* LogReader
   const readModels = yield* ReadModels
   const content = yield* Content
   const failpoints = yield* Failpoints
   const context = indexContext(options.directory, snapshot, options.searchMemoryMiB, failpoints)
+
+  // Looking at the witnesses opens the state of every generation: too much for each of a thousand searches a second.
+  const behindLately = yield* Effect.cachedWithTTL(log.behindWitness, witnessesEvery)
+
+  /** An answer from a log that lost events says so itself: whoever reads it may never look at the status. */
+  const search: RepriseReader["search"] = Effect.fn("Reader.search")(function* (request) {
+    const answer = yield* found.search(request)
+    const behind = yield* Effect.mapError(
+      behindLately,
+      (cause) => new SearchFailed({ detail: cause.message, cause })
+    )
+    return behind === undefined ? answer : { ...answer, notes: [behind.message, ...answer.notes] }
+  })
 
   const documents: RepriseReader["documents"] = Effect.fn("Reader.documents")(function* (query) {
     const page = yield* readModels.documents({

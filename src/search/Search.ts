@@ -59,7 +59,7 @@ export const SearchAnswer = Schema.Struct({
   headPosition: Schema.Int,
   indexedPosition: Schema.Int,
   degraded: Schema.Boolean,
-  /** Why it is degraded, what was left out of the query. */
+  /** What the answer lacks, and why: degraded, terms left out of the query, a log behind its witnesses. */
   notes: Schema.Array(Schema.String),
   tookMs: Schema.Number,
   hits: Schema.Array(SearchHit)

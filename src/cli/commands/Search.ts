@@ -83,22 +83,25 @@ export const search = command({
         return yield* new UsageError({ detail: "The query is empty. Say what to look for." })
       }
       const filter = yield* filterOf(filters)
-      return yield* withReader(common, { embeds: asked !== "sparse" }, (reader, { settings }) =>
-        Effect.gen(function* () {
-          const mode = asked ?? settings.search.mode
-          const request: SearchRequest = {
-            scope: common.scope,
-            query: query.toWellFormed(),
-            mode,
-            limit: limit ?? 10,
-            filter,
-            waitMs: 5_000
-          }
-          const answer = yield* reader.search(request)
-          yield* print(common.json, SearchAnswer, answer, (page) => answerPage(page, answer))
-          if (!common.json) yield* Effect.forEach(answer.notes, note, { discard: true })
-          return 0 as const
-        })
+      return yield* withReader(
+        common,
+        { embeds: asked !== "sparse", answerNotes: true },
+        (reader, { settings }) =>
+          Effect.gen(function* () {
+            const mode = asked ?? settings.search.mode
+            const request: SearchRequest = {
+              scope: common.scope,
+              query: query.toWellFormed(),
+              mode,
+              limit: limit ?? 10,
+              filter,
+              waitMs: 5_000
+            }
+            const answer = yield* reader.search(request)
+            yield* print(common.json, SearchAnswer, answer, (page) => answerPage(page, answer))
+            if (!common.json) yield* Effect.forEach(answer.notes, note, { discard: true })
+            return 0 as const
+          })
       )
     })
 })
