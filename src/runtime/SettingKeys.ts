@@ -18,7 +18,8 @@ export interface SettingKey {
 }
 
 /** Names what is a secret wherever it stands. */
-export const isSecret = (path: ReadonlyArray<PropertyKey>): boolean => path.at(-1) === "apiKey"
+export const isSecret = (path: ReadonlyArray<PropertyKey>): boolean =>
+  ["apiKey", "password", "token", "nkeySeed"].includes(String(path.at(-1)))
 
 const variableOf = (path: ReadonlyArray<string>): string =>
   ["reprise", ...path]

@@ -102,6 +102,17 @@ const or = <A, I>(schema: Schema.Schema<A, I>, value: NoInfer<A>) => {
 const group = <A, I extends object>(schema: Schema.Schema<A, I>, empty: I) =>
   Schema.optionalWith(schema, { exact: true, default: () => Schema.decodeSync(schema)(empty) })
 
+/** The servers that `nats.url` names; `undefined` where it names none, or says more than an address may. */
+export const natsServers = (value: string): ReadonlyArray<string> | undefined => {
+  const servers = value.split(",").map((one) => one.trim())
+  const isServer = (one: string) => {
+    if (!URL.canParse(one)) return false
+    const { hostname, password, protocol, username } = new URL(one)
+    return ["nats:", "tls:"].includes(protocol) && hostname !== "" && username === "" && password === ""
+  }
+  return servers.every(isServer) ? servers : undefined
+}
+
 const embeddingAddress = described(
   Schema.String.pipe(Schema.filter((value) => Either.isRight(embeddingsEndpoint(value)))),
   "an http or https address without user name and password, such as http://127.0.0.1:11434/v1",
@@ -236,8 +247,50 @@ export const Settings = Schema.Struct({
   bus: or(oneOf(["memory", "nats"], "How actors and the outside exchange messages."), "memory"),
   nats: group(
     Schema.Struct({
-      url: optional(
-        address(["nats:", "tls:", "ws:", "wss:"], "nats://127.0.0.1:4222", "Address of the NATS server.")
+      url: or(
+        described(
+          Schema.String.pipe(Schema.filter((value) => natsServers(value) !== undefined)),
+          "an address such as nats://127.0.0.1:4222 or tls://host:4222, without user name and password; several of one cluster with commas between them",
+          { type: "string" },
+          "Address of the NATS server, or of several of its cluster with commas between them. With tls:// TLS is a must."
+        ),
+        "nats://127.0.0.1:4222"
+      ),
+      user: optional(text(1, 255, "User name, together with nats.password.")),
+      password: optional(secret("Of nats.user. Better kept in REPRISE_NATS_PASSWORD than in a file.")),
+      token: optional(
+        secret("Instead of user and password. Better kept in REPRISE_NATS_TOKEN than in a file.")
+      ),
+      nkeySeed: optional(
+        secret("Seed of an NKey (it begins with SU). Better kept in REPRISE_NATS_NKEY_SEED than in a file.")
+      ),
+      credentials: optional(text(1, 4096, "Path of a credentials file (.creds).")),
+      tlsCa: optional(text(1, 4096, "Path of the certificates (PEM) that the server's is checked against.")),
+      tlsCert: optional(
+        text(1, 4096, "Path of our own certificate (PEM), where the server wants to see one.")
+      ),
+      tlsKey: optional(text(1, 4096, "Path of our certificate's key (PEM).")),
+      inboxPrefix: or(
+        described(
+          Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/), Schema.maxLength(128)),
+          "letters, digits, _ and -, in parts with dots between them",
+          { type: "string", pattern: "^[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*$", maxLength: 128 },
+          "Where answers to our requests arrive. Let nobody else subscribe below it."
+        ),
+        "_INBOX_reprise"
+      ),
+      replicas: or(integer(1, 5, "Copies of each message in a NATS cluster."), 1),
+      eventsMaxMiB: or(
+        integer(1, 1_048_576, "Events beyond this leave their stream, oldest first; the log keeps them."),
+        1024
+      ),
+      eventsMaxAge: or(
+        duration(
+          Duration.zero,
+          Duration.days(3650),
+          "Events older than this leave their stream; 0s keeps them as long as there is room."
+        ),
+        Duration.zero
       )
     }),
     {}

@@ -1,0 +1,39 @@
+/**
+ * The subjects, kind first, and the streams that hold some of them. Core requests (claims, content, queries) stay clear
+ * of every stream's subjects: a stream would answer them with its own acknowledgement.
+ */
+import type { JobId } from "../../../events/Ids.ts"
+import type { Lane } from "../../../events/Job.ts"
+
+export const streamNames = {
+  events: "REPRISE_EVENTS",
+  commands: "REPRISE_COMMANDS",
+  prepare: "REPRISE_WORK_prepare",
+  embed: "REPRISE_WORK_embed",
+  results: "REPRISE_RESULTS",
+  answers: "REPRISE_ANSWERS"
+} as const
+export type StreamName = (typeof streamNames)[keyof typeof streamNames]
+
+/** Durable pull consumers, one for each work-queue stream. */
+export const consumerNames = { coordinator: "coordinator", workers: "workers" } as const
+
+/** Waiting work of a job, all attempts. A job's id holds no dot. */
+export const workSubject = (lane: Lane, job: JobId): string => `reprise.work.${lane}.${job}`
+/** `key` is a job's id, or a batch's: no dot, space or wildcard. */
+export const resultSubject = (lane: Lane, key: string): string => `reprise.result.${lane}.${key}`
+export const eventSubject = (event: {
+  readonly team: string
+  readonly project: string
+  readonly type: string
+}): string => `reprise.event.${event.team}.${event.project}.${event.type}`
+/** What a listener to events asks for; where a name is not given, all. */
+export const eventFilter = (scope: { readonly team?: string; readonly project?: string }): string =>
+  `reprise.event.${scope.team ?? "*"}.${scope.project ?? "*"}.*`
+
+/** Core requests of workers to the Coordinator. */
+export const claimSubject = "reprise.claim"
+/** Core requests of workers for bodies of the log's content. */
+export const contentSubject = "reprise.content"
+/** Core requests of the Coordinator to one worker, for bodies that its results refer to. */
+export const heldSubject = (holder: string): string => `reprise.held.${holder}`

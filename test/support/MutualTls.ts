@@ -1,0 +1,24 @@
+/**
+ * A certificate for localhost and 127.0.0.1 that signs itself and serves both sides of mutual TLS, valid for 100 years.
+ * Its key is public: for tests only.
+ */
+export const mutualTls = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgWJzNmUquPX6qFhVz
+AtE//rlHaJmh0ANGFO92bQpGrEyhRANCAARNEMPuA74Grv7e2OLfw1TIyGb0VADz
+rxhnaQfYarPfxMir3k7dvm4RyFp9fR/NJW7tuCXvzmchwKf1xKlPJaDy
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBqDCCAU+gAwIBAgIUATgvmgWSBeAAdYyrly+OOxBWV1gwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTA3NTUyN1oYDzIxMjYxMDI4
+MDc1NTI3WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARNEMPuA74Grv7e2OLfw1TIyGb0VADzrxhnaQfYarPfxMir3k7dvm4R
+yFp9fR/NJW7tuCXvzmchwKf1xKlPJaDyo30wezAaBgNVHREEEzARgglsb2NhbGhv
+c3SHBH8AAAEwDwYDVR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAoQwHQYDVR0l
+BBYwFAYIKwYBBQUHAwEGCCsGAQUFBwMCMB0GA1UdDgQWBBSvokGc/wDwSwetG1ka
+IjFwxoUjbjAKBggqhkjOPQQDAgNHADBEAiAEG++sx3lyoBncwzmNgYqxzF6R5KMJ
+IO97b1AFWYJGsgIgQ/sSZ3W9YrQ0KkPMMclcerXFJO5+PeIYxGSvgTDf5+k=
+-----END CERTIFICATE-----
+`
+}
