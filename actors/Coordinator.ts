@@ -7,6 +7,7 @@ import type { Command, CommandAnswer, MutationEnd, OperatorCommand } from "../ev
 import type { DocumentId, GenerationId } from "../events/Ids.ts"
 import type { CommandConflict, HeadMoved, LogFailed } from "../src/log/Log.ts"
 import type { ActorRestarted } from "./Actor.ts"
+import type { Outage } from "./Coordinator/Outages.ts"
 
 /** The command cannot be carried out as things stand. `code` is for programs. Change the command, or the state. */
 export class CommandRefused extends Schema.TaggedError<CommandRefused>()("CommandRefused", {
@@ -53,6 +54,8 @@ export interface CoordinatorProgress {
   readonly parked: number
   readonly vectorsComputed: number
   readonly vectorsReused: number
+  /** What embedding waits for: a provider that is away, or refuses. */
+  readonly outage: Outage | undefined
 }
 
 export class Coordinator extends Context.Tag("reprise/actors/Coordinator")<

@@ -3,17 +3,12 @@
  * large as the model takes, and reports each batch.
  *
  * There is no timer: a full batch goes out as soon as a slot is free, a partial one when nothing more waits. A provider
- * that asks for patience is waited for, and that costs no attempt.
+ * that asks for patience is waited for; one that is away or refuses everything is nobody's fault, and its orders go back.
  */
 import { Duration, Effect, Layer, Schedule } from "effect"
 import { type CodeFingerprint, sha256 } from "../events/Ids.ts"
 import { Bus, type BusUnavailable, type WorkResult } from "../src/bus/Bus.ts"
-import {
-  type Embedded,
-  EmbeddingModel,
-  type EmbeddingModelService,
-  ProviderUnavailable
-} from "../src/embedding/EmbeddingModel.ts"
+import { type Embedded, EmbeddingModel, type EmbeddingModelService } from "../src/embedding/EmbeddingModel.ts"
 import { Content } from "../src/log/Content.ts"
 import { monotonicMs, spawn } from "./Actor.ts"
 import { Batches, type Gathered, type Taken } from "./Embedder/Batches.ts"
@@ -85,6 +80,17 @@ export const layer = (
           retryable
         })
 
+      const postpone = ({ order }: Taken, { message, provider, refused }: Away) =>
+        bus.report({
+          _tag: "Postponed",
+          jobId: order.jobId,
+          attempt: order.attempt,
+          worker,
+          provider,
+          message,
+          refused
+        })
+
       /** Bus and Coordinator hear of progress, for orders in hand and for those that wait for their turn. */
       const beat = (batches: Batches) =>
         Effect.forEach(
@@ -94,18 +100,22 @@ export const layer = (
           { discard: true }
         ).pipe(Effect.delay(settings.heartbeat), Effect.forever)
 
-      const embed = (batch: Gathered): Effect.Effect<Embedded | Refusal> =>
+      const embed = (batch: Gathered): Effect.Effect<Embedded | Failed | Away> =>
         batch.model.embed(batch.items.map(({ input, text }) => ({ id: input, text }))).pipe(
-          Effect.timeoutFail({
-            duration: batch.model.timeout,
-            onTimeout: () =>
-              new ProviderUnavailable({ provider: batch.model.name, detail: "It did not answer in time." })
+          Effect.timeoutTo({
+            duration: longestFor(batch),
+            onSuccess: (embedded): Embedded | Failed => embedded,
+            onTimeout: (): Embedded | Failed => ({
+              _tag: "Failed",
+              code: "timed-out",
+              message: `${batch.model.name} did not come to an end with its batch in time.`
+            })
           }),
           Effect.catchTags({
-            ProviderUnavailable: ({ message }) =>
-              Effect.succeed<Refusal>({ code: "provider-unavailable", message, retryable: true }),
-            ProviderRefused: ({ message }) =>
-              Effect.succeed<Refusal>({ code: "provider-refused", message, retryable: false }),
+            ProviderUnavailable: ({ message, provider }) =>
+              Effect.succeed<Away>({ _tag: "Away", provider, message, refused: false }),
+            ProviderRefused: ({ message, provider }) =>
+              Effect.succeed<Away>({ _tag: "Away", provider, message, refused: true }),
             ProviderBusy: ({ retryAfterMs }) =>
               Effect.delay(
                 Effect.suspend(() => embed(batch)),
@@ -113,10 +123,10 @@ export const layer = (
               )
           }),
           Effect.catchAllDefect((defect) =>
-            Effect.succeed<Refusal>({
+            Effect.succeed<Failed>({
+              _tag: "Failed",
               code: "worker-failed",
-              message: defect instanceof Error ? defect.name : "defect",
-              retryable: true
+              message: defect instanceof Error ? defect.name : "defect"
             })
           )
         )
@@ -129,10 +139,11 @@ export const layer = (
           const batch = yield* batches.next
           const began = yield* monotonicMs
           const outcome = yield* embed(batch)
-          if ("code" in outcome) {
-            inbox.failed(`${outcome.code}: ${outcome.message}`)
+          if ("_tag" in outcome) {
+            inbox.failed(outcome.message)
             for (const taken of batches.giveUp(batch)) {
-              yield* fail(taken, outcome.code, outcome.message, outcome.retryable)
+              if (outcome._tag === "Away") yield* postpone(taken, outcome)
+              else yield* fail(taken, outcome.code, outcome.message, true)
               yield* taken.delivery.ack
             }
             return
@@ -140,12 +151,16 @@ export const layer = (
           const elapsedMs = Math.round((yield* monotonicMs) - began)
           const result = vectorsOf(batch, outcome, worker, elapsedMs)
           if (result.vectors.length > 0) yield* bus.report(result)
-          const refusals = new Map(
-            outcome.refused.flatMap((one) => one.inputs.map((input) => [input, one.detail]))
-          )
+          const refusals = new Map(outcome.refused.flatMap((one) => one.inputs.map((input) => [input, one])))
           const done = batches.finish(batch, (input) => refusals.has(input))
           for (const { input, taken } of done.refused) {
-            yield* fail(taken, "input-refused", refusals.get(input) ?? "It was refused.", false)
+            const refusal = refusals.get(input)
+            yield* fail(
+              taken,
+              "input-refused",
+              refusal?.detail ?? "It was refused.",
+              refusal?.retryable ?? false
+            )
           }
           for (const taken of done.over) yield* taken.delivery.ack
           inbox.done(1)
@@ -173,12 +188,24 @@ export const layer = (
     })
   )
 
-/** Why a whole batch brought nothing. */
-interface Refusal {
+/** A whole batch brought nothing, and may the next time. */
+interface Failed {
+  readonly _tag: "Failed"
   readonly code: string
   readonly message: string
-  readonly retryable: boolean
 }
+
+/** The provider could not be asked, or refused as it would refuse anything. */
+interface Away {
+  readonly _tag: "Away"
+  readonly provider: string
+  readonly message: string
+  readonly refused: boolean
+}
+
+/** A batch is halved until whatever the provider fails on stands alone: two requests for each halving. */
+const longestFor = ({ items, model }: Gathered): Duration.Duration =>
+  Duration.times(model.timeout, 1 + 2 * Math.ceil(Math.log2(Math.max(1, items.length))))
 
 const awayFromBus = <A, R>(effect: Effect.Effect<A, BusUnavailable, R>) =>
   Effect.catchTag(effect, "BusUnavailable", (away) =>

@@ -26,7 +26,8 @@ const initialProgress: CoordinatorProgress = {
   committed: 0,
   parked: 0,
   vectorsComputed: 0,
-  vectorsReused: 0
+  vectorsReused: 0,
+  outage: undefined
 }
 
 export const layer: Layer.Layer<

@@ -22,6 +22,7 @@ import { evolve } from "./evolve.ts"
 import { Inputs } from "./Inputs.ts"
 import { type Job, Jobs } from "./Jobs.ts"
 import { Lines } from "./Line.ts"
+import { Outages } from "./Outages.ts"
 import type { CoordinatorSettings } from "./Settings.ts"
 import type { Turn } from "./Turn.ts"
 import { embedJobOf, type Pair, prepareJobOf, type Work, workKey } from "./Work.ts"
@@ -60,6 +61,7 @@ export class Desk {
   readonly jobs: Jobs
   readonly inputs = new Inputs()
   readonly lines: Lines
+  readonly outages: Outages
   readonly #sources = new Map<SourceId, SourceRow>()
   /** Syncs that this process started and that are not over. */
   readonly syncing = new Set<SourceId>()
@@ -95,6 +97,10 @@ export class Desk {
     this.progress = progress
     this.jobs = new Jobs({ lanes: settings.lanes, unclaimedMs: this.unclaimedMs })
     this.builds = new Builds(settings.builds)
+    this.outages = new Outages({
+      firstPause: Duration.toMillis(settings.firstRetry),
+      longestPause: Duration.toMillis(settings.longestRetry)
+    })
     this.lines = new Lines({
       places: settings.line.places,
       patienceMs: Duration.toMillis(settings.line.patience)
@@ -307,7 +313,7 @@ export class Desk {
   count(change: Partial<CoordinatorProgress>): void {
     const next = this.progress
     this.progress = {
-      open: next.open,
+      ...next,
       prepared: next.prepared + (change.prepared ?? 0),
       committed: next.committed + (change.committed ?? 0),
       parked: next.parked + (change.parked ?? 0),
@@ -318,7 +324,12 @@ export class Desk {
 
   /** Something is to be looked at when time has passed. */
   get hasTimers(): boolean {
-    return this.jobs.hasTimers || this.open.size > 0 || this.builds.unfinished().open > 0
+    return (
+      this.jobs.hasTimers ||
+      this.open.size > 0 ||
+      this.outages.current !== undefined ||
+      this.builds.unfinished().open > 0
+    )
   }
 
   isIdle(): boolean {

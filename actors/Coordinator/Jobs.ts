@@ -119,6 +119,13 @@ export class Jobs {
     if (job.state === "resting") this.#enqueue(job)
   }
 
+  /** Its attempt ended without a result, through no fault of its own: it waits for its turn again. */
+  requeue(job: Job): void {
+    this.#running[job.lane].delete(job)
+    job.solo = false
+    this.#enqueue(job)
+  }
+
   delay(job: Job, until: number): void {
     this.#running[job.lane].delete(job)
     job.state = "delayed"
@@ -206,6 +213,12 @@ export class Jobs {
   /** Orders in flight, for a new order to a bus that lost them. */
   running(): ReadonlyArray<Job> {
     return [...this.#running.prepare, ...this.#running.embed]
+  }
+
+  /** Whether any job needs this chunker or model; of those that run, with `running`. */
+  needs(code: CodeFingerprint, running = false): boolean {
+    const jobs = running ? this.running() : [...this.#jobs.values()]
+    return jobs.some((job) => job.code === code)
   }
 
   get hasTimers(): boolean {

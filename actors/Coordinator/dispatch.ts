@@ -19,7 +19,9 @@ export const dispatch = Effect.fnUntraced(function* (
   turn: Turn
 ): Effect.fn.Return<void, LogFailed> {
   // Under another configuration than the live spec's, no worker has what commits need; builds go on.
-  const willing = (job: Job) => job.work.purpose === "build" || !desk.differs
+  const willing = ({ code, work }: Job) =>
+    (work.purpose === "build" || !desk.differs) &&
+    desk.outages.allows(code, turn.now, () => desk.jobs.needs(code, true))
   for (const lane of ["prepare", "embed"] as const) {
     while (true) {
       const job = desk.jobs.next(lane, willing)

@@ -236,15 +236,17 @@ const write = (desk: Desk, turn: Turn): Effect.Effect<void, LogFailed> =>
 
 const report = Effect.fnUntraced(function* (office: Office, desk: Desk) {
   yield* desk.open.size < office.settings.open ? office.admission.open : office.admission.close
+  desk.outages.keepOnly((model) => desk.jobs.needs(model))
   const before = yield* SubscriptionRef.get(office.progress)
-  const after = { ...desk.progress, open: desk.open.size }
+  const after = { ...desk.progress, open: desk.open.size, outage: desk.outages.current }
   const same =
     before.open === after.open &&
     before.prepared === after.prepared &&
     before.committed === after.committed &&
     before.parked === after.parked &&
     before.vectorsComputed === after.vectorsComputed &&
-    before.vectorsReused === after.vectorsReused
+    before.vectorsReused === after.vectorsReused &&
+    before.outage === after.outage
   if (!same) yield* SubscriptionRef.set(office.progress, after)
 })
 

@@ -52,7 +52,19 @@ export const takeResult = (
         message: result.message,
         retryable: result.retryable
       })
+    case "Postponed":
+      if (job.state === "running" && job.attempt === result.attempt) postpone(desk, turn, job, result)
+      return Effect.void
   }
+}
+
+/** Its provider is away: the attempt counts for nothing, and the job waits with all others of its model. */
+const postpone = (desk: Desk, turn: Turn, job: Job, outage: Result<"Postponed">): void => {
+  desk.attemptEnded(job, turn, "paced", outage.message)
+  desk.lines.leave(job.work)
+  desk.wake(desk.inputs.takeBack(job.work))
+  desk.jobs.requeue(job)
+  desk.outages.notice(job.code, outage, turn.now)
 }
 
 const takePrepared = Effect.fnUntraced(function* (
@@ -205,6 +217,7 @@ const takeVectors = Effect.fnUntraced(function* (
   result: Result<"Vectors">
 ): Effect.fn.Return<void, LogFailed> {
   const { model, scope } = result
+  desk.outages.over(model)
   const wanted = result.vectors.filter(({ inputHash }) => desk.inputs.isWanted(scope, model, inputHash))
   for (const { jobId } of result.jobs) {
     const job = desk.jobs.get(jobId)

@@ -90,6 +90,17 @@ export type WorkResult =
       /** False where trying again cannot help (unparseable, refused input). */
       readonly retryable: boolean
     }
+  | {
+      /** The model's provider is away, or refuses whatever it is asked: no fault of the job, which waits for it. */
+      readonly _tag: "Postponed"
+      readonly jobId: JobId
+      readonly attempt: number
+      readonly worker: string
+      readonly provider: string
+      readonly message: string
+      /** Credentials or settings are wrong: it does not pass of itself. */
+      readonly refused: boolean
+    }
 
 /** One copy of a message; at least one arrives. Without an `ack` within the lane's time it is delivered again. */
 export interface Delivery<A> {

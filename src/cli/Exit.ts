@@ -65,6 +65,7 @@ const wrong = new Set([
   "QueryTooLong",
   "CommandRefused",
   "ProviderRefused",
+  "ProviderUnfit",
   "NativeModuleMissing",
   "TargetNotEmpty"
 ])

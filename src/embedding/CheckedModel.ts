@@ -96,6 +96,12 @@ const conversation = (provider: Provider, purpose: Purpose) => {
     harmlessWorks = true
   })
 
+  /**
+   * Whether a provider that just failed answers a harmless text: then it is no outage, and something in the batch makes
+   * it fail (some servers answer 500 to a text that overflows). Asked as a question is, which fails soon.
+   */
+  const answersHarmless = Effect.isSuccess(Effect.suspend(() => provider.request([probeInput], "query")))
+
   /** One request, its answer checked. */
   const askOnce = Effect.fnUntraced(function* (
     inputs: ReadonlyArray<EmbeddingInput>
@@ -116,11 +122,10 @@ const conversation = (provider: Provider, purpose: Purpose) => {
         continue
       }
       problem = `its vector ${vector.problem}`
-      if (vector.kind === "shape") return yield* malformed(problem, [input])
       unusable++
       outcomes.push(refusal(provider, input, problem))
     }
-    // One unusable vector among good ones speaks against its input (models do overflow), nothing but unusable ones
+    // One unusable answer among good ones speaks against its input (models do overflow), nothing but unusable ones
     // perhaps against the provider.
     if (unusable === inputs.length) yield* confirmHarmlessWorks(problem, inputs)
     tokens += answer.tokens ?? inputs.reduce((sum, { text }) => sum + estimatedTokens(text), 0)
@@ -137,15 +142,22 @@ const conversation = (provider: Provider, purpose: Purpose) => {
       const [first] = part
       if (first === undefined) continue
       const answer = yield* Effect.either(askOnce(part))
-      if (answer._tag === "Right") outcomes.push(...answer.right)
-      else if (answer.left._tag !== "BatchRefused") return yield* answer.left
-      else if (part.length > 1) {
+      if (answer._tag === "Right") {
+        outcomes.push(...answer.right)
+        continue
+      }
+      const failure = answer.left
+      const isOnThese =
+        failure._tag === "ProviderUnavailable" && purpose === "document" && (yield* answersHarmless)
+      if (failure._tag !== "BatchRefused" && !isOnThese) return yield* failure
+      if (part.length > 1) {
         const middle = Math.ceil(part.length / 2)
         waiting.push(part.slice(middle), part.slice(0, middle))
-      } else {
-        if (!answer.left.tooLong) yield* confirmHarmlessWorks(answer.left.detail, part)
-        outcomes.push(refusal(provider, first, answer.left.detail))
+        continue
       }
+      if (failure._tag === "BatchRefused" && !failure.tooLong)
+        yield* confirmHarmlessWorks(failure.detail, part)
+      outcomes.push(refusal(provider, first, failure.detail, isOnThese))
     }
     return outcomes
   })
@@ -153,5 +165,9 @@ const conversation = (provider: Provider, purpose: Purpose) => {
   return { ask, tokens: () => tokens }
 }
 
-const refusal = (provider: Provider, input: EmbeddingInput, detail: string): InputRefused =>
-  new InputRefused({ provider: provider.name, inputs: [input.id], detail })
+const refusal = (
+  provider: Provider,
+  input: EmbeddingInput,
+  detail: string,
+  retryable = false
+): InputRefused => new InputRefused({ provider: provider.name, inputs: [input.id], detail, retryable })

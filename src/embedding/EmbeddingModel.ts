@@ -15,7 +15,7 @@ export class ProviderBusy extends Schema.TaggedError<ProviderBusy>()("ProviderBu
   }
 }
 
-/** Not reachable, timed out, or answering with a server error. Retryable. */
+/** Not reachable, timed out, or answering with a server error, a harmless text too. It is asked again later. */
 export class ProviderUnavailable extends Schema.TaggedError<ProviderUnavailable>()("ProviderUnavailable", {
   provider: Schema.String,
   detail: Schema.String,
@@ -38,11 +38,16 @@ export class ProviderRefused extends Schema.TaggedError<ProviderRefused>()("Prov
   }
 }
 
-/** These inputs cannot be embedded (too long, empty, or refused by the provider one by one). Their documents are parked. */
+/**
+ * These inputs cannot be embedded (too long, empty, refused or failed on one by one). Their documents are parked, at once
+ * or after a few attempts.
+ */
 export class InputRefused extends Schema.TaggedError<InputRefused>()("InputRefused", {
   provider: Schema.String,
   inputs: Schema.Array(Schema.String),
-  detail: Schema.String
+  detail: Schema.String,
+  /** The provider failed on them alone, while it answered others: it may be luck, and is tried again a few times. */
+  retryable: Schema.optionalWith(Schema.Boolean, { default: () => false })
 }) {
   override get message() {
     return `${this.provider} cannot embed ${this.inputs.length} input(s) (${this.inputs.slice(0, 3).join(", ")}): ${this.detail}.`

@@ -5,8 +5,6 @@
 /** Where a list of numbers is no direction in space, and why. */
 export interface NotAVector {
   readonly problem: string
-  /** `shape`: the provider is not what it is taken for. `value`: this one answer cannot be used. */
-  readonly kind: "shape" | "value"
 }
 
 /** Below this largest component (the smallest normal float32) a vector counts as zero: it has no reliable direction. */
@@ -17,18 +15,17 @@ const smallest = 2 ** -126
  * length of the result is 1 within 1e-6. A float32 vector that has unit length already keeps its bytes.
  */
 export const unitVector = (raw: unknown, dimensions: number): Float32Array | NotAVector => {
-  if (!isList(raw)) return { kind: "shape", problem: `is ${described(raw)}, not a list of numbers` }
-  if (raw.length !== dimensions)
-    return { kind: "shape", problem: `has ${raw.length} dimensions instead of ${dimensions}` }
+  if (!isList(raw)) return { problem: `is ${described(raw)}, not a list of numbers` }
+  if (raw.length !== dimensions) return { problem: `has ${raw.length} dimensions instead of ${dimensions}` }
   let largest = 0
   for (let i = 0; i < dimensions; i++) {
     const value = raw[i]
     if (typeof value !== "number" || !Number.isFinite(value))
-      return { kind: "value", problem: `has ${described(value)} as component ${i}` }
+      return { problem: `has ${described(value)} as component ${i}` }
     const size = Math.abs(value)
     if (size > largest) largest = size
   }
-  if (largest < smallest) return { kind: "value", problem: "is the zero vector" }
+  if (largest < smallest) return { problem: "is the zero vector" }
   let squares = 0
   for (let i = 0; i < dimensions; i++) {
     const scaled = Number(raw[i]) / largest

@@ -17,36 +17,55 @@ export class ProviderAway extends Schema.TaggedError<ProviderAway>()("ProviderAw
   }
 }
 
+/**
+ * The provider refuses whatever it is asked: its key, address or model is wrong. Change the configuration, then run the
+ * same command again: it does only what is left.
+ */
+export class ProviderUnfit extends Schema.TaggedError<ProviderUnfit>()("ProviderUnfit", {
+  provider: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `${this.detail.replace(/\.?$/, ".")} What was prepared is kept: run the same command again when that is mended. What is in force: reprise config`
+  }
+}
+
 const lookEvery = Duration.millis(200)
 
 /**
- * Answers once a provider's circuit is open: at once if it computed nothing since the program started, else when that
- * lasts longer than `patience`.
+ * Answers at once when a provider refuses whatever it is asked; when one is away, at once if it computed nothing since the
+ * program started, else when that lasts longer than `patience`.
  */
 export const outage = (
   providers: ProvidersService,
   coordinator: CoordinatorService,
   patience: Duration.Duration
-): Effect.Effect<ProviderAway> =>
+): Effect.Effect<ProviderAway | ProviderUnfit> =>
   Effect.gen(function* () {
     let away = 0
     while (true) {
       yield* Effect.sleep(lookEvery)
+      const progress = Option.getOrUndefined(yield* Stream.runHead(coordinator.progress))
+      const said = progress?.outage
+      if (said?.refused === true) return new ProviderUnfit({ provider: said.provider, detail: said.message })
+      // A circuit that opened tells it before the first batch is given back.
       const gone = (yield* providers.states).find(isAway)
-      if (gone === undefined) {
+      const found = said ?? (gone && { provider: gone.provider, message: lastWords(gone) })
+      if (found === undefined) {
         away = 0
         continue
       }
       away += Duration.toMillis(lookEvery)
-      const progress = yield* Stream.runHead(coordinator.progress)
-      const worked = Option.exists(progress, ({ vectorsComputed }) => vectorsComputed > 0)
+      const worked = progress !== undefined && progress.vectorsComputed > 0
       if (worked && away < Duration.toMillis(patience)) continue
-      const detail = Option.match(gone.lastError, {
-        onNone: () => `${gone.provider} does not answer`,
-        onSome: ({ message }) => message
-      })
-      return new ProviderAway({ provider: gone.provider, detail })
+      return new ProviderAway({ provider: found.provider, detail: found.message })
     }
   })
 
 const isAway = ({ circuit }: ProviderState): boolean => circuit !== "closed"
+
+const lastWords = ({ lastError, provider }: ProviderState): string =>
+  Option.match(lastError, {
+    onNone: () => `${provider} does not answer`,
+    onSome: ({ message }) => message
+  })

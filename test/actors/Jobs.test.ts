@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Inputs } from "../../actors/Coordinator/Inputs.ts"
 import { type Job, Jobs } from "../../actors/Coordinator/Jobs.ts"
 import { Lines } from "../../actors/Coordinator/Line.ts"
+import { Outages } from "../../actors/Coordinator/Outages.ts"
 import type { Work } from "../../actors/Coordinator/Work.ts"
 import { defaultScope, type JobId, jobId, type Lane, ProjectName, sha256 } from "../../events/index.ts"
 import { chunker, documentNamed, hashing, testSource } from "../support/writeSide.ts"
@@ -151,6 +152,47 @@ describe("jobs", () => {
     add(jobs, "b")
     assert.strictEqual(jobs.next("prepare", ({ work }) => work.commandId === "b")?.work.commandId, "b")
     assert.strictEqual(jobs.next("prepare", always)?.work.commandId, "a")
+  })
+})
+
+describe("an outage of a provider", () => {
+  const model = hashing.fingerprint
+  const outage = { provider: "test", message: "It is down.", refused: false }
+  const given = () => new Outages({ firstPause: 100, longestPause: 300 })
+  const nobody = () => false
+
+  it("holds the model's jobs for a pause that grows, up to its limit", () => {
+    const outages = given()
+    let now = 0
+    for (const pause of [100, 200, 300, 300]) {
+      outages.notice(model, outage, now)
+      assert.isFalse(outages.allows(model, now + pause - 1, nobody))
+      assert.isTrue(outages.allows(model, now + pause, nobody))
+      now += pause
+    }
+  })
+
+  it("is one outage for all that failed within the pause", () => {
+    const outages = given()
+    for (const at of [0, 10, 99]) outages.notice(model, outage, at)
+    assert.isTrue(outages.allows(model, 100, nobody))
+  })
+
+  it("is looked into by one job at a time, and holds no other model", () => {
+    const outages = given()
+    outages.notice(model, outage, 0)
+    assert.isFalse(outages.allows(model, 100, () => true))
+    assert.isTrue(outages.allows(code, 0, () => true))
+  })
+
+  it("is over when the model answers, or when nothing needs it", () => {
+    const outages = given()
+    outages.notice(model, outage, 0)
+    outages.over(model)
+    assert.isTrue(outages.allows(model, 0, () => true))
+    outages.notice(model, outage, 0)
+    outages.keepOnly(nobody)
+    assert.isUndefined(outages.current)
   })
 })
 

@@ -31,6 +31,7 @@ import {
   type EmbeddingModelService,
   InputRefused,
   ProviderBusy,
+  ProviderRefused,
   ProviderUnavailable
 } from "../../src/embedding/EmbeddingModel.ts"
 import { LogReader } from "../../src/log/Log.ts"
@@ -467,15 +468,27 @@ const refusing = modelWith(
 )
 
 let failuresLeft = 0
+/** The provider lives, and fails on whatever it is given so many times. */
 const failing = modelWith(
   (next) => (inputs) =>
-    Effect.suspend(() =>
-      failuresLeft-- > 0
-        ? Effect.fail(new ProviderUnavailable({ provider: "test", detail: "It is down." }))
-        : next(inputs)
-    )
+    Effect.map(next(inputs), (embedded) => {
+      if (failuresLeft-- <= 0) return embedded
+      const refused = inputs.map(
+        ({ id }) => new InputRefused({ provider: "test", inputs: [id], detail: "HTTP 500", retryable: true })
+      )
+      return { ...embedded, vectors: inputs.map(() => undefined), refused }
+    })
 )
-const quick = { firstRetry: Duration.millis(5), longestRetry: Duration.millis(10) }
+/** The first calls meet a provider that is not to be asked. */
+const awayFor = (calls: number, error: (call: number) => ProviderUnavailable | ProviderRefused) => {
+  let call = 0
+  return modelWith(
+    (next) => (inputs) => Effect.suspend(() => (call++ < calls ? Effect.fail(error(call)) : next(inputs)))
+  )
+}
+const isDown = () => new ProviderUnavailable({ provider: "test", detail: "it is down" })
+const refusesTheKey = () => new ProviderRefused({ provider: "test", detail: "HTTP 401", inputs: [] })
+const quick = { attempts: 5, firstRetry: Duration.millis(5), longestRetry: Duration.millis(10) }
 
 describe("failure", () => {
   onDisk(
@@ -539,7 +552,7 @@ describe("failure", () => {
       yield* begin
       assert.strictEqual((yield* settle(submitOf("one", "text"))).outcome, "parked")
       const row = yield* rowOf("one")
-      assert.strictEqual(row?.parked?.reason.code, "provider-unavailable")
+      assert.strictEqual(row?.parked?.reason.code, "input-refused")
       const jobId = row?.parked?.jobId
       if (jobId === undefined) return assert.fail("It has a parked job.")
       yield* ask(new JobRetry({ commandId: nextCommandId(), scope: defaultScope, jobId }))
@@ -552,6 +565,56 @@ describe("failure", () => {
       )
     }),
     { model: failing, settings: { ...quick, attempts: 3 } }
+  )
+
+  for (const [what, error] of [
+    ["is away", isDown],
+    ["refuses its key", refusesTheKey]
+  ] as const)
+    onDisk(
+      `of a provider that ${what} counts against no document, however often it is asked`,
+      Effect.gen(function* () {
+        yield* begin
+        const ends = yield* Effect.forEach(["a", "b", "c"], (name) => settle(submitOf(name, `of ${name}`)), {
+          concurrency: "unbounded"
+        })
+        assert.deepStrictEqual(
+          ends.map(({ outcome }) => outcome),
+          ["committed", "committed", "committed"]
+        )
+        const { rows } = yield* Effect.flatMap(ReadModels, (readModels) =>
+          readModels.jobs({ lane: "embed", limit: 10 })
+        )
+        const attempts = rows.flatMap((row) => row.attempts)
+        assert.isAbove(attempts.filter(({ outcome }) => outcome === "paced").length, quick.attempts)
+        assert.isEmpty(attempts.filter(({ outcome }) => outcome === "failed"))
+        assert.include(attempts.find(({ outcome }) => outcome === "paced")?.error, "test")
+      }),
+      { model: awayFor(9, error), settings: quick }
+    )
+
+  onDisk(
+    "of a provider is told while it lasts, and is over with the first vector",
+    Effect.gen(function* () {
+      const { progress } = yield* Coordinator
+      const outages = yield* Effect.fork(
+        Stream.runCollect(
+          progress.pipe(
+            Stream.map(({ outage }) => outage),
+            Stream.changes,
+            Stream.take(3)
+          )
+        )
+      )
+      yield* begin
+      yield* settle(submitOf("one", "text"))
+      const [before, during, after] = Chunk.toReadonlyArray(yield* Fiber.join(outages))
+      assert.deepStrictEqual(
+        [before, during?.provider, during?.refused, after],
+        [undefined, "test", true, undefined]
+      )
+    }),
+    { model: awayFor(1, refusesTheKey), settings: quick }
   )
 
   onDisk(

@@ -65,6 +65,27 @@ describe("a provider", { timeout: 120_000 }, () => {
       })
   )
 
+  it.scopedLive(
+    "that refuses the key ends add with 2, blames no document, and add goes on under a good one",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* makeProviderServer()
+        const at = yield* place(server.url)
+        server.always({ kind: "status", status: 401 })
+        const refused = yield* Effect.timeout(json(["add", "docs"], at), "30 seconds")
+        assert.deepStrictEqual([refused.code, refused.value.error.code], [2, "ProviderUnfit"])
+        assert.match(refused.err, /HTTP 401.*REPRISE_EMBEDDING_API_KEY/)
+        assert.strictEqual((yield* json(["status"], at)).value.parked, 0)
+        server.always(undefined)
+        const mended = yield* json(["add", "docs"], at)
+        assert.deepStrictEqual(
+          [mended.code, mended.value.added + mended.value.unchanged, mended.value.parked],
+          [0, 12, 0],
+          JSON.stringify(mended.value)
+        )
+      })
+  )
+
   it.scopedLive("that is away leaves hybrid search its words, and replay everything", () =>
     Effect.gen(function* () {
       const server = yield* makeProviderServer()

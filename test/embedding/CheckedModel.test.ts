@@ -59,6 +59,24 @@ describe("checkedModel", () => {
     })
   )
 
+  it.effect("E4 finds the one input that a living provider fails on, and may be tried again", () =>
+    Effect.gen(function* () {
+      const { model } = fake((texts) =>
+        texts.includes("overflows")
+          ? Effect.fail(new ProviderUnavailable({ provider: "fake", detail: "HTTP 500" }))
+          : good(texts)
+      )
+      const { refused, vectors } = yield* model.embed(
+        inputs(64, (n) => (n === 41 ? "overflows" : `text ${n}`))
+      )
+      assert.deepStrictEqual(
+        refused.map(({ detail, inputs, retryable }) => ({ detail, inputs, retryable })),
+        [{ detail: "HTTP 500", inputs: ["id-41"], retryable: true }]
+      )
+      assert.strictEqual(vectors.filter((vector) => vector !== undefined).length, 63)
+    })
+  )
+
   it.effect("asks for nothing twice while it looks for bad inputs", () =>
     Effect.gen(function* () {
       let answered: ReadonlyArray<string> = []
@@ -113,6 +131,19 @@ describe("checkedModel", () => {
       assert.deepStrictEqual(
         vectors.map((vector) => vector === undefined),
         [false, true, false]
+      )
+    })
+  )
+
+  it.effect("E3 blames the input for one answer of another shape among good ones", () =>
+    Effect.gen(function* () {
+      const { model } = fake((texts) =>
+        Effect.succeed({ vectors: texts.map((text) => (text === "odd" ? null : [1, 1])), tokens: 0 })
+      )
+      const { refused } = yield* model.embed(inputs(3, (n) => (n === 1 ? "odd" : "even")))
+      assert.deepStrictEqual(
+        refused.map(({ inputs }) => inputs),
+        [["id-1"]]
       )
     })
   )

@@ -32,24 +32,24 @@ describe("unitVector", () => {
     assert.deepStrictEqual(isVector(vector) ? unitVector(vector, 2) : undefined, vector)
   })
 
-  const refused: ReadonlyArray<readonly [string, unknown, string, string]> = [
-    ["NaN", [1, Number.NaN], "value", "has NaN as component 1"],
-    ["infinity", [Number.NEGATIVE_INFINITY, 1], "value", "has -Infinity as component 0"],
-    ["null", [null, 1], "value", "has null as component 0"],
-    ["text among numbers", [1, "1"], "value", "has a string as component 1"],
-    ["zeros", [0, -0], "value", "is the zero vector"],
-    ["next to nothing", [1e-45, 0], "value", "is the zero vector"],
-    ["too few", [1], "shape", "has 1 dimensions instead of 2"],
-    ["too many", [1, 2, 3], "shape", "has 3 dimensions instead of 2"],
-    ["base64", "AACAPw==", "shape", "is a string, not a list of numbers"],
-    ["nothing", undefined, "shape", "is undefined, not a list of numbers"],
+  const refused: ReadonlyArray<readonly [string, unknown, string]> = [
+    ["NaN", [1, Number.NaN], "has NaN as component 1"],
+    ["infinity", [Number.NEGATIVE_INFINITY, 1], "has -Infinity as component 0"],
+    ["null", [null, 1], "has null as component 0"],
+    ["text among numbers", [1, "1"], "has a string as component 1"],
+    ["zeros", [0, -0], "is the zero vector"],
+    ["next to nothing", [1e-45, 0], "is the zero vector"],
+    ["too few", [1], "has 1 dimensions instead of 2"],
+    ["too many", [1, 2, 3], "has 3 dimensions instead of 2"],
+    ["base64", "AACAPw==", "is a string, not a list of numbers"],
+    ["nothing", undefined, "is undefined, not a list of numbers"],
     [
       "an object that looks like a list",
       { length: 2, 0: 1, 1: 1 },
-      "shape",
+
       "is an object, not a list of numbers"
     ]
   ]
-  for (const [name, raw, kind, problem] of refused)
-    it(`refuses ${name}`, () => assert.deepStrictEqual<unknown>(unitVector(raw, 2), { kind, problem }))
+  for (const [name, raw, problem] of refused)
+    it(`refuses ${name}`, () => assert.deepStrictEqual<unknown>(unitVector(raw, 2), { problem }))
 })
