@@ -1,42 +1,69 @@
 /**
- * Runs a benchmark: `node scripts/bench.js <name> [arguments]` bundles `bench/<name>.ts` (Node 20 runs no TypeScript) and
- * runs it. Packages stay outside of the bundle, so that native modules load as they do in production.
+ * Runs benchmarks: `node scripts/bench.js <name> [arguments]` bundles `bench/<name>.ts` (Node 20 runs no TypeScript) and
+ * runs it; without a name it says what there is and runs them all, one after another. Packages stay outside of the bundle,
+ * so that native modules load as they do in production.
  */
 import { spawnSync } from "node:child_process"
-import { existsSync, readdirSync, rmSync } from "node:fs"
+import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
 import { buildThreads } from "./bundle.js"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const names = readdirSync(join(root, "bench"))
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => file.slice(0, -3))
 const [name, ...rest] = process.argv.slice(2)
-const entry = join(root, "bench", `${name}.ts`)
 
-if (name === undefined || !/^[a-z][a-zA-Z0-9-]*$/.test(name) || !existsSync(entry)) {
-  const names = readdirSync(join(root, "bench"))
-    .filter((file) => file.endsWith(".ts"))
-    .map((file) => file.slice(0, -3))
-  console.error(`Usage: node scripts/bench.js <${names.join(" | ")}> [arguments]`)
+if (name !== undefined && !names.includes(name)) {
+  console.error(`There is no benchmark ${name}. Usage: npm run bench [-- <${names.join(" | ")}> [arguments]]`)
   process.exit(2)
 }
 
-const outfile = join(root, ".cache", "bench", `${name}-${process.pid}.mjs`)
-await build({
-  entryPoints: [entry],
-  outfile,
-  bundle: true,
-  platform: "node",
-  format: "esm",
-  target: "node20",
-  packages: "external",
-  sourcemap: "inline",
-  logLevel: "warning"
-})
-await buildThreads(join(root, "dist", "threads"))
-const { signal, status } = spawnSync(process.execPath, ["--enable-source-maps", outfile, ...rest], {
-  cwd: root,
-  stdio: "inherit"
-})
-rmSync(outfile, { force: true })
-process.exit(signal === null ? (status ?? 1) : 1)
+/** What a benchmark says of itself: the first paragraph of its file. */
+const purposeOf = (one) => {
+  const [, comment = ""] =
+    /^\/\*\*([\s\S]*?)\*\//.exec(readFileSync(join(root, "bench", `${one}.ts`), "utf8")) ?? []
+  const [paragraph = ""] = comment
+    .replaceAll(/^ \* ?/gm, "")
+    .trim()
+    .split("\n\n")
+  return paragraph.replaceAll("\n", " ")
+}
+
+/** Answers the exit code. */
+const run = async (one, args) => {
+  const outfile = join(root, ".cache", "bench", `${one}-${process.pid}.mjs`)
+  await build({
+    entryPoints: [join(root, "bench", `${one}.ts`)],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    packages: "external",
+    sourcemap: "inline",
+    logLevel: "warning"
+  })
+  const { signal, status } = spawnSync(process.execPath, ["--enable-source-maps", outfile, ...args], {
+    cwd: root,
+    stdio: "inherit"
+  })
+  rmSync(outfile, { force: true })
+  return signal === null ? (status ?? 1) : 1
+}
+
+// Where code that runs from a cache looks for its threads.
+await buildThreads(join(root, ".cache", "threads"))
+if (name !== undefined) process.exit(await run(name, rest))
+
+for (const one of names) console.log(`${one}: ${purposeOf(one)}\n`)
+const missed = []
+for (const one of names) {
+  console.log(`== ${one}`)
+  if ((await run(one, [])) !== 0) missed.push(one)
+  console.log()
+}
+console.log(missed.length === 0 ? "Every bound holds." : `A bound is missed by: ${missed.join(", ")}.`)
+process.exit(missed.length === 0 ? 0 : 1)
