@@ -10,6 +10,9 @@ import { SourceSettings, SyncCounts } from "./Source.ts"
 
 const command = { commandId: CommandId, scope: ProjectScope }
 
+/** The order key says when the command arrived, not what its sender said: sent again it has another one. */
+const arrivalOrder = Schema.optional(Schema.Boolean)
+
 /** What the sync remembers of a file, written together with the events that it led to. */
 export const FileSeen = Schema.Struct({
   path: Schema.Uint8ArrayFromSelf,
@@ -27,6 +30,7 @@ export class DocumentSubmit extends Schema.TaggedClass<DocumentSubmit>()("Docume
   raw: Schema.Uint8ArrayFromSelf,
   descriptor: Descriptor,
   orderKey: Schema.String,
+  arrivalOrder,
   sync: Schema.optional(Schema.Int),
   movedFrom: Schema.optional(DocumentId),
   file: Schema.optional(FileSeen),
@@ -39,6 +43,7 @@ export class DocumentRemove extends Schema.TaggedClass<DocumentRemove>()("Docume
   documentId: DocumentId,
   reason: RemovalReason,
   orderKey: Schema.String,
+  arrivalOrder,
   sync: Schema.optional(Schema.Int)
 }) {}
 

@@ -40,10 +40,16 @@ const decodeKept = Schema.decodeUnknownEither(KeptAnswer)
 export const isKept = (command: Command): boolean =>
   !((command._tag === "DocumentSubmit" || command._tag === "DocumentRemove") && command.sync !== undefined)
 
-/** Covers everything that decides what the command does. Bytes stand as their digests. */
+/** Covers everything that the sender said. Bytes stand as their digests; an order of arrival is not the sender's. */
 export const bodyDigest = (command: Command): Digest => {
-  if (command._tag !== "DocumentSubmit") return sha256(canonicalJson({ ...command, _tag: command._tag }))
-  const { descriptor, documentId, movedFrom, orderKey, raw, readmit, scope, sourceId, sync } = command
+  if (command._tag !== "DocumentSubmit" && command._tag !== "DocumentRemove") {
+    return sha256(canonicalJson({ ...command, _tag: command._tag }))
+  }
+  const orderKey = command.arrivalOrder === true ? undefined : command.orderKey
+  if (command._tag === "DocumentRemove") {
+    return sha256(canonicalJson({ ...command, _tag: command._tag, orderKey, arrivalOrder: undefined }))
+  }
+  const { descriptor, documentId, movedFrom, raw, readmit, scope, sourceId, sync } = command
   return sha256(
     canonicalJson({
       _tag: command._tag,

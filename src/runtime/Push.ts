@@ -16,9 +16,15 @@ import {
   scopeKey,
   sourceId
 } from "../../events/Ids.ts"
-import { Log } from "../log/Log.ts"
+import { Log, type LogFailed } from "../log/Log.ts"
+import { ReadModels } from "../log/ReadModels.ts"
 
-const bounded = (characters: number) => Schema.String.pipe(Schema.minLength(1), Schema.maxLength(characters))
+const bounded = (characters: number) =>
+  Schema.String.pipe(
+    Schema.minLength(1),
+    Schema.maxLength(characters),
+    Schema.filter((value) => value.isWellFormed() || "It holds half a character (a lone surrogate).")
+  )
 
 /** One version of a document. Pushed again under the same id it supersedes the former; equal, it changes nothing. */
 export const PushedDocument = Schema.Struct({
@@ -76,37 +82,72 @@ export const pushedDocumentId = (scope: ProjectScope, source: string, id: string
 
 const decode = Schema.decodeUnknown(PushedDocument, { onExcessProperty: "error" })
 
+const sourceKey = ({ scope, source }: Pick<PushOptions, "scope" | "source">): string =>
+  `${scopeKey(scope)}/${source}`
+
 const padded = (number: number): string => String(number).padStart(16, "0")
 
-export const layer: Layer.Layer<Push, never, Coordinator | Log> = Layer.effect(
+/** Projects, and sources, that are remembered at a time. */
+const remembered = 10_000
+
+interface Session {
+  readonly prefix: string
+  calls: number
+}
+
+export const layer: Layer.Layer<Push, never, Coordinator | Log | ReadModels> = Layer.effect(
   Push,
   Effect.gen(function* () {
     const coordinator = yield* Coordinator
-    const { epoch, position } = yield* (yield* Log).head
-    const opened = yield* Clock.currentTimeMillis
-    /** Rises from opening to opening: with the log, and by the clock where the log stood still. */
-    const session = `${padded(epoch)}-${padded(position)}-${padded(opened)}`
-    let calls = 0
+    const log = yield* Log
+    const readModels = yield* ReadModels
+    const sessions = new Map<string, Session>()
     const known = new Set<string>()
 
-    const begin = (what: string, { commandId, revision, scope, source }: PushOptions) => {
-      const orderKey = `${session}-${padded(++calls)}`
+    /**
+     * Orders a project's calls. It rises from session to session: with the project's sequence, and by the clock where that
+     * stood still. Nothing of it tells what other projects do; the letter puts it above keys of an older form.
+     */
+    const sessionOf = Effect.fnUntraced(function* (
+      scope: ProjectScope
+    ): Effect.fn.Return<Session, LogFailed> {
+      const key = scopeKey(scope)
+      const there = sessions.get(key)
+      if (there !== undefined) return there
+      const { epoch, position } = yield* log.head
+      const sequence = yield* readModels.sequenceAt(scope, position)
+      const now = yield* Clock.currentTimeMillis
+      // Somebody else may have come first while the log was read.
+      const meanwhile = sessions.get(key)
+      if (meanwhile !== undefined) return meanwhile
+      if (sessions.size >= remembered) sessions.clear()
+      const session = { prefix: `s${padded(epoch)}-${padded(sequence)}-${padded(now)}`, calls: 0 }
+      sessions.set(key, session)
+      return session
+    })
+
+    const begin = Effect.fnUntraced(function* (what: string, options: PushOptions) {
+      const { commandId, revision, scope, source } = options
+      const session = yield* sessionOf(scope)
+      const arrival = `${session.prefix}-${padded(++session.calls)}`
       return {
-        commandId: commandId ?? CommandId.make(`${what}-${orderKey}`),
+        commandId: commandId ?? CommandId.make(`${what}-${arrival}`),
         scope,
         sourceId: sourceId(scope, "push", source),
-        orderKey: revision ?? orderKey
+        ...(revision === undefined
+          ? { orderKey: arrival, arrivalOrder: true as const }
+          : { orderKey: revision })
       }
-    }
+    })
 
     /** The command changes nothing where the source is known already. */
-    const ensured = Effect.fnUntraced(function* (options: PushOptions) {
-      const key = `${scopeKey(options.scope)}/${options.source}`
+    const ensured = Effect.fnUntraced(function* ({ scope, source }: PushOptions) {
+      const key = sourceKey({ scope, source })
       if (known.has(key)) return
-      const { scope, source } = options
-      const { commandId, sourceId } = begin("source", { scope, source })
+      const { commandId, sourceId } = yield* begin("source", { scope, source })
       const settings = { kind: "push", name: source } as const
       yield* coordinator.ask(SourceAdd.make({ commandId, scope, sourceId, settings }))
+      if (known.size >= remembered) known.clear()
       known.add(key)
     })
 
@@ -115,21 +156,32 @@ export const layer: Layer.Layer<Push, never, Coordinator | Log> = Layer.effect(
         decode(input),
         ({ message }) => new PushInvalid({ source: options.source, detail: message })
       )
-      yield* ensured(options)
       const { id, mediaType, metadata, text, title, uri } = document
-      return yield* coordinator.ask(
-        DocumentSubmit.make({
-          ...begin("push", options),
-          documentId: pushedDocumentId(options.scope, options.source, id),
-          raw: new TextEncoder().encode(text),
-          descriptor: {
-            externalId: id,
-            uri: uri ?? `push:${encodeURIComponent(options.source)}/${encodeURIComponent(id)}`,
-            mediaType,
-            metadata,
-            ...(title !== undefined && { title, titleFrom: "source" })
-          }
-        })
+      const submitted = Effect.gen(function* () {
+        yield* ensured(options)
+        return yield* coordinator.ask(
+          DocumentSubmit.make({
+            ...(yield* begin("push", options)),
+            documentId: pushedDocumentId(options.scope, options.source, id),
+            raw: new TextEncoder().encode(text),
+            descriptor: {
+              externalId: id,
+              uri: uri ?? `push:${encodeURIComponent(options.source)}/${encodeURIComponent(id)}`,
+              mediaType,
+              metadata,
+              ...(title !== undefined && { title, titleFrom: "source" })
+            }
+          })
+        )
+      })
+      // The source was removed since it was seen: what is pushed to it adds it again.
+      return yield* Effect.catchIf(
+        submitted,
+        (error) => error._tag === "CommandRefused" && error.code === "unknown-source",
+        () => {
+          known.delete(sourceKey(options))
+          return submitted
+        }
       )
     })
 
@@ -137,7 +189,7 @@ export const layer: Layer.Layer<Push, never, Coordinator | Log> = Layer.effect(
       yield* ensured(options)
       return yield* coordinator.ask(
         DocumentRemove.make({
-          ...begin("withdraw", options),
+          ...(yield* begin("withdraw", options)),
           documentId: pushedDocumentId(options.scope, options.source, id),
           reason: "requested"
         })

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
-import { defaultScope, requestedOf } from "../../events/index.ts"
+import { Chunk, Effect, Layer, Schema, Stream } from "effect"
+import { CommandId, defaultScope, ProjectScope, requestedOf } from "../../events/index.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
 import { layer, Push, type PushOptions, TestRuntime } from "../../src/runtime/Testing.ts"
 import { SearchRequest } from "../../src/search/Search.ts"
@@ -63,6 +63,55 @@ describe("reprise/testing", () => {
       yield* push("note", "Second.", { revision: "2" })
       const late = yield* push("note", "First.", { revision: "1" })
       assert.strictEqual(late.outcome, "superseded")
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect(
+    "sent again under its command's id, a push gets its first answer; another body is a conflict",
+    () =>
+      Effect.gen(function* () {
+        const commandId = CommandId.make("crm-17")
+        const first = yield* push("note", "The meeting is on Monday.", { commandId })
+        yield* push("note", "The meeting is on Tuesday.")
+        assert.deepStrictEqual(yield* push("note", "The meeting is on Monday.", { commandId }), first)
+        const conflict = yield* Effect.flip(push("note", "The meeting is off.", { commandId }))
+        assert.strictEqual(conflict._tag, "CommandConflict")
+        yield* untilVisible
+        assert.strictEqual((yield* search("meeting")).hits[0]?.text.trim(), "The meeting is on Tuesday.")
+      }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("the order keys of a project's pushes say nothing of what other projects push", () =>
+    Effect.gen(function* () {
+      const other = Schema.decodeSync(ProjectScope)({ team: "other", project: "busy" })
+      const keys = (busy: number) =>
+        Effect.gen(function* () {
+          for (let n = 0; n < busy; n++) yield* push(`mail-${n}`, "Busy.", { scope: other })
+          yield* push("note", "Quiet.")
+          const { events } = yield* Reader
+          const own = yield* Stream.runCollect(
+            events(0, { ...defaultScope, types: ["DocumentSubmitted"] }, false)
+          )
+          return Chunk.toReadonlyArray(own).map(({ data }) => data)
+        }).pipe(Effect.provide(layer()))
+      assert.deepStrictEqual(yield* keys(5), yield* keys(0))
+    })
+  )
+
+  it.effect("pushing to a source that was removed adds it again", () =>
+    Effect.gen(function* () {
+      yield* push("note", "The ferry leaves at noon.")
+      yield* (yield* Writer).remove(["crm"], { scope: defaultScope, dryRun: false })
+      assert.deepStrictEqual(yield* found("ferry"), [])
+      yield* push("note", "The ferry leaves at two.")
+      yield* untilVisible
+      assert.deepStrictEqual(yield* found("ferry"), ["push:crm/note"])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("an id with half a character is refused", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* Effect.flip(push("\ud800", "Text.")))._tag, "PushInvalid")
     }).pipe(Effect.provide(layer()))
   )
 
