@@ -5,7 +5,6 @@
  * JSON in UTF-8. A member that is not described is refused; the scope is the subject's.
  */
 import { Schema } from "effect"
-import { isEventType } from "./Catalogue.ts"
 import { MutationEnd, Outcome } from "./Commands.ts"
 import { Descriptor, DocumentMetadata, DocumentVersion, Reason } from "./Document.ts"
 import {
@@ -38,10 +37,10 @@ export const headerNames = { epoch: "Reprise-Epoch", sequence: "Reprise-Sequence
 /** An event as others see it. `sequence` has no gaps within its project: whoever misses one asks for it (`EventsRead`). */
 export const PublishedEvent = Schema.Struct({
   id: EventId,
-  type: Schema.String.pipe(Schema.filter((type) => isEventType(type))),
+  type: described(Schema.String, "One of the catalogue's names; a newer version may send others."),
   schemaVersion: Schema.Int,
-  team: Schema.Union(TeamName, Schema.Literal("_")),
-  project: Schema.Union(ProjectName, Schema.Literal("_")),
+  team: described(Schema.String, "`_` for events that belong to no project."),
+  project: Schema.String,
   sequence: Sequence,
   epoch: Epoch,
   stream: described(Schema.String, "The aggregate's stream."),

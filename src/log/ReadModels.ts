@@ -168,6 +168,9 @@ export interface Page<A> {
   readonly next: string | undefined
 }
 
+/** A project's, or the operator's. */
+export type AnyScope = { readonly team: string; readonly project: string }
+
 type Read<A> = Effect.Effect<A, LogFailed>
 
 export interface ReadModelsService {
@@ -238,10 +241,10 @@ export interface ReadModelsService {
   readonly counts: (scope?: ProjectScope) => Read<Counts>
   /** The version of any stream, 0 before its first event: what an append expects. */
   readonly streamVersion: (stream: string) => Read<number>
-  /** The project's sequence at a log position: what leaves the project's scope. */
-  readonly sequenceAt: (scope: ProjectScope, position: number) => Read<number>
+  /** The project's sequence at a log position: what leaves the project's scope. The operator's scope has one, too. */
+  readonly sequenceAt: (scope: AnyScope, position: number) => Read<number>
   /** The log position of a project's sequence; the head's position for one that is not there yet. */
-  readonly positionOf: (scope: ProjectScope, sequence: number) => Read<number>
+  readonly positionOf: (scope: AnyScope, sequence: number) => Read<number>
 }
 
 export class ReadModels extends Context.Tag("reprise/log/ReadModels")<ReadModels, ReadModelsService>() {}

@@ -4,13 +4,14 @@
 import type { SqlClient } from "@effect/sql/SqlClient"
 import { Effect, Layer } from "effect"
 import { documentStream } from "../../events/Document.ts"
-import { type Digest, type DocumentId, eventId, type ProjectScope, type SourceId } from "../../events/Ids.ts"
+import { type Digest, type DocumentId, eventId, type SourceId } from "../../events/Ids.ts"
 import { Lane } from "../../events/Job.ts"
 import { decodeEvent } from "../../events/Upcasters.ts"
 import { LogFailed } from "./Log.ts"
 import type { VersionContents } from "./LogSnapshot.ts"
 import { LogReadConnection, reading } from "./ReadConnections.ts"
 import {
+  type AnyScope,
   type Chunking,
   type DocumentRow,
   type FileState,
@@ -336,7 +337,7 @@ type LogReads = Pick<
 >
 
 const logReads = (sql: SqlClient): LogReads => {
-  const sequenceAt = (scope: ProjectScope, position: number) =>
+  const sequenceAt = (scope: AnyScope, position: number) =>
     reading(
       sql<{ readonly sequence: number }>`
         SELECT sequence FROM events
