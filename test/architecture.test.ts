@@ -38,9 +38,9 @@ const importsOf = (file: string): ReadonlyArray<Import> =>
 
 const imports = product.flatMap(importsOf)
 
-/** cli, http, mcp → runtime → actors → the other rooms of src → events. A room may import from its own level. */
+/** cli, http, mcp, messaging → runtime → actors → the other rooms of src → events. A room may import from its own level. */
 const level = (file: string): number => {
-  if (/^src\/(cli|http|mcp)\//.test(file)) return 4
+  if (/^src\/(cli|http|mcp|messaging)\//.test(file)) return 4
   if (/^src\/runtime\//.test(file) || /^src\/threads\/entries\//.test(file)) return 3
   if (file.startsWith("actors/")) return 2
   if (file.startsWith("src/")) return 1

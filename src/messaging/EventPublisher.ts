@@ -6,7 +6,18 @@
  * server. Any answer but the predicted one (an error, `duplicate`, another sequence) ends the window, and the end is
  * looked for again. So the order in the stream is the log's; an event may stand there twice, never be missing.
  */
-import { Chunk, Clock, Context, Duration, Effect, Layer, Random, Schema, Stream, SubscriptionRef } from "effect"
+import {
+  Chunk,
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  Layer,
+  Random,
+  Schema,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import { headers, type PubAck } from "nats"
 import { type ActorState, monotonicMs } from "../../actors/Actor.ts"
 import { type Escalated, supervised, usualPolicy } from "../../actors/Supervision.ts"
@@ -15,6 +26,7 @@ import type { StoredEvent } from "../../events/Envelope.ts"
 import { headerNames, type PublishedEvent } from "../../events/Messages.ts"
 import { NatsConnection } from "../bus/nats/Connection.ts"
 import { type NatsUnavailable, unavailable } from "../bus/nats/NatsErrors.ts"
+import type { StreamConflict } from "../bus/nats/Streams.ts"
 import { Content } from "../log/Content.ts"
 import { type LogFailed, LogReader } from "../log/Log.ts"
 import { ReadModels } from "../log/ReadModels.ts"
@@ -61,7 +73,7 @@ export interface PublisherOptions {
   /** How long an acknowledgement may take. */
   readonly timeout: Duration.Duration
   /** Makes the stream where it is not there (any more). */
-  readonly ready: Effect.Effect<void, NatsUnavailable>
+  readonly ready: Effect.Effect<void, NatsUnavailable | StreamConflict>
 }
 
 export const usualPublisher: Omit<PublisherOptions, "ready"> = {

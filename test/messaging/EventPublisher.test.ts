@@ -77,7 +77,12 @@ describe("the event publisher", () => {
   onServer("sends what the descriptor says along, unless it is configured otherwise or erased", () =>
     Effect.gen(function* () {
       const described = blobOf(
-        JSON.stringify({ externalId: "a", uri: "file:///a", mediaType: "text/plain", metadata: { kind: "note" } })
+        JSON.stringify({
+          externalId: "a",
+          uri: "file:///a",
+          mediaType: "text/plain",
+          metadata: { kind: "note" }
+        })
       )
       const log = yield* Log
       const event = submitted("a")
@@ -233,9 +238,7 @@ describe("the event publisher", () => {
 
   onServer("two at once do not harm each other", () =>
     Effect.gen(function* () {
-      const fiber = yield* Effect.fork(
-        Effect.zip(publishAllOf(800), publishAllOf(800), { concurrent: true })
-      )
+      const fiber = yield* Effect.fork(Effect.zip(publishAllOf(800), publishAllOf(800), { concurrent: true }))
       yield* appendEvents(800, "both")
       yield* Fiber.join(fiber)
       yield* assertComplete

@@ -2,7 +2,7 @@
 import { Array as Arrays, Chunk, Duration, Effect, Layer, Stream } from "effect"
 import type { StoredMsg } from "nats"
 import { Supervisor } from "../../actors/Supervisor.ts"
-import { type ProjectScope, defaultScope } from "../../events/index.ts"
+import { defaultScope, type ProjectScope } from "../../events/index.ts"
 import * as Connection from "../../src/bus/nats/Connection.ts"
 import { declarations, ensure, usualStreamOptions } from "../../src/bus/nats/Streams.ts"
 import { Log, LogReader } from "../../src/log/Log.ts"
@@ -21,7 +21,7 @@ export const connected = (server: NatsServer, name = "test") =>
 /** Makes the event stream; a test may give it an age. */
 export const eventStream = (eventsMaxAge = Duration.zero) =>
   Effect.flatMap(Connection.NatsConnection, (nats) =>
-    Effect.orDie(ensure(nats, declarations({ ...usualStreamOptions, eventsMaxAge }).events))
+    ensure(nats, declarations({ ...usualStreamOptions, eventsMaxAge }).events)
   )
 
 export const publisher = (more: Partial<EventPublisher.PublisherOptions> = {}) =>
