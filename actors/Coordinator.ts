@@ -5,6 +5,7 @@
 import { Context, type Effect, Schema, type Stream } from "effect"
 import type { Command, CommandAnswer, MutationEnd, OperatorCommand } from "../events/Commands.ts"
 import type { DocumentId, GenerationId } from "../events/Ids.ts"
+import type { Lane } from "../events/Job.ts"
 import type { CommandConflict, HeadMoved, LogFailed } from "../src/log/Log.ts"
 import type { ActorRestarted } from "./Actor.ts"
 import type { Outage } from "./Coordinator/Outages.ts"
@@ -40,6 +41,8 @@ export interface CoordinatorService {
   readonly idle: Effect.Effect<void>
   /** Builds for open generations that are still at work, and those that are parked. */
   readonly unfinishedBuilds: Effect.Effect<{ readonly open: number; readonly parked: number }>
+  /** The paused lane for which everything waits that is left to do. */
+  readonly heldBy: Effect.Effect<Lane | undefined>
   /** Holds all appends while `effect` runs, bounded by a time limit: for the last stretch before a promotion. What is
    * operated within is not held. */
   readonly whileHeld: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

@@ -134,6 +134,7 @@ export const layer: Layer.Layer<
           ),
       idle,
       unfinishedBuilds: Effect.map(desk, ({ builds }) => builds.unfinished()),
+      heldBy: Effect.map(desk, ({ jobs }) => jobs.heldBy),
       whileHeld: (effect) =>
         Effect.acquireUseRelease(
           Effect.gen(function* () {

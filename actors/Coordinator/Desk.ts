@@ -332,10 +332,11 @@ export class Desk {
     )
   }
 
+  /** Nothing is left that could be done here: mutations that another configuration waits for are not. */
   isIdle(): boolean {
     return (
-      this.recovered === undefined &&
-      this.open.size === 0 &&
+      (this.recovered === undefined || this.differs) &&
+      (this.open.size === 0 || this.differs) &&
       this.removing.size === 0 &&
       this.builds.unfinished().open === 0
     )

@@ -225,6 +225,18 @@ export class Jobs {
     return this.#delayed.size > 0 || this.#running.prepare.size > 0 || this.#running.embed.size > 0
   }
 
+  /** The paused lane that all that is left waits for: nothing runs, nothing is delayed, and no other lane has anything. */
+  get heldBy(): Lane | undefined {
+    if (this.hasTimers) return undefined
+    let lane: Lane | undefined
+    for (const job of this.#jobs.values()) {
+      if (job.state !== "queued") continue
+      if (!this.paused.has(job.lane)) return undefined
+      lane = job.lane
+    }
+    return lane
+  }
+
   #enqueue(job: Job): void {
     job.state = "queued"
     job.worker = undefined

@@ -2,9 +2,10 @@
  * What the Coordinator is configured with: the spec that commits are to be made under, and its limits.
  */
 import { Context, Duration } from "effect"
-import type { Spec } from "../../events/Generation.ts"
+import { type Spec, samePair } from "../../events/Generation.ts"
 import type { Lane } from "../../events/Job.ts"
 import type { LaneLimits } from "./Jobs.ts"
+import type { Pair } from "./Work.ts"
 
 export interface CoordinatorSettings {
   /** What is configured. Another (chunker, model, analyzer) than the live generation's takes no new content. */
@@ -22,6 +23,8 @@ export interface CoordinatorSettings {
   readonly open: number
   /** Builds that may be under way for a generation. */
   readonly builds: number
+  /** Whether workers here have what builds under a pair need. Others wait for a program that is configured for them. */
+  readonly canBuild: (pair: Pair) => boolean
   /** How many may stand in a line of commits behind one that is not ready, and how long. */
   readonly line: { readonly places: number; readonly patience: Duration.Duration }
   /** Messages that may wait. */
@@ -49,6 +52,7 @@ export const usualSettings = (spec: Spec): CoordinatorSettings => ({
   unclaimed: Duration.seconds(30),
   open: 4096,
   builds: 64,
+  canBuild: (pair) => samePair(pair, spec),
   line: { places: 256, patience: Duration.seconds(30) },
   mailbox: 1024,
   hold: Duration.seconds(30),

@@ -54,7 +54,9 @@ export const openInitial = Effect.fnUntraced(function* (
 
 /** After a change of generations: builds for other pairs begin or end, mutations follow the live spec. */
 export const follow = (desk: Desk, turn: Turn, before: string): void => {
-  const pairs = desk.building.map(({ spec }) => spec).filter((spec) => !samePair(spec, desk.pair))
+  const pairs = desk.building
+    .map(({ spec }) => spec)
+    .filter((spec) => !samePair(spec, desk.pair) && desk.settings.canBuild(spec))
   for (const work of desk.builds.setPairs(pairs)) desk.abandon(work, turn)
   if (before === pairKey(desk.pair)) return
   for (const { row, work } of [...desk.open.values()]) {

@@ -1,9 +1,11 @@
 /**
- * When a program that somebody waits for gives up on a provider that is away. A server would wait; whoever typed a command
- * wants to hear of it. What was prepared is kept, and the same command goes on from there.
+ * When a program that somebody waits for gives up: on a provider that is away, on a lane that is paused. A server would
+ * wait; whoever typed a command wants to hear of it, and whoever resumes the lane needs the lock. What was prepared is
+ * kept, and the same command goes on from there.
  */
 import { Duration, Effect, Option, Schema, Stream } from "effect"
 import type { CoordinatorService } from "../../actors/Coordinator.ts"
+import { Lane } from "../../events/Job.ts"
 import type { ProviderState } from "../embedding/Pacing.ts"
 import type { ProvidersService } from "../embedding/Providers.ts"
 
@@ -30,21 +32,35 @@ export class ProviderUnfit extends Schema.TaggedError<ProviderUnfit>()("Provider
   }
 }
 
+/** Everything that is left waits for a lane that somebody paused. Resume it, and run the same command again. */
+export class LanePaused extends Schema.TaggedError<LanePaused>()("LanePaused", { lane: Lane }) {
+  override get message() {
+    return `The lane ${this.lane} is paused, and all that is left waits for it. What was done so far is kept: run the same command again after: reprise lanes resume ${this.lane}`
+  }
+}
+
 const lookEvery = Duration.millis(200)
 
+/** How long nothing but a paused lane is waited for: what a scan brings meanwhile is still prepared. */
+const heldFor = Duration.seconds(2)
+
 /**
- * Answers at once when a provider refuses whatever it is asked; when one is away, at once if it computed nothing since the
- * program started, else when that lasts longer than `patience`.
+ * Answers once all that is left waits for a paused lane; at once when a provider refuses whatever it is asked; when one is
+ * away, at once if it computed nothing since the program started, else when that lasts longer than `patience`.
  */
 export const outage = (
   providers: ProvidersService,
   coordinator: CoordinatorService,
   patience: Duration.Duration
-): Effect.Effect<ProviderAway | ProviderUnfit> =>
+): Effect.Effect<ProviderAway | ProviderUnfit | LanePaused> =>
   Effect.gen(function* () {
     let away = 0
+    let held = 0
     while (true) {
       yield* Effect.sleep(lookEvery)
+      const lane = yield* coordinator.heldBy
+      held = lane === undefined ? 0 : held + Duration.toMillis(lookEvery)
+      if (lane !== undefined && held >= Duration.toMillis(heldFor)) return new LanePaused({ lane })
       const progress = Option.getOrUndefined(yield* Stream.runHead(coordinator.progress))
       const said = progress?.outage
       if (said?.refused === true) return new ProviderUnfit({ provider: said.provider, detail: said.message })

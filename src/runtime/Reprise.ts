@@ -18,7 +18,7 @@ import type { Recomputed, VerifyLevel, VerifyReport } from "../index/VerifyRepor
 import type { EventFilter, LogBehindIndex, LogFailed } from "../log/Log.ts"
 import type { JobRow, Page, SourceRow } from "../log/ReadModels.ts"
 import type { SearchAnswer, SearchError, SearchRequest } from "../search/Search.ts"
-import type { ProviderAway, ProviderUnfit } from "./Outage.ts"
+import type { LanePaused, ProviderAway, ProviderUnfit } from "./Outage.ts"
 
 /** A document as listed. Positions are left out: they are the operator's. */
 export const DocumentSummary = Schema.Struct({
@@ -243,8 +243,11 @@ export interface RepriseWriter {
   readonly settled: Effect.Effect<void>
   /** What is under way, whenever it changes: progress for people. */
   readonly progress: Stream.Stream<CoordinatorProgress>
-  /** Answers when the provider is away for longer than somebody who typed a command waits, or refuses whatever it is asked. */
-  readonly outage: Effect.Effect<ProviderAway | ProviderUnfit>
+  /**
+   * Answers when somebody who typed a command waits no longer: the provider is away, or refuses whatever it is asked, or all
+   * that is left waits for a paused lane.
+   */
+  readonly outage: Effect.Effect<ProviderAway | ProviderUnfit | LanePaused>
 }
 
 export class Writer extends Context.Tag("reprise/runtime/Writer")<Writer, RepriseWriter>() {}

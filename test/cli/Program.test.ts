@@ -208,6 +208,20 @@ describe("documents, events and jobs", { timeout: 120_000 }, () => {
     })
   )
 
+  it.scopedLive("a lane that is paused ends add, which would hold the lock that resuming needs", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      yield* run(["lanes", "pause", "embed"], at)
+      const held = yield* Effect.timeout(json(["add", "docs"], at), "20 seconds")
+      assert.deepStrictEqual([held.code, held.value.error.code], [1, "LanePaused"])
+      assert.match(held.err, /reprise lanes resume embed/)
+      yield* run(["lanes", "resume", "embed"], at)
+      const { code, value } = yield* json(["add", "docs"], at)
+      assert.deepStrictEqual([code, value.parked, value.failed], [0, 0, 0])
+      assert.strictEqual((yield* run(["verify"], at)).code, 0)
+    })
+  )
+
   it.scopedLive("what is not there is named, and how to find what is", () =>
     Effect.gen(function* () {
       const at = yield* place

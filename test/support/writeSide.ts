@@ -117,6 +117,7 @@ export const writeSide = (options: WriteSideOptions) => {
         Layer.succeed(Settings, {
           ...usualSettings(specOf(model)),
           tick: Duration.millis(20),
+          canBuild: ({ chunker: of }) => of === chunker.fingerprint || of === otherChunker.fingerprint,
           ...options.settings
         }),
         options.bus ?? InProcessBus.layer(),

@@ -203,7 +203,7 @@ export const recover = command({
         { command: "reprise recover", acceptRollback: true },
         (writer, reader) =>
           Effect.zipRight(
-            writer.settled,
+            Effect.raceFirst(writer.settled, Effect.ignore(writer.outage)),
             Effect.map(reader.status(), ({ log }) => log.headPosition)
           )
       )

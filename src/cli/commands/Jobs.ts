@@ -18,7 +18,7 @@ import {
 import { JobUnknown } from "../Exit.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
-import { withReader, withWriter } from "../Session.ts"
+import { orOutage, withReader, withWriter } from "../Session.ts"
 import { table, time } from "../Style.ts"
 
 const Attempt = Schema.Struct({
@@ -191,7 +191,7 @@ const change = (
         Effect.gen(function* () {
           const job = yield* found(reader, id)
           yield* act(writer, job)
-          if (name === "retry") yield* writer.settled
+          if (name === "retry") yield* orOutage(writer, writer.settled)
           const after = yield* reader.job(job.jobId)
           const result = { jobId: job.jobId, state: after?.state ?? null }
           yield* print(common.json, Changed, result, () => `${job.jobId} is ${result.state ?? "gone"}.\n`)
