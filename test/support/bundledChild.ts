@@ -19,7 +19,7 @@ export const bundleChild = async (name: string): Promise<string> => {
     platform: "node",
     format: "esm",
     target: "node20",
-    external: ["better-sqlite3"],
+    external: ["better-sqlite3", "typescript"],
     // Threads are looked for from where the sources lie: where the tests' set-up put them.
     define: { "import.meta.url": JSON.stringify(pathToFileURL(entry).href) },
     banner: {

@@ -13,7 +13,8 @@ import {
   Refusal,
   removeAt
 } from "./Payload.ts"
-import type { StrictMode } from "./StrictMode.ts"
+import { type StrictMode, strictMode } from "./StrictMode.ts"
+import { namedInputs, type PointId, pointsOf, type Upsert } from "./Upsert.ts"
 import {
   type DenseParams,
   denseVector,
@@ -25,8 +26,6 @@ import {
   sparseVector,
   type Vector
 } from "./Vectors.ts"
-
-export type PointId = number | string
 
 /** Never changed: an update puts another one in its place, so that a snapshot is a copy of the map. */
 export interface StoredPoint extends Filterable {
@@ -49,21 +48,6 @@ export interface CreateCollection {
   readonly metadata?: Payload | null
 }
 
-export interface PointInput {
-  readonly id: PointId
-  readonly vector: unknown
-  readonly payload?: Payload | null
-}
-export interface Upsert {
-  readonly points?: ReadonlyArray<PointInput>
-  readonly batch?: {
-    readonly ids: ReadonlyArray<PointId>
-    readonly vectors: unknown
-    readonly payloads?: ReadonlyArray<Payload | null> | null
-  }
-  readonly update_filter?: Filter | null
-  readonly update_mode?: "upsert" | "insert_only" | "update_only" | null
-}
 export interface Selection {
   readonly points?: ReadonlyArray<PointId> | null
   readonly filter?: Filter | null
@@ -98,6 +82,8 @@ export class Collection {
   readonly dense: ReadonlyMap<string, DenseParams>
   readonly sparse: ReadonlyMap<string, SparseParams>
   strictMode: StrictMode
+  /** What it says of itself; `yellow` while a real one optimizes. */
+  status: "green" | "yellow" | "grey" | "red" = "green"
   readonly indexes: Map<string, PayloadIndex>
   readonly points: Map<PointId, StoredPoint>
   #sorted: ReadonlyArray<PointId> | undefined
@@ -109,7 +95,7 @@ export class Collection {
     this.created = created
     this.dense = new Map(isUnnamed(vectors) ? [["", vectors]] : Object.entries(vectors))
     this.sparse = new Map(Object.entries(created.sparse_vectors ?? {}))
-    this.strictMode = from?.strictMode ?? created.strict_mode_config ?? {}
+    this.strictMode = from?.strictMode ?? strictMode({}, created.strict_mode_config)
     this.indexes = new Map(from?.indexes)
     this.points = new Map(from?.points)
     this.#operations = from === undefined ? 0 : from.#operations
@@ -310,7 +296,7 @@ export class Collection {
       JSON.parse(JSON.stringify(value ?? {}), (_, inner) => inner ?? undefined)
     const { created } = this
     return {
-      status: "green",
+      status: this.status,
       optimizer_status: "ok",
       indexed_vectors_count: 0,
       points_count: this.points.size,
@@ -357,46 +343,6 @@ export class Collection {
 
 const pause = (ms: number): Promise<void> =>
   new Promise((resolve) => {
-    if (ms > 0) setTimeout(resolve, ms)
+    if (ms > 0) setTimeout(resolve, ms).unref()
     else setImmediate(resolve)
   })
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-/** The list and the columns of an upsert are one. */
-const pointsOf = ({ batch, points }: Upsert): ReadonlyArray<PointInput> => {
-  if (points !== undefined) return points
-  if (batch === undefined) return []
-  const unequal = (what: string, many: number) =>
-    new Refusal(
-      422,
-      `Validation error in JSON body: [batch: number of ids and ${what} must be equal (${batch.ids.length} != ${many})]`
-    )
-  if (batch.payloads != null && batch.payloads.length !== batch.ids.length)
-    throw unequal("payloads", batch.payloads.length)
-  const columns = isObject(batch.vectors) ? Object.entries(batch.vectors) : undefined
-  for (const column of columns?.map(([, column]) => column) ?? [batch.vectors])
-    if (Array.isArray(column) && column.length !== batch.ids.length) throw unequal("vectors", column.length)
-  const at = (column: unknown, row: number): unknown => (Array.isArray(column) ? column[row] : undefined)
-  return batch.ids.map((id, row) => ({
-    id,
-    vector:
-      columns === undefined
-        ? at(batch.vectors, row)
-        : Object.fromEntries(columns.map(([name, column]) => [name, at(column, row)])),
-    payload: batch.payloads?.[row] ?? null
-  }))
-}
-
-/** Named vectors as they were sent; the unnamed one has the empty name. */
-const namedInputs = (vector: unknown): ReadonlyMap<string, unknown> => {
-  if (isDenseInput(vector)) return new Map([["", vector]])
-  if (!isObject(vector)) throw notDone("multivectors")
-  if ("model" in vector) throw notDone("inference")
-  for (const input of Object.values(vector)) {
-    if (isObject(input) && "model" in input) throw notDone("inference")
-    if (Array.isArray(input) && !isDenseInput(input)) throw notDone("multivectors")
-  }
-  return new Map(Object.entries(vector))
-}

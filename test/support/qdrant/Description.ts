@@ -23,7 +23,10 @@ export interface Operation {
   /** Why the query string is refused, or undefined. */
   readonly refuseQuery: (query: URLSearchParams) => string | undefined
   readonly hasBody: boolean
-  readonly refuseBody: (body: unknown) => string | undefined
+  /** The real server answers 400 to what has another shape and 422 to what is beyond a bound. */
+  readonly refuseBody: (
+    body: unknown
+  ) => { readonly kind: "shape" | "bounds"; readonly detail: string } | undefined
   /** What a good answer violates, or undefined. */
   readonly refuseAnswer: (answer: unknown) => string | undefined
 }
@@ -84,8 +87,8 @@ const introduced: Readonly<Record<string, number>> = {
 
 const unsigned = { type: "integer", minimum: 0 }
 
-/** Bounds and kinds of numbers that the declarations do not carry, from the same description. */
-const sharpened: Readonly<Record<string, Schema>> = {
+/** Bounds that the declarations do not carry, from the same description. */
+const bounds: Readonly<Record<string, Schema>> = {
   "CollectionParamsDiff.replication_factor": { minimum: 1 },
   "CollectionParamsDiff.write_consistency_factor": { minimum: 1 },
   "CreateCollection.replication_factor": { minimum: 1 },
@@ -101,17 +104,21 @@ const sharpened: Readonly<Record<string, Schema>> = {
   "Rrf.k": { minimum: 1 },
   "ScalarQuantizationConfig.quantile": { minimum: 0.5, maximum: 1 },
   "ScrollRequest.limit": { minimum: 1 },
-  "SparseVector.indices": { items: { ...unsigned, maximum: 2 ** 32 - 1 } },
   "StrictModeConfig.max_query_limit": { minimum: 1 },
   "StrictModeConfig.max_timeout": { minimum: 1 },
   "StrictModeConfig.read_rate_limit": { minimum: 1 },
   "StrictModeConfig.write_rate_limit": { minimum: 1 },
   "UpdateVectors.points": { minItems: 1 },
-  "VectorParams.size": { minimum: 1 },
+  "VectorParams.size": { minimum: 1 }
+}
+
+/** Kinds of numbers and texts that the declarations do not carry. Numbers beyond 2^53 would not survive JSON here. */
+const kinds: Readonly<Record<string, Schema>> = {
+  "SparseVector.indices": { items: { ...unsigned, maximum: 2 ** 32 - 1 } },
   /** A number or a UUID: hyphenated, simple, in braces or as a URN. */
   ExtendedPointId: {
     anyOf: [
-      unsigned,
+      { ...unsigned, maximum: Number.MAX_SAFE_INTEGER },
       {
         type: "string",
         pattern:
@@ -147,30 +154,22 @@ export const describeVersion = (minor: number): Description => {
 }
 
 const read = (minor: number): Description => {
-  const file = ts.createSourceFile("schema.d.ts", readFileSync(declarations, "utf8"), ts.ScriptTarget.Latest)
-  const reader = new Reader(file)
+  const reader = new Reader(
+    ts.createSourceFile("schema.d.ts", readFileSync(declarations, "utf8"), ts.ScriptTarget.Latest)
+  )
   const unknownYet = (name: string) => (introduced[name] ?? 0) > minor
 
-  const definitions: Record<string, Schema> = {}
-  for (const [name, member] of reader.members(reader.within(reader.interface("components"), "schemas"))) {
-    if (unknownYet(name)) {
-      definitions[name] = false
-      continue
-    }
-    const schema = sharpened[name] ?? reader.schema(member)
-    definitions[name] = typeof schema === "boolean" ? schema : sharpen(name, schema, unknownYet)
-  }
-
-  const ajv = new Ajv({ allErrors: false, strict: false })
-  ajv.addSchema({ definitions }, "qdrant")
-  const validator = (schema: Schema): ((value: unknown) => string | undefined) => {
-    let compiled: ValidateFunction | undefined
-    return (value) => {
-      compiled ??= ajv.compile(schema)
-      if (compiled(value)) return undefined
-      return ajv.errorsText(compiled.errors, { dataVar: "body" })
-    }
-  }
+  const schemas = Array.from(reader.members(reader.within(reader.interface("components"), "schemas")))
+  const definitions = (sharpened: Readonly<Record<string, Schema>>): Record<string, Schema> =>
+    Object.fromEntries(
+      schemas.map(([name, member]) => {
+        if (unknownYet(name)) return [name, false]
+        const schema = sharpened[name] ?? reader.schema(member)
+        return [name, typeof schema === "boolean" ? schema : sharpen(name, schema, sharpened, unknownYet)]
+      })
+    )
+  const shape = validators(() => definitions(kinds))
+  const whole = validators(() => definitions({ ...kinds, ...bounds }))
 
   const paths = new Map<string, { readonly method: string; readonly path: string }>()
   for (const [path, methods] of reader.members(reader.interface("paths")))
@@ -182,7 +181,7 @@ const read = (minor: number): Description => {
     const parts = new Map(reader.members(reader.type(member)))
     const parameters = new Map(part(reader, parts.get("parameters")))
     const query = new Map(
-      part(reader, parameters.get("query")).map(([name, of]) => [name, reader.schema(of)])
+      part(reader, parameters.get("query")).map(([name, of]) => [name, shape(reader.schema(of))])
     )
     const request = content(reader, parts.get("requestBody"))
     const good = content(reader, new Map(part(reader, parts.get("responses"))).get("200"))
@@ -191,18 +190,37 @@ const read = (minor: number): Description => {
       method,
       segments: path.split("/").slice(1),
       hasBody: request !== undefined,
-      refuseQuery: queryCheck(query, validator),
-      refuseBody: request === undefined ? () => undefined : validator(reader.schema(request)),
-      refuseAnswer: good === undefined ? () => undefined : validator(reader.schema(good))
+      refuseQuery: queryCheck(query),
+      refuseBody:
+        request === undefined
+          ? () => undefined
+          : bodyCheck(shape(reader.schema(request)), whole(reader.schema(request))),
+      refuseAnswer: good === undefined ? () => undefined : shape(reader.schema(good))
     }
   })
   return { operations }
 }
 
-/** Bounds are added to fields, fields of later versions are taken away. */
+type Check = (value: unknown) => string | undefined
+
+/** Compiles schemas over definitions when the first value comes to be checked. */
+const validators = (definitions: () => Record<string, Schema>) => {
+  let ajv: Ajv | undefined
+  return (schema: Schema): Check => {
+    let compiled: ValidateFunction | undefined
+    return (value) => {
+      ajv ??= new Ajv({ strict: false }).addSchema({ definitions: definitions() }, "qdrant")
+      compiled ??= ajv.compile(schema)
+      return compiled(value) ? undefined : ajv.errorsText(compiled.errors, { dataVar: "body" })
+    }
+  }
+}
+
+/** Fields are made narrower, fields of later versions are taken away. */
 const sharpen = (
   name: string,
   schema: { readonly [keyword: string]: unknown },
+  sharpened: Readonly<Record<string, Schema>>,
   unknownYet: (name: string) => boolean
 ): Schema => {
   const properties = schema["properties"]
@@ -216,18 +234,24 @@ const sharpen = (
   return { ...schema, properties: Object.fromEntries(known) }
 }
 
+const bodyCheck =
+  (shape: Check, whole: Check): Operation["refuseBody"] =>
+  (body) => {
+    const detail = whole(body)
+    if (detail === undefined) return undefined
+    const misshapen = shape(body)
+    return misshapen === undefined ? { kind: "bounds", detail } : { kind: "shape", detail: misshapen }
+  }
+
 const queryCheck =
-  (
-    known: ReadonlyMap<string, Schema>,
-    validator: (schema: Schema) => (value: unknown) => string | undefined
-  ) =>
+  (known: ReadonlyMap<string, Check>) =>
   (query: URLSearchParams): string | undefined => {
     for (const [name, text] of query) {
-      const schema = known.get(name)
-      if (schema === undefined) return `unknown parameter \`${name}\``
+      const check = known.get(name)
+      if (check === undefined) return `unknown parameter \`${name}\``
       const value =
         text === "true" ? true : text === "false" ? false : /^\d+$/.test(text) ? Number(text) : text
-      const refused = validator(schema)(value)
+      const refused = check(value)
       if (refused !== undefined) return `${name}: ${refused}`
     }
     return undefined

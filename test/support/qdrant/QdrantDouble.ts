@@ -37,6 +37,8 @@ export interface QdrantDouble {
   readonly reportVersion: (version: string) => void
   /** The collection is gone, its aliases too. */
   readonly lose: (collection: string) => void
+  /** What a collection says of its own state. */
+  readonly report: (collection: string, status: "green" | "yellow" | "grey" | "red") => void
   /** The collection is there and holds nothing. */
   readonly empty: (collection: string) => void
   readonly snapshot: () => StoreCopy
@@ -99,6 +101,9 @@ const build = (options: QdrantDoubleOptions): QdrantDouble => {
     lose: (collection) => {
       store.collections.delete(collection)
       store.aliases = new Map([...store.aliases].filter(([, of]) => of !== collection))
+    },
+    report: (collection, status) => {
+      store.collection(collection).status = status
     },
     empty: (collection) => store.collection(collection).empty(),
     snapshot: () => store.copy(),

@@ -1,5 +1,5 @@
 /** Reading a collection: queries with prefetches, and scrolling. */
-import type { Collection, PointId, StoredPoint } from "./Collection.ts"
+import type { Collection, StoredPoint } from "./Collection.ts"
 import {
   canonicalId,
   compareIds,
@@ -12,6 +12,7 @@ import {
   selectPayload
 } from "./Payload.ts"
 import { checkReading } from "./StrictMode.ts"
+import type { PointId } from "./Upsert.ts"
 import {
   denseScore,
   denseVector,
@@ -35,7 +36,7 @@ export interface Prefetch {
   readonly query?: unknown
   readonly using?: string | null
   readonly filter?: Filter | null
-  readonly params?: { readonly exact?: boolean } | null
+  readonly params?: { readonly exact?: boolean; readonly indexed_only?: boolean } | null
   readonly score_threshold?: number | null
   readonly limit?: number | null
   readonly lookup_from?: object | null
@@ -86,6 +87,7 @@ const evaluate = (
   const prefetches = many(request.prefetch)
   checkReading(collection, filter, limit, params?.exact)
   if (request.lookup_from != null) throw notDone("lookup_from")
+  if (params?.indexed_only === true) throw notDone("searches that leave out what is not indexed")
   if (prefetches.length > 0 && asked === undefined)
     throw new Refusal(
       400,

@@ -17,8 +17,11 @@ export type Misbehaviour =
   | { readonly kind: "busy"; readonly retryAfter?: string }
   | { readonly kind: "slow"; readonly ms: number; readonly when: "before" | "after" }
   | { readonly kind: "drop"; readonly when: "before" | "after" }
-  /** Only the first points of an update are applied; then a status, or the connection is dropped. */
-  | { readonly kind: "partial"; readonly points: number; readonly then: number | "drop" }
+  /**
+   * Only the first points of an update are applied. Then comes a status, or the connection is dropped, or (`lost`) the
+   * answer says that all went well.
+   */
+  | { readonly kind: "partial"; readonly points: number; readonly ending: number | "drop" | "lost" }
   /** Never answers. */
   | { readonly kind: "silent" }
   /** Half of a good answer under the length of a whole one. */
@@ -162,10 +165,10 @@ export class Server {
     if (misbehaviour?.kind === "drop") return drop(response)
     if (misbehaviour?.kind === "status")
       return send(response, misbehaviour.status, envelope(misbehaviour.message ?? "told to fail after"))
-    if (misbehaviour?.kind === "partial")
-      return misbehaviour.then === "drop"
+    if (misbehaviour?.kind === "partial" && misbehaviour.ending !== "lost")
+      return misbehaviour.ending === "drop"
         ? drop(response)
-        : send(response, misbehaviour.then, envelope("told to fail half way"))
+        : send(response, misbehaviour.ending, envelope("told to fail half way"))
     if (misbehaviour?.kind === "cut") return cut(response, answer)
     send(response, status, answer)
   }
@@ -239,11 +242,8 @@ export class Server {
       )
     if (parsed.fault !== undefined) throw new Refusal(400, `Format error in JSON body: ${parsed.fault}`)
     const body = operation.refuseBody(parsed.value)
-    // Bounds are checked after the shape (`src/actix/mod.rs`, `validation_error_handler`).
-    if (body !== undefined)
-      throw /must be [<>]=|fewer than/.test(body) && !/anyOf/.test(body)
-        ? new Refusal(422, `Validation error in JSON body: [${body}]`)
-        : new Refusal(400, `Format error in JSON body: ${body}`)
+    if (body?.kind === "shape") throw new Refusal(400, `Format error in JSON body: ${body.detail}`)
+    if (body?.kind === "bounds") throw new Refusal(422, `Validation error in JSON body: [${body.detail}]`)
     return JSON.parse(bytes.toString("utf8"))
   }
 
@@ -327,4 +327,7 @@ const cut = (response: ServerResponse, answer: Json): void => {
   response.write(text.subarray(0, text.length / 2), () => response.socket?.destroy())
 }
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+const sleep = (ms: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })

@@ -4,11 +4,9 @@ import {
   type CreateCollection,
   type DeletePayload,
   type Pace,
-  type PointId,
   type Selection,
   type SetPayload,
-  type Steps,
-  type Upsert
+  type Steps
 } from "./Collection.ts"
 import {
   canonicalId,
@@ -21,7 +19,8 @@ import {
   Refusal
 } from "./Payload.ts"
 import { type QueryRequest, query, record, type ScrollRequest, scroll, type VectorSelector } from "./Query.ts"
-import { checkLimit, checkReading, checkWriting, type StrictMode } from "./StrictMode.ts"
+import { checkLimit, checkReading, checkWriting, type StrictMode, strictMode } from "./StrictMode.ts"
+import type { PointId, Upsert } from "./Upsert.ts"
 
 /** What `JSON.parse` gives, after the description accepted it. */
 type Parsed = ReturnType<typeof JSON.parse>
@@ -87,6 +86,8 @@ export class Store {
   async answer(call: Call): Promise<Json> {
     const { body, operation, variables } = call
     const name = variables["collection_name"] ?? ""
+    if (body?.shard_key != null) throw notDone("shard keys")
+    this.#checkTimeout(name, call.query.get("timeout"))
     switch (operation) {
       case "get_collections":
         return { collections: [...this.collections.keys()].sort().map((one) => ({ name: one })) }
@@ -207,6 +208,11 @@ export class Store {
     }
   }
 
+  #checkTimeout(name: string, seconds: string | null): void {
+    const mode = this.collections.get(this.aliases.get(name) ?? name)?.strictMode
+    if (seconds !== null && mode?.enabled === true) checkLimit("timeout", Number(seconds), mode.max_timeout)
+  }
+
   #create(name: string, body: CreateCollection): Json {
     if (!/^[^<>:"/\\|?*\0\x1f]{1,255}$/.test(name))
       throw new Refusal(422, `Validation error in path: [collection_name: ${name} is no valid name]`)
@@ -236,7 +242,7 @@ export class Store {
       ...body.params,
       ...(metadata == null ? {} : { metadata: merge(collection.created.metadata ?? {}, metadata) })
     }
-    collection.strictMode = { ...collection.strictMode, ...body.strict_mode_config }
+    collection.strictMode = strictMode(collection.strictMode, body.strict_mode_config)
     return true
   }
 

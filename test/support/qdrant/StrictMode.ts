@@ -1,6 +1,6 @@
 /** Strict mode: what a collection refuses to do though it could (`lib/collection/src/operations/verification/mod.rs`). */
 import type { Collection } from "./Collection.ts"
-import { type Bounds, type Condition, type Filter, listOf, Refusal } from "./Payload.ts"
+import { type Bounds, type Condition, type Filter, listOf, notDone, Refusal } from "./Payload.ts"
 
 export interface StrictMode {
   readonly enabled?: boolean | null
@@ -15,8 +15,28 @@ export interface StrictMode {
   readonly condition_max_size?: number | null
   readonly max_points_count?: number | null
   readonly max_payload_index_count?: number | null
-  readonly max_collection_payload_size_bytes?: number | null
-  readonly max_collection_vector_size_bytes?: number | null
+}
+
+const enforced: ReadonlySet<string> = new Set([
+  "enabled",
+  "max_query_limit",
+  "max_timeout",
+  "unindexed_filtering_retrieve",
+  "unindexed_filtering_update",
+  "search_allow_exact",
+  "upsert_max_batchsize",
+  "search_max_batchsize",
+  "filter_max_conditions",
+  "condition_max_size",
+  "max_points_count",
+  "max_payload_index_count"
+])
+
+/** A limit that nobody keeps is none: refused rather than ignored. */
+export const strictMode = (old: StrictMode, given: StrictMode | null | undefined): StrictMode => {
+  for (const [name, value] of Object.entries(given ?? {}))
+    if (value != null && !enforced.has(name)) throw notDone(`strict mode's ${name}`)
+  return { ...old, ...given }
 }
 
 const strict = (error: string, help: string) => new Refusal(400, `Bad request: ${error}. Help: ${help}`)
