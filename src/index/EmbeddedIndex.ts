@@ -57,7 +57,6 @@ export const make = (options: EmbeddedIndexOptions, failpoints: FailpointsServic
         (files) => Effect.sync(() => files.close())
       ).pipe(Effect.map(asGeneration))
   return Engine.of({
-    kind: "embedded",
     open: openAs("write"),
     openReadOnly: openAs("read"),
     drop: (ref) => attempt(() => drop(options.directory, ref, failpoints))
@@ -89,6 +88,7 @@ const asGeneration = (files: GenerationFiles): EngineGeneration => ({
     ),
   remove: (scope, ids) => attempt(() => files.remove(scope, ids)),
   sweep: (horizon) => attempt(() => files.sweep(horizon)),
+  lead: Effect.void,
   maintain: attempt(() => files.maintain())
 })
 

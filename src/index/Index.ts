@@ -7,7 +7,7 @@
  */
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import type { DocumentMetadata } from "../../events/Document.ts"
-import type { EngineKind, Spec } from "../../events/Generation.ts"
+import type { Spec } from "../../events/Generation.ts"
 import type { ChunkId, DocumentId, GenerationId, PointId, ProjectScope, SourceId } from "../../events/Ids.ts"
 import type { Filter } from "./Filter.ts"
 
@@ -155,12 +155,13 @@ export interface EngineGeneration {
   readonly remove: (scope: ProjectScope, ids: ReadonlyArray<PointId>) => Effect.Effect<void, EngineError>
   /** Deletes points with `until` ≤ horizon. */
   readonly sweep: (horizon: number) => Effect.Effect<void, EngineError>
+  /** It is the live one now: what other programs reach by the log's name is this. A courtesy, and no part of any answer. */
+  readonly lead: Effect.Effect<void, EngineError>
   /** Background upkeep (merging small segments), a bounded step at a time; true while there is more to do. */
   readonly maintain: Effect.Effect<boolean, EngineError>
 }
 
 export interface EngineService {
-  readonly kind: EngineKind
   /**
    * Opens for reading and writing, creating what is absent. `EngineMismatch` (foreign, damaged): what is there cannot be
    * mended in place; drop it, open again, fill it from the ledger.

@@ -176,6 +176,22 @@ export const openProjection: (
     }
 
     let isDirty = false
+    let leads = false
+    /** Other clients are pointed at the live generation. Where that fails, nothing of ours depends on it. */
+    const lead = Effect.suspend(() => {
+      const isLiveNow = context.snapshot
+        .generations()
+        .some(({ generation, state }) => generation === row.generation && state === "live")
+      if (leads || !isLiveNow) return Effect.void
+      return engine.lead.pipe(
+        Effect.tap(() => {
+          leads = true
+        }),
+        Effect.catchAll((error) =>
+          Effect.logWarning("other clients are not pointed at the live generation", error.message)
+        )
+      )
+    })
     const advance: Projection["advance"] = Effect.gen(function* () {
       if (isDirty) yield* engine.rewind(state.checkpoint)
       isDirty = true
@@ -183,7 +199,7 @@ export const openProjection: (
       const isOursStill = marker?.logId === ref.logId && marker.epoch === ref.epoch
       if (!state.isCurrent || !isOursStill || marker.checkpoint < state.checkpoint) {
         return yield* new EngineMismatch({
-          engine: context.engine.kind,
+          engine: row.spec.engine,
           reason: marker === undefined ? "absent" : "behind",
           detail: `generation ${row.generation} was deleted or restored while it was open`
         })
@@ -204,6 +220,7 @@ export const openProjection: (
       }).pipe(Effect.flatMap(Either.match({ onLeft: Effect.fail, onRight: Effect.succeed })))
       if (batch === undefined) {
         isDirty = false
+        yield* lead
         return { checkpoint: state.checkpoint, events: 0, inserted: 0, ended: 0, atHead: true }
       }
       failpoints.hit("index.apply.before")
@@ -213,6 +230,7 @@ export const openProjection: (
       yield* Effect.sync(() => state.commit(batch.change, failpoints))
       failpoints.hit("index.apply.after")
       isDirty = false
+      yield* lead
       return {
         checkpoint: batch.change.checkpoint,
         events: batch.events,
@@ -246,7 +264,7 @@ export const openStateForReading = (
       },
       catch: (cause) =>
         new EngineMismatch({
-          engine: context.engine.kind,
+          engine: row.spec.engine,
           reason: cause instanceof StateUnusable ? cause.reason : "damaged",
           detail: `its state cannot be used (${String(cause)})`
         })

@@ -65,7 +65,7 @@ export const make = (
         const row = context.snapshot.generations().find((one) => one.generation === generation)
         return row === undefined
           ? new EngineMismatch({
-              engine: context.engine.kind,
+              engine: "configured",
               reason: "absent",
               detail: `the log knows no generation ${generation}`
             })

@@ -17,7 +17,13 @@ import {
 import { Collection, type CollectionSettings, markerRecord } from "./qdrant/Collection.ts"
 import { CollectionPoints } from "./qdrant/CollectionPoints.ts"
 import { search } from "./qdrant/CollectionQuery.ts"
-import { type Connection, type ConnectionSettings, connect, mismatch, type Server } from "./qdrant/Connection.ts"
+import {
+  type Connection,
+  type ConnectionSettings,
+  connect,
+  mismatch,
+  type Server
+} from "./qdrant/Connection.ts"
 
 export type QdrantSettings = ConnectionSettings & CollectionSettings
 
@@ -54,7 +60,6 @@ const engineOn = (
       return generationOn(collection, server, settings, failpoints)
     })
   return Engine.of({
-    kind: "qdrant",
     open: (ref) => open(ref, (collection) => collection.prepare),
     openReadOnly: (ref) => open(ref, (collection) => collection.check),
     drop: (ref) =>
@@ -105,6 +110,7 @@ const generationOn = (
     checkDerived: (at) => points.checkDerived(at),
     remove: (scope, ids) => points.remove(scope, ids),
     sweep: (horizon) => points.sweep(horizon),
+    lead: collection.lead,
     maintain: Effect.succeed(false)
   }
 }

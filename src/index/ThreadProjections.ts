@@ -1,7 +1,7 @@
 /**
  * The projections in a thread of their own: asks go in as messages, typed failures come back as what they are.
  */
-import { Effect, Either, Layer, Schema } from "effect"
+import { Effect, Either, Layer, Redacted, Schema } from "effect"
 import type { GenerationId } from "../../events/Ids.ts"
 import { UnknownEvent } from "../../events/Upcasters.ts"
 import { spawn } from "../threads/Thread.ts"
@@ -9,14 +9,16 @@ import { EngineMismatch, EngineUnavailable } from "./Index.ts"
 import type { Applied, ProjectionStatus } from "./Projection.ts"
 import { type ProjectionError, ProjectionStopped } from "./Projection.ts"
 import { Projections, type ProjectionsError, type ProjectionsService } from "./Projections.ts"
+import type { QdrantSettings } from "./QdrantIndex.ts"
 import type { VerifyOptions } from "./Verify.ts"
 import type { Recomputed, VerifyReport } from "./VerifyReport.ts"
 
 /** What the thread is started with. */
 export interface IndexerThreadData {
   readonly directory: string
-  /** Bound of what the engine keeps in memory, MiB. */
+  /** Bound of what the embedded engine keeps in memory, MiB. */
   readonly memoryMiB: number
+  readonly qdrant: QdrantSettings | undefined
   /** Failpoints to arm, in the notation of `armed`. */
   readonly failpoints: string
 }
@@ -59,10 +61,23 @@ export const crossing = <A, R>(
 const arrived = <A>(crossed: Crossing<A>): Effect.Effect<A, ProjectionError> =>
   "ok" in crossed ? Effect.succeed(crossed.ok) : Effect.fail(decodeFailure(crossed.failure))
 
+/** As it crosses: structured clone keeps no classes, and the key stays within the process. */
+export type CrossingThreadData = Omit<IndexerThreadData, "qdrant"> & {
+  readonly qdrant: (Omit<QdrantSettings, "apiKey"> & { readonly apiKey: string | undefined }) | undefined
+}
+
+const crossingData = ({ qdrant, ...data }: IndexerThreadData): CrossingThreadData => ({
+  ...data,
+  qdrant: qdrant && {
+    ...qdrant,
+    apiKey: qdrant.apiKey === undefined ? undefined : Redacted.value(qdrant.apiKey)
+  }
+})
+
 export const layer = (data: IndexerThreadData): Layer.Layer<Projections> =>
   Layer.scoped(
     Projections,
-    Effect.map(spawn<IndexerOperations>("indexer", data), (thread): ProjectionsService => {
+    Effect.map(spawn<IndexerOperations>("indexer", crossingData(data)), (thread): ProjectionsService => {
       const ask =
         <Name extends "advance" | "status" | "recompute" | "maintain" | "drop" | "reset">(name: Name) =>
         (generation: GenerationId) =>

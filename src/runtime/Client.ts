@@ -8,6 +8,7 @@ import { join, resolve } from "node:path"
 import { NodeFileSystem } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import type { ProviderError } from "../embedding/EmbeddingModel.ts"
+import type { EngineUnavailable } from "../index/Index.ts"
 import type { LogFailed } from "../log/Log.ts"
 import type { OpeningRefused } from "../log/LogOpening.ts"
 import { loadConfig } from "./Config.ts"
@@ -37,8 +38,8 @@ const configured = ({ directory, environment = {}, settings = {} }: OpenOptions)
   }).pipe(Effect.provide(NodeFileSystem.layer))
 }
 
-/** The settings, the data directory, or the provider's answer to the first question do not allow opening it. */
-export type OpenError = ConfigInvalid | OpeningRefused | LogFailed | ProviderError
+/** The settings, the data directory, the provider's answer to the first question, or a server that is away do not allow it. */
+export type OpenError = ConfigInvalid | OpeningRefused | LogFailed | ProviderError | EngineUnavailable
 
 /** Opens a data directory for writing and reading, in this process, with its workers in threads. */
 export const openEmbedded = (

@@ -6,7 +6,7 @@ import { analyzerFor } from "./Analyzers.ts"
 import type { Settings } from "./Settings.ts"
 
 export const configuredSpec = (settings: Settings, model: EmbeddingModelService): Spec => ({
-  engine: "embedded",
+  engine: settings.index,
   chunker: makeChunker(settings.chunking).fingerprint,
   model: model.fingerprint,
   modelName: model.name,

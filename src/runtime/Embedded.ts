@@ -29,7 +29,7 @@ import * as NodeFileTree from "../sources/NodeFileTree.ts"
 import type { Configuration } from "./Config.ts"
 import { configuredModel } from "./ConfiguredModel.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
-import { indexContext } from "./IndexContext.ts"
+import { type IndexOptions, indexContext, indexOptions, qdrantIndex } from "./IndexContext.ts"
 import * as Push from "./Push.ts"
 import * as Reading from "./Reading.ts"
 import type { Settings } from "./Settings.ts"
@@ -100,19 +100,17 @@ const snapshotOf = (directory: string) =>
     (one) => Effect.sync(() => one.close())
   )
 
-const projections = ({ configuration, failpoints = "", threads = true }: EmbeddedOptions) => {
-  const directory = configuration.directory.path
-  const { memoryMiB } = configuration.settings.search
-  return threads
-    ? Layer.unwrapEffect(Effect.as(Log, ThreadProjections.layer({ directory, memoryMiB, failpoints })))
+const projections = ({ failpoints = "", threads = true }: EmbeddedOptions, index: IndexOptions) =>
+  threads
+    ? Layer.unwrapEffect(Effect.as(Log, ThreadProjections.layer({ ...index, failpoints })))
     : Layer.unwrapScoped(
-        Effect.zipWith(snapshotOf(directory), Failpoints, (snapshot, armed) =>
-          Projections.layer(indexContext(directory, snapshot, memoryMiB, armed))
-        )
+        Effect.gen(function* () {
+          const snapshot = yield* snapshotOf(index.directory)
+          return Projections.layer(yield* indexContext(index, snapshot, yield* Failpoints))
+        })
       )
-}
 
-const actors = (options: EmbeddedOptions) => {
+const actors = (options: EmbeddedOptions, index: IndexOptions) => {
   const { settings } = options.configuration
   const ingestor = Ingestor.layer({ ...Ingestor.usualSettings, slots: settings.files.jobs * 2 }).pipe(
     Layer.provide(preparer(options))
@@ -124,7 +122,7 @@ const actors = (options: EmbeddedOptions) => {
   const sync = Layer.provideMerge(Roots.layer, Sync.layer({ heldShare: settings.files.removalThreshold }))
   return Layer.mergeAll(Promotion.layer, sync, workers).pipe(
     Layer.provideMerge(Indexer.layer),
-    Layer.provideMerge(projections(options)),
+    Layer.provideMerge(projections(options, index)),
     Layer.provideMerge(CoordinatorBehaviour.layer),
     Layer.provideMerge(coordinatorSettings(settings)),
     Layer.provideMerge(files),
@@ -134,23 +132,27 @@ const actors = (options: EmbeddedOptions) => {
 }
 
 /** `Reader`, `Writer` and `Push` of a data directory, in this process. */
-export const layer = (options: EmbeddedOptions) => {
+export const layer = (options: EmbeddedOptions) =>
+  Layer.unwrapEffect(Effect.map(reachableIndex(options.configuration), (index) => layerOn(options, index)))
+
+/** What is configured is what runs: a server that is not there at the start is an error, not a reason to do without. */
+const reachableIndex = ({ directory, settings }: EmbeddedOptions["configuration"]) =>
+  Effect.tap(indexOptions(directory.path, settings), ({ qdrant }) =>
+    settings.index === "qdrant" && qdrant !== undefined
+      ? Effect.flatMap(qdrantIndex, ({ reach }) => reach(qdrant))
+      : Effect.void
+  )
+
+const layerOn = (options: EmbeddedOptions, index: IndexOptions) => {
   const { settings, directory } = options.configuration
   const reading = Layer.unwrapScoped(
     Effect.map(snapshotOf(directory.path), (one) =>
-      Reading.layer(
-        {
-          directory: directory.path,
-          searchMemoryMiB: settings.search.memoryMiB,
-          denseWeight: settings.search.denseWeight
-        },
-        one
-      )
+      Reading.layer({ index, denseWeight: settings.search.denseWeight }, one)
     )
   )
   return Layer.merge(Writing.layer(settings), Push.layer).pipe(
     Layer.provideMerge(reading),
-    Layer.provideMerge(actors(options)),
+    Layer.provideMerge(actors(options, index)),
     Layer.provideMerge(configuredModel(settings)),
     Layer.provideMerge(logLayer(options))
   )

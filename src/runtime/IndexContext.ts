@@ -1,32 +1,122 @@
 /**
- * Where a data directory keeps its generations, and what reads them.
+ * Where a data directory keeps its generations, and what reads them: each on the engine that its spec names.
  */
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { Duration, Effect, type Scope } from "effect"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import * as EmbeddedIndex from "../index/EmbeddedIndex.ts"
 import { GenerationState } from "../index/GenerationState.ts"
-import type { GenerationRef } from "../index/Index.ts"
+import { type EngineService, EngineUnavailable, type GenerationRef } from "../index/Index.ts"
 import type { ProjectionContext } from "../index/Projection.ts"
+import type { QdrantSettings } from "../index/QdrantIndex.ts"
 import type { LogSnapshot } from "../log/LogSnapshot.ts"
 import { analyzerOf } from "./Analyzers.ts"
+import { ConfigInvalid } from "./ConfigInvalid.ts"
+import type { Settings } from "./Settings.ts"
 
 export interface IndexContext extends ProjectionContext {
   readonly deleteState: (path: string) => void
+}
+
+/** What the engines are opened with. */
+export interface IndexOptions {
+  readonly directory: string
+  readonly memoryMiB: number
+  /** `undefined` where no server is configured: what stands on one cannot be reached then. */
+  readonly qdrant: QdrantSettings | undefined
 }
 
 /** The epoch is part of every name: what a process of an older epoch still writes lands elsewhere. */
 export const statePath = (directory: string, ref: Pick<GenerationRef, "generation" | "epoch">): string =>
   join(directory, "state", `${ref.generation}-e${ref.epoch}.sqlite`)
 
-export const indexContext = (
+export const indexOptions = (
   directory: string,
+  settings: Settings
+): Effect.Effect<IndexOptions, ConfigInvalid> =>
+  Effect.gen(function* () {
+    const { url, verifyTls } = settings.qdrant
+    if (url !== undefined && !verifyTls)
+      yield* Effect.logWarning(
+        `TLS certificates of the Qdrant server at ${new URL(url).origin} are not verified.`
+      )
+    const qdrant = yield* qdrantSettings(settings)
+    return { directory, memoryMiB: settings.search.memoryMiB, qdrant }
+  })
+
+const qdrantSettings = ({
+  qdrant: { apiKey, ca, exact, replicas, searchTimeout, shards, timeout, url, verifyTls }
+}: Settings): Effect.Effect<QdrantSettings | undefined, ConfigInvalid> =>
+  url === undefined
+    ? Effect.succeed(undefined)
+    : Effect.map(certificates(ca), (pem) => ({
+        url,
+        apiKey,
+        ca: pem,
+        verifyTls,
+        timeoutMs: Duration.toMillis(timeout),
+        searchTimeoutMs: Duration.toMillis(searchTimeout),
+        exact,
+        shards,
+        replicas
+      }))
+
+const certificates = (path: string | undefined): Effect.Effect<string | undefined, ConfigInvalid> =>
+  path === undefined
+    ? Effect.succeed(undefined)
+    : Effect.try({
+        try: () => readFileSync(path, "utf8"),
+        catch: (cause) =>
+          new ConfigInvalid({
+            problems: [
+              {
+                where: "The settings",
+                key: "qdrant.ca",
+                found: `not readable (${cause instanceof Error ? cause.message : String(cause)})`,
+                expected: "a PEM file",
+                remedy: "Correct the path, or remove it."
+              }
+            ]
+          })
+      })
+
+export const indexContext = (
+  options: IndexOptions,
   snapshot: LogSnapshot,
-  memoryMiB: number,
   failpoints: FailpointsService
-): IndexContext => ({
-  engine: EmbeddedIndex.make({ directory: join(directory, "index"), memoryMiB }, failpoints),
-  snapshot,
-  analyzerOf,
-  statePath: (ref) => statePath(directory, ref),
-  deleteState: GenerationState.delete
-})
+): Effect.Effect<IndexContext, never, Scope.Scope> =>
+  Effect.map(engines(options, failpoints), (engine) => ({
+    engine,
+    snapshot,
+    analyzerOf,
+    statePath: (ref) => statePath(options.directory, ref),
+    deleteState: GenerationState.delete
+  }))
+
+/** Its HTTP client is loaded when it is needed: most data directories do without. */
+export const qdrantIndex = Effect.promise(() => import("../index/QdrantIndex.ts"))
+
+/** Generations of both engines stand side by side while one replaces the other. */
+const engines = (
+  { directory, memoryMiB, qdrant }: IndexOptions,
+  failpoints: FailpointsService
+): Effect.Effect<EngineService, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const embedded = EmbeddedIndex.make({ directory: join(directory, "index"), memoryMiB }, failpoints)
+    const remote = qdrant === undefined ? notConfigured : yield* (yield* qdrantIndex).make(qdrant, failpoints)
+    const of = ({ spec }: GenerationRef) => (spec.engine === "qdrant" ? remote : embedded)
+    return {
+      open: (ref) => of(ref).open(ref),
+      openReadOnly: (ref) => of(ref).openReadOnly(ref),
+      drop: (ref) => of(ref).drop(ref)
+    }
+  })
+
+const away = (ref: GenerationRef) =>
+  new EngineUnavailable({
+    engine: "qdrant",
+    detail: `generation ${ref.generation} stands on a Qdrant server, but none is configured. Set qdrant.url, or run: reprise replay --engine embedded`
+  })
+
+const notConfigured: EngineService = { open: away, openReadOnly: away, drop: away }

@@ -14,6 +14,7 @@ import { openSnapshot } from "../log/SqliteSnapshot.ts"
 import type { Configuration } from "./Config.ts"
 import type { ConfigInvalid } from "./ConfigInvalid.ts"
 import { configuredModel } from "./ConfiguredModel.ts"
+import { indexOptions } from "./IndexContext.ts"
 import * as Reading from "./Reading.ts"
 import type { Reader } from "./Reprise.ts"
 import { stateWitnesses } from "./Witnesses.ts"
@@ -63,15 +64,8 @@ export const layer = ({
     (one) => Effect.sync(() => one.close())
   )
   const reading = Layer.unwrapScoped(
-    Effect.map(snapshot, (one) =>
-      Reading.layer(
-        {
-          directory: path,
-          searchMemoryMiB: settings.search.memoryMiB,
-          denseWeight: settings.search.denseWeight
-        },
-        one
-      )
+    Effect.zipWith(snapshot, indexOptions(path, settings), (one, index) =>
+      Reading.layer({ index, denseWeight: settings.search.denseWeight }, one)
     )
   )
   return reading.pipe(

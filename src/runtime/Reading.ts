@@ -26,7 +26,7 @@ import {
 } from "../log/ReadModels.ts"
 import * as HybridSearch from "../search/HybridSearch.ts"
 import { Search, SearchFailed } from "../search/Search.ts"
-import { type IndexContext, indexContext } from "./IndexContext.ts"
+import { type IndexContext, type IndexOptions, indexContext } from "./IndexContext.ts"
 import {
   type DocumentDetail,
   type DocumentSummary,
@@ -38,8 +38,7 @@ import {
 } from "./Reprise.ts"
 
 export interface ReadingOptions {
-  readonly directory: string
-  readonly searchMemoryMiB: number
+  readonly index: IndexOptions
   readonly denseWeight: number | undefined
 }
 
@@ -111,24 +110,24 @@ export const layer = (
   options: ReadingOptions,
   snapshot: LogSnapshot
 ): Layer.Layer<Reader | Search, never, LogReader | ReadModels | Content | EmbeddingModel> => {
-  const search = Layer.unwrapEffect(
-    Effect.map(Failpoints, (failpoints) =>
-      HybridSearch.layer(indexContext(options.directory, snapshot, options.searchMemoryMiB, failpoints), {
-        keptChunks: 20_000,
-        denseWeight: options.denseWeight
-      })
+  const { denseWeight, index } = options
+  return Layer.unwrapScoped(
+    Effect.map(
+      Effect.flatMap(Failpoints, (failpoints) => indexContext(index, snapshot, failpoints)),
+      (context) =>
+        Layer.provideMerge(
+          Layer.effect(Reader, makeReader(index.directory, context)),
+          HybridSearch.layer(context, { keptChunks: 20_000, denseWeight })
+        )
     )
   )
-  return Layer.provideMerge(Layer.effect(Reader, makeReader(options, snapshot)), search)
 }
 
-const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapshot: LogSnapshot) {
+const makeReader = Effect.fnUntraced(function* (directory: string, context: IndexContext) {
   const found = yield* Search
   const log = yield* LogReader
   const readModels = yield* ReadModels
   const content = yield* Content
-  const failpoints = yield* Failpoints
-  const context = indexContext(options.directory, snapshot, options.searchMemoryMiB, failpoints)
 
   // Looking at the witnesses opens the state of every generation: too much for each of a thousand searches a second.
   const behindLately = yield* Effect.cachedWithTTL(log.behindWitness, witnessesEvery)
@@ -241,8 +240,8 @@ const makeReader = Effect.fnUntraced(function* (options: ReadingOptions, snapsho
     ]
     const result: Status = {
       runtime: "reading",
-      dataDirectory: options.directory,
-      log: { headPosition: head.position, events: counts.events, bytes: bytesOf(options.directory) },
+      dataDirectory: directory,
+      log: { headPosition: head.position, events: counts.events, bytes: bytesOf(directory) },
       documents: counts.documents,
       chunks: counts.chunks,
       parked: counts.parked,

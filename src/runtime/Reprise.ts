@@ -227,8 +227,10 @@ export interface RepriseWriter {
     names: ReadonlyArray<string>,
     options: { readonly scope: ProjectScope; readonly dryRun: boolean }
   ) => Effect.Effect<Receipt, CommandError>
+  /** Under the live spec; on another engine where one is named. */
   readonly replay: (
-    onProgress: (progress: PromotionProgress) => Effect.Effect<void>
+    onProgress: (progress: PromotionProgress) => Effect.Effect<void>,
+    engine?: EngineKind
   ) => Effect.Effect<Replayed, PromotionError>
   /** A generation under the configured spec, beside the live one. */
   readonly build: (options: {

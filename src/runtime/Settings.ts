@@ -174,6 +174,45 @@ export type EmbeddingSettings = typeof EmbeddingSettings.Type
 
 const modelName = Schema.String.pipe(Schema.pattern(/^[a-z0-9][a-z0-9_-]{0,62}$/))
 
+/** A Qdrant server, and how collections are made on it. */
+export const QdrantSettings = Schema.Struct({
+  url: optional(
+    address(
+      ["http:", "https:"],
+      "http://127.0.0.1:6333",
+      "Address of the Qdrant server; a path is kept, for a server behind a proxy."
+    )
+  ),
+  apiKey: optional(secret("Of the Qdrant server. Better kept in REPRISE_QDRANT_API_KEY than in a file.")),
+  ca: optional(text(1, 4096, "File (PEM) with the certificates of authorities to trust for this server.")),
+  verifyTls: or(flag("false accepts any certificate of this server, and a warning says so."), true),
+  timeout: or(
+    duration(
+      Duration.seconds(1),
+      Duration.minutes(5),
+      "Of one request that writes or scans, from connecting to the last byte."
+    ),
+    Duration.seconds(30)
+  ),
+  searchTimeout: or(
+    duration(
+      Duration.millis(100),
+      Duration.minutes(1),
+      "Of one request of a search; a search takes at least two. After it the log answers."
+    ),
+    Duration.seconds(5)
+  ),
+  exact: or(
+    flag(
+      "true compares every vector of the project and ranks as the embedded engine does; false searches Qdrant's graph."
+    ),
+    true
+  ),
+  shards: optional(integer(1, 1024, "Shards of a new collection; without it the server decides.")),
+  replicas: optional(integer(1, 16, "Replicas of a new collection; without it the server decides."))
+})
+export type QdrantSettings = typeof QdrantSettings.Type
+
 export const Settings = Schema.Struct({
   $schema: optional(text(0, 2048, "For editors; not read.")),
   embedding: group(EmbeddingSettings, {}),
@@ -296,13 +335,7 @@ export const Settings = Schema.Struct({
     {}
   ),
   index: or(oneOf(["embedded", "qdrant"], "The engine that holds the index."), "embedded"),
-  qdrant: group(
-    Schema.Struct({
-      url: optional(address(["http:", "https:"], "http://127.0.0.1:6333", "Address of the Qdrant server.")),
-      apiKey: optional(secret("Of the Qdrant server. Better kept in REPRISE_QDRANT_API_KEY than in a file."))
-    }),
-    {}
-  ),
+  qdrant: group(QdrantSettings, {}),
   http: group(
     Schema.Struct({
       host: or(text(1, 255, "Address on which the server listens."), "127.0.0.1"),

@@ -95,10 +95,18 @@ export const notPossible = (
   })
   const unavailable = (key: string, found: string, available: string) =>
     problem(key, found, available, `"${found}" is not available in this version.`)
-  const { bus, chunking, embedding, index, models } = settings
+  const { bus, chunking, embedding, index, models, qdrant } = settings
   const problems: Array<ConfigProblem> = []
   if (bus === "nats") problems.push(unavailable("bus", bus, `"memory"`))
-  if (index === "qdrant") problems.push(unavailable("index", index, `"embedded"`))
+  if (index === "qdrant" && qdrant.url === undefined)
+    problems.push(
+      problem(
+        "qdrant.url",
+        undefined,
+        "the address of the Qdrant server",
+        "Set it, for example to http://127.0.0.1:6333."
+      )
+    )
   if (chunking.overlapTokens * 2 > chunking.maxTokens)
     problems.push(
       problem(

@@ -171,11 +171,11 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     return result
   })
 
-  const replay: RepriseWriter["replay"] = Effect.fn("Writer.replay")(function* (onProgress) {
+  const replay: RepriseWriter["replay"] = Effect.fn("Writer.replay")(function* (onProgress, engine) {
     const live = yield* readModels.live
     if (live === undefined) return yield* noGeneration
     return yield* promote({
-      spec: replayable(live.spec, settings),
+      spec: { ...replayable(live.spec, settings), ...(engine && { engine }) },
       reason: "replay",
       excluded: live.excluded,
       onProgress

@@ -1,6 +1,7 @@
 /** `build`, `replay`, `verify`, `recover`: incarnations of the index. */
 import { Effect, Schema } from "effect"
 import type { PromotionProgress } from "../../../actors/Indexer/Promotion.ts"
+import { EngineKind } from "../../../events/Generation.ts"
 import { DocumentId } from "../../../events/Ids.ts"
 import { Recomputed, VerifyLevel, VerifyReport } from "../../index/VerifyReport.ts"
 import { BuildQuote, Replayed, type Verified } from "../../runtime/Reprise.ts"
@@ -33,12 +34,18 @@ export const replay = command({
   name: "replay",
   summary: "Build the index anew from the log, verify it, and let it take over",
   details: "Searches go on meanwhile. No provider is asked, no source is read. It resumes after a kill.",
-  flags: {},
+  flags: {
+    engine: choiceFlag(
+      "engine",
+      EngineKind.literals,
+      "Move the index to this engine (default: it stays where it is)"
+    )
+  },
   arguments: noArguments,
-  run: (_, __, common) =>
+  run: ({ engine }, _, common) =>
     withWriter(common, { command: "reprise replay" }, (writer) =>
       Effect.gen(function* () {
-        const result = yield* withProgress((progress) => writer.replay(shown(progress)))
+        const result = yield* withProgress((progress) => writer.replay(shown(progress), engine))
         yield* print(common.json, Replayed, result, (page) => replayedPage(page, result))
         return codeOf(result)
       })

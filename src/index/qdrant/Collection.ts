@@ -143,7 +143,8 @@ export class Collection {
       }
       yield* this.checkShape(info)
       const identity = yield* this.identity
-      if (identity === undefined && !(yield* this.isEmpty)) return yield* this.foreign("it does not say whose it is")
+      if (identity === undefined && !(yield* this.isEmpty))
+        return yield* this.foreign("it does not say whose it is")
       if (identity !== undefined) yield* this.checkIdentity(identity)
       yield* this.layOut(new Set(Object.keys(info.payload_schema ?? {})), identity !== undefined)
       if (!this.settings.exact && info.config.hnsw_config.m === 0)
@@ -219,7 +220,12 @@ export class Collection {
 
   private retrieve(id: string): Effect.Effect<Record | undefined, EngineError> {
     return Effect.map(
-      this.ask("POST", "/points", { ids: [id], with_payload: true, with_vector: false }, Schema.Array(Record)),
+      this.ask(
+        "POST",
+        "/points",
+        { ids: [id], with_payload: true, with_vector: false },
+        Schema.Array(Record)
+      ),
       ([record]) => record
     )
   }
@@ -258,7 +264,8 @@ export class Collection {
     const { dimensions } = this.ref.spec
     if (dense["size"] !== dimensions)
       return this.foreign(`its vectors have ${String(dense["size"])} dimensions, not ${dimensions}`)
-    if (dense["distance"] !== "Dot") return this.foreign(`it measures by ${String(dense["distance"])}, not by Dot`)
+    if (dense["distance"] !== "Dot")
+      return this.foreign(`it measures by ${String(dense["distance"])}, not by Dot`)
     if ((sparse["modifier"] ?? "none") !== "none")
       return this.foreign(`it weights tokens itself (${String(sparse["modifier"])})`)
     return Effect.void

@@ -32,11 +32,7 @@ const Page = Schema.Struct({
 
 /** A point's id of RFC 9562, or an integer, as Qdrant has them. */
 const recordIdOf = (id: string): Qdrant["ExtendedPointId"] | undefined =>
-  /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)
-    ? id
-    : /^\d{1,15}$/.test(id)
-      ? Number(id)
-      : undefined
+  /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id) ? id : /^\d{1,15}$/.test(id) ? Number(id) : undefined
 
 export class CollectionPoints {
   private readonly collection: Collection
@@ -59,7 +55,9 @@ export class CollectionPoints {
       const record = recordOf(point)
       if (!records.has(record.id)) records.set(record.id, record)
     }
-    return Effect.forEach(batches([...records.values()]), (batch) => this.insertBatch(batch), { discard: true })
+    return Effect.forEach(batches([...records.values()]), (batch) => this.insertBatch(batch), {
+      discard: true
+    })
   }
 
   private insertBatch(batch: ReadonlyArray<PointRecord>): Effect.Effect<void, EngineError> {
@@ -203,7 +201,13 @@ export class CollectionPoints {
     const pages = Stream.paginateChunkEffect(firstOffset, (offset) =>
       Effect.map(
         Effect.zipLeft(
-          this.page({ filter, limit, with_payload: true, with_vector, ...(offset !== undefined && { offset }) }),
+          this.page({
+            filter,
+            limit,
+            with_payload: true,
+            with_vector,
+            ...(offset !== undefined && { offset })
+          }),
           this.checked(at)
         ),
         ({ next_page_offset, points }) =>

@@ -95,7 +95,10 @@ export const search = Effect.fnUntraced(function* (
   isExact: boolean
 ): Effect.fn.Return<ReadonlyArray<Candidate>, EngineError> {
   const narrowed = narrowing(query.filter)
-  const sides = narrowed === undefined || query.limit < 1 ? [] : sidesOf(query, narrowed.conditions, narrowed.isWider, isExact)
+  const sides =
+    narrowed === undefined || query.limit < 1
+      ? []
+      : sidesOf(query, narrowed.conditions, narrowed.isWider, isExact)
   // Also where nothing can be found: what may not be answered is refused.
   yield* askSides(collection, query, sides)
   const wanted = new Set(sides.flatMap((side) => contenders(side, query)))
@@ -153,7 +156,10 @@ const sidesOf = (
       : [
           side(
             { query: sparseNumbers(sparse), using: sparseName },
-            roundOff * (sparse.ids.length + 2) * heaviest * sparse.weights.reduce((sum, one) => sum + Math.abs(one), 0)
+            roundOff *
+              (sparse.ids.length + 2) *
+              heaviest *
+              sparse.weights.reduce((sum, one) => sum + Math.abs(one), 0)
           )
         ])
   ]

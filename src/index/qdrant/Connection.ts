@@ -23,9 +23,9 @@ export interface ConnectionSettings {
   readonly ca?: string | undefined
   readonly verifyTls: boolean
   /** Of one request that writes or scans, from connecting to the last byte. Shorter than any grace before a sweep. */
-  readonly timeout: Duration.Duration
+  readonly timeoutMs: number
   /** Of one request of a search. */
-  readonly searchTimeout: Duration.Duration
+  readonly searchTimeoutMs: number
 }
 
 export interface Request {
@@ -57,7 +57,7 @@ const attempts = { write: 4, search: 2 }
 const firstPause = Duration.millis(100)
 /** How long 429s are waited out in all before they count as an outage. */
 const patience = { write: Duration.minutes(2), search: Duration.seconds(2) }
-const longestConnect = Duration.seconds(5)
+const longestConnectMs = 5_000
 const connections = 16
 const mostDetail = 300
 
@@ -78,7 +78,7 @@ export const connect = (settings: ConnectionSettings): Effect.Effect<Connection,
             headersTimeout: 0,
             bodyTimeout: 0,
             connect: {
-              timeout: Duration.toMillis(Duration.min(longestConnect, settings.timeout)),
+              timeout: Math.min(longestConnectMs, settings.timeoutMs),
               rejectUnauthorized: settings.verifyTls,
               ...(settings.ca !== undefined && { ca: settings.ca })
             }
@@ -145,10 +145,10 @@ const attempt = Effect.fnUntraced(
   },
   (effect, settings, _, request) =>
     Effect.suspend(() => {
-      const duration = request.isSearch === true ? settings.searchTimeout : settings.timeout
+      const duration = request.isSearch === true ? settings.searchTimeoutMs : settings.timeoutMs
       return Effect.timeoutFail(effect, {
         duration,
-        onTimeout: () => passing(`no complete answer within ${Duration.format(duration)}`)
+        onTimeout: () => passing(`no complete answer within ${duration} ms`)
       })
     })
 )
@@ -171,7 +171,10 @@ const reasonOf = (cause: unknown): string => {
   const codes = new Map([
     ["ECONNREFUSED", "nothing listens there"],
     ["ENOTFOUND", "its host name is not known"],
-    ["DEPTH_ZERO_SELF_SIGNED_CERT", "its certificate is self-signed (set qdrant.ca, or qdrant.verifyTls=false)"],
+    [
+      "DEPTH_ZERO_SELF_SIGNED_CERT",
+      "its certificate is self-signed (set qdrant.ca, or qdrant.verifyTls=false)"
+    ],
     ["SELF_SIGNED_CERT_IN_CHAIN", "its certificate's authority is not known (set qdrant.ca)"],
     ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "its certificate's authority is not known (set qdrant.ca)"]
   ])
@@ -206,7 +209,8 @@ const refusal = Effect.fnUntraced(function* (
       final(unavailable(settings, `it refuses the key (${status}). Check qdrant.apiKey`))
     )
   if (status === 404) return yield* Effect.fail(final(mismatch("absent", complaint)))
-  if (status === 408 || status >= 500) return yield* Effect.fail(passing(`it answered ${status}: ${complaint}`))
+  if (status === 408 || status >= 500)
+    return yield* Effect.fail(passing(`it answered ${status}: ${complaint}`))
   if (status === 413)
     return yield* Effect.fail(
       final(unavailable(settings, `it refuses a request of this size (413): raise its max_request_size_mb`))
@@ -242,7 +246,10 @@ const decodeServer = Schema.decodeUnknown(
   Schema.Struct({ title: Schema.String.pipe(Schema.pattern(/^qdrant/i)), version: Schema.String })
 )
 
-const supported = (settings: ConnectionSettings, version: string): Effect.Effect<Server, EngineUnavailable> => {
+const supported = (
+  settings: ConnectionSettings,
+  version: string
+): Effect.Effect<Server, EngineUnavailable> => {
   const [major = 0, minor = 0] = version.split(".").map(Number)
   const atLeast = (least: readonly [number, number]) =>
     major > least[0] || (major === least[0] && minor >= least[1])

@@ -99,7 +99,15 @@ const metadataConditions = (condition: MetadataCondition): Narrowing | undefined
     const wanted = condition.in.filter((value) => isStorable(value) && isWithin(value, gte, lt))
     return wanted.length === 0
       ? undefined
-      : { conditions: [anyOf("filter.facts", wanted.map((value) => fact(key, value)))], isWider: false }
+      : {
+          conditions: [
+            anyOf(
+              "filter.facts",
+              wanted.map((value) => fact(key, value))
+            )
+          ],
+          isWider: false
+        }
   }
   if (gte === undefined && lt === undefined)
     return { conditions: [anyOf("filter.facts", [fact(key)])], isWider: false }

@@ -1,5 +1,5 @@
 /** The thread in which generations are folded, applied, verified and dropped. */
-import { Effect, Layer, ManagedRuntime } from "effect"
+import { Effect, Layer, ManagedRuntime, Redacted } from "effect"
 import { armed, Failpoints, inert } from "../../faults/Failpoints.ts"
 import {
   layer,
@@ -7,17 +7,26 @@ import {
   type ProjectionsError,
   type ProjectionsService
 } from "../../index/Projections.ts"
-import { crossing, type IndexerOperations, type IndexerThreadData } from "../../index/ThreadProjections.ts"
+import { type CrossingThreadData, crossing, type IndexerOperations } from "../../index/ThreadProjections.ts"
 import { openSnapshot } from "../../log/SqliteSnapshot.ts"
 import { indexContext } from "../../runtime/IndexContext.ts"
 import { serve, threadData } from "../Thread.ts"
 
-const data = threadData as IndexerThreadData
+const data = threadData as CrossingThreadData
 const failpoints = data.failpoints === "" ? inert : armed(data.failpoints)
-const context = indexContext(data.directory, openSnapshot(data.directory), data.memoryMiB, failpoints)
+const { qdrant } = data
+const options = {
+  ...data,
+  qdrant: qdrant && {
+    ...qdrant,
+    apiKey: qdrant.apiKey === undefined ? undefined : Redacted.make(qdrant.apiKey)
+  }
+}
 
 const runtime = ManagedRuntime.make(
-  layer(context).pipe(Layer.provideMerge(Layer.succeed(Failpoints, failpoints)))
+  Layer.unwrapScoped(Effect.map(indexContext(options, openSnapshot(data.directory), failpoints), layer)).pipe(
+    Layer.provideMerge(Layer.succeed(Failpoints, failpoints))
+  )
 )
 
 const ask = <A>(what: (projections: ProjectionsService) => Effect.Effect<A, ProjectionsError>) =>
