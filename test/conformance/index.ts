@@ -33,7 +33,8 @@ import {
   type SparseVector
 } from "../../src/index/Index.ts"
 
-export const indexConformance = <E>(engine: string, layer: Layer.Layer<Engine, E>): void =>
+/** `histories`: how many generated ones; fewer where each step is a round trip. */
+export const indexConformance = <E>(engine: string, layer: Layer.Layer<Engine, E>, histories = 60): void =>
   withLayer(layer, { timeout: "60 seconds", excludeTestServices: true })(`Index on ${engine}`, (it) => {
     // ── Opening, marking, dropping ────────────────────────────────────────────────────────────────────────────────
 
@@ -493,7 +494,7 @@ export const indexConformance = <E>(engine: string, layer: Layer.Layer<Engine, E
           }
           yield* service.drop(ref)
         }),
-      { fastCheck: { numRuns: 60 } }
+      { fastCheck: { numRuns: histories } }
     )
   })
 

@@ -273,7 +273,13 @@ layer(NodeContext.layer)("C6 a configuration that is none", (it) => {
       "the model's name"
     ],
     ["NATS", {}, { environment: { REPRISE_BUS: "nats" } }, "bus", '"nats" is not available in this version'],
-    ["Qdrant", { config: '{"index":"qdrant"}' }, {}, "index", '"qdrant" is not available in this version'],
+    [
+      "Qdrant without an address",
+      { config: '{"index":"qdrant"}' },
+      {},
+      "qdrant.url",
+      "expected the address of the Qdrant server"
+    ],
     [
       "a local model",
       { config: '{"embedding":{"provider":"local"}}' },
