@@ -5,11 +5,13 @@ import {
   type Filter,
   type Filterable,
   type Json,
+  listOf,
   matches,
   mergeAt,
   notDone,
   type Payload,
   parsePath,
+  predicate,
   Refusal,
   removeAt
 } from "./Payload.ts"
@@ -254,11 +256,20 @@ export class Collection {
   }
 
   /** In the order of ids. */
-  found(filter: Filter | null | undefined): ReadonlyArray<StoredPoint> {
-    return this.ids().flatMap((id) => {
+  found(...filters: ReadonlyArray<Filter | null | undefined>): ReadonlyArray<StoredPoint> {
+    const tests = filters.map(predicate)
+    return this.#candidates(filters).flatMap((id) => {
       const point = this.points.get(id)
-      return point !== undefined && matches(filter, point) ? [point] : []
+      return point !== undefined && tests.every((test) => test(point)) ? [point] : []
     })
+  }
+
+  /** What must have one of some ids is looked up, not searched for. */
+  #candidates(filters: ReadonlyArray<Filter | null | undefined>): ReadonlyArray<PointId> {
+    const named = filters.flatMap((filter) => listOf(filter?.must)).find(({ has_id }) => has_id !== undefined)
+    return named?.has_id === undefined
+      ? this.ids()
+      : Array.from(new Set(named.has_id.map(canonicalId))).sort(compareIds)
   }
 
   // Indexes

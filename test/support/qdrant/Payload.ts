@@ -10,7 +10,7 @@ export interface Filterable {
   readonly vectorNames: ReadonlyArray<string>
 }
 
-type Values = ReadonlyArray<string> | ReadonlyArray<number>
+type Values = ReadonlyArray<string | number>
 export interface Match {
   readonly value?: string | number | boolean
   readonly text?: string
@@ -147,87 +147,119 @@ export const listOf = (conditions: Conditions | undefined): ReadonlyArray<Condit
 const isConditions = (of: Condition | ReadonlyArray<Condition>): of is ReadonlyArray<Condition> =>
   Array.isArray(of)
 
+type Test = (point: Filterable) => boolean
+
+const compiled = new WeakMap<Filter, Test>()
+
 /** Throws a refusal where the filter asks for what the double does not do. */
-export const matches = (filter: Filter | null | undefined, point: Filterable): boolean => {
-  if (filter === undefined || filter === null) return true
-  const holds = (condition: Condition) => meets(condition, point)
-  const should = listOf(filter.should)
-  return (
-    listOf(filter.must).every(holds) &&
-    (should.length === 0 || should.some(holds)) &&
-    !listOf(filter.must_not).some(holds) &&
-    (filter.min_should == null ||
-      filter.min_should.conditions.filter(holds).length >= filter.min_should.min_count)
-  )
+export const predicate = (filter: Filter | null | undefined): Test => {
+  if (filter === undefined || filter === null) return () => true
+  const test = compiled.get(filter) ?? compile(filter)
+  compiled.set(filter, test)
+  return test
 }
 
-const meets = (condition: Condition, point: Filterable): boolean => {
-  if (condition.key !== undefined) return meetsField(condition, condition.key, point)
-  if (condition.has_id !== undefined) return condition.has_id.some((id) => canonicalId(id) === point.id)
-  if (condition.has_vector !== undefined) return point.vectorNames.includes(condition.has_vector)
-  if (typeof condition.is_empty === "object" && condition.is_empty !== null)
-    return valuesAt(point.payload, parsePath(condition.is_empty.key)).every(emptyValue)
-  if (typeof condition.is_null === "object" && condition.is_null !== null)
-    return valuesAt(point.payload, parsePath(condition.is_null.key)).some((value) => value === null)
-  if (condition.nested !== undefined) {
-    const { filter, key } = condition.nested
-    const path = parsePath(key.endsWith("[]") ? key : `${key}[]`)
-    return valuesAt(point.payload, path)
-      .filter(isRecord)
-      .some((payload) => matches(filter, { ...point, payload }))
+export const matches = (filter: Filter | null | undefined, point: Filterable): boolean =>
+  predicate(filter)(point)
+
+const compile = (filter: Filter): Test => {
+  const must = listOf(filter.must).map(condition)
+  const should = listOf(filter.should).map(condition)
+  const mustNot = listOf(filter.must_not).map(condition)
+  const some = filter.min_should?.conditions.map(condition) ?? []
+  const least = filter.min_should?.min_count ?? 0
+  return (point) =>
+    must.every((test) => test(point)) &&
+    (should.length === 0 || should.some((test) => test(point))) &&
+    !mustNot.some((test) => test(point)) &&
+    some.filter((test) => test(point)).length >= least
+}
+
+const condition = (asked: Condition): Test => {
+  const { has_id, has_vector, is_empty, is_null, key, nested } = asked
+  if (key !== undefined) return field(asked, key)
+  if (has_id !== undefined) {
+    const ids = new Set(has_id.map(canonicalId))
+    return ({ id }) => ids.has(id)
   }
-  return matches(condition, point)
+  if (has_vector !== undefined) return ({ vectorNames }) => vectorNames.includes(has_vector)
+  if (typeof is_empty === "object" && is_empty !== null) {
+    const path = parsePath(is_empty.key)
+    return ({ payload }) => valuesAt(payload, path).every(emptyValue)
+  }
+  if (typeof is_null === "object" && is_null !== null) {
+    const path = parsePath(is_null.key)
+    return ({ payload }) => valuesAt(payload, path).some((value) => value === null)
+  }
+  if (nested !== undefined) {
+    const path = parsePath(nested.key.endsWith("[]") ? nested.key : `${nested.key}[]`)
+    const test = predicate(nested.filter)
+    return (point) =>
+      valuesAt(point.payload, path)
+        .filter(isRecord)
+        .some((payload) => test({ ...point, payload }))
+  }
+  return predicate(asked)
 }
 
 const emptyValue = (value: Json) => value === null || (isList(value) && value.length === 0)
 
-const meetsField = (condition: Condition, key: string, point: Filterable): boolean => {
-  if (condition.geo_bounding_box != null || condition.geo_polygon != null || condition.geo_radius != null)
+const field = (asked: Condition, key: string): Test => {
+  if (asked.geo_bounding_box != null || asked.geo_polygon != null || asked.geo_radius != null)
     throw notDone("geographic conditions")
-  const { is_empty, is_null, match, range, values_count } = condition
+  const { is_empty, is_null, match, range, values_count } = asked
   if (match == null && range == null && values_count == null && is_empty == null && is_null == null)
     throw new Refusal(
       422,
       "Validation error in JSON body: [filter: At least one field condition must be specified]"
     )
-  const values = valuesAt(point.payload, parsePath(key))
-  if (values_count != null)
-    return values.length === 0
-      ? within(0, values_count)
-      : values.some((value) => within(isList(value) ? value.length : value === null ? 0 : 1, values_count))
-  if (typeof is_empty === "boolean")
-    return values.length === 0 ? is_empty : values.some((value) => emptyValue(value) === is_empty)
+  const path = parsePath(key)
+  /** A field that is not there may still meet a condition. */
+  const whole = (absent: boolean, meets: (value: Json) => boolean): Test => {
+    return ({ payload }) => {
+      const values = valuesAt(payload, path)
+      return values.length === 0 ? absent : values.some(meets)
+    }
+  }
+  if (values_count != null) {
+    const counts = within(values_count)
+    return whole(counts(0), (value) => counts(isList(value) ? value.length : value === null ? 0 : 1))
+  }
+  if (typeof is_empty === "boolean") return whole(is_empty, (value) => emptyValue(value) === is_empty)
   if (typeof is_null === "boolean")
-    return values.length === 0
-      ? !is_null
-      : values.some((value) => (value === null || (isList(value) && value.includes(null))) === is_null)
-  return values
-    .flatMap((value) => (isList(value) ? value : [value]))
-    .some((value) => (match != null && meetsMatch(match, value)) || (range != null && within(value, range)))
+    return whole(!is_null, (value) => (value === null || (isList(value) && value.includes(null))) === is_null)
+  const matching = match == null ? () => false : matcher(match)
+  const inside = range == null ? () => false : within(range)
+  const meets = (value: Json) => matching(value) || inside(value)
+  return whole(false, (value) => (isList(value) ? value.some(meets) : meets(value)))
 }
 
-const meetsMatch = (match: Match, value: Json): boolean => {
-  if (match.value !== undefined) return value === match.value
-  if (match.any !== undefined) return included(match.any, value)
-  if (match.except !== undefined) return value !== null && !included(match.except, value)
-  if (typeof value !== "string") return false
-  if (match.text_any !== undefined)
-    return match.text_any.split(/\s+/).some((token) => token !== "" && value.includes(token))
+/** Full text without an index, which is what the double has: the text as it stands in the string. */
+const matcher = (match: Match): ((value: Json) => boolean) => {
+  const { any, except, text_any, value: wanted } = match
+  if (wanted !== undefined) return (value) => value === wanted
+  if (any !== undefined) {
+    const values = new Set<Json>(any)
+    return (value) => values.has(value)
+  }
+  if (except !== undefined) {
+    const values = new Set<Json>(except)
+    return (value) => value !== null && !values.has(value)
+  }
+  if (text_any !== undefined) {
+    const tokens = text_any.split(/\s+/).filter((token) => token !== "")
+    return (value) => typeof value === "string" && tokens.some((token) => value.includes(token))
+  }
   const text = match.text ?? match.phrase
-  return text !== undefined && value.includes(text)
+  return (value) => typeof value === "string" && text !== undefined && value.includes(text)
 }
 
-const included = (values: Values, value: Json): boolean => values.some((one) => one === value)
-
-const within = (value: Json, bounds: Bounds): boolean => {
-  const limits = [bounds.lt, bounds.lte, bounds.gt, bounds.gte]
-  const times = limits.some((limit) => typeof limit === "string")
-  const scale = (one: Json | undefined) =>
+const within = ({ gt, gte, lt, lte }: Bounds): ((value: Json) => boolean) => {
+  const times = [lt, lte, gt, gte].some((limit) => typeof limit === "string")
+  const scale = (one: Json) =>
     times ? (typeof one === "string" ? micros(one) : undefined) : typeof one === "number" ? one : undefined
-  const at = scale(value)
-  if (at === undefined) return false
-  const [lt, lte, gt, gte] = limits.map((limit) => {
-    if (limit === undefined || limit === null) return undefined
+  const bound = (limit: Json | undefined, usual: number) => {
+    if (limit === undefined || limit === null) return usual
     const scaled = scale(limit)
     if (scaled === undefined)
       throw new Refusal(
@@ -235,13 +267,14 @@ const within = (value: Json, bounds: Bounds): boolean => {
         `Format error in JSON body: ${JSON.stringify(limit)} is no valid bound of a range`
       )
     return scaled
-  })
-  return (
-    (lt === undefined || at < lt) &&
-    (lte === undefined || at <= lte) &&
-    (gt === undefined || at > gt) &&
-    (gte === undefined || at >= gte)
-  )
+  }
+  const infinite = Number.POSITIVE_INFINITY
+  const [below, atMost] = [bound(lt, infinite), bound(lte, infinite)]
+  const [above, atLeast] = [bound(gt, -infinite), bound(gte, -infinite)]
+  return (value) => {
+    const at = scale(value)
+    return at !== undefined && at < below && at <= atMost && at > above && at >= atLeast
+  }
 }
 
 /** Microseconds since 1970 of a date or a time, in UTC where it names no zone; undefined for another text. */

@@ -5,7 +5,6 @@ import {
   compareIds,
   type Filter,
   type Json,
-  matches,
   notDone,
   type PayloadSelector,
   Refusal,
@@ -108,10 +107,9 @@ const evaluate = (
     const sources = prefetches.map((one) => evaluate(collection, one, filters))
     return page(fuse(sources, asked).filter(({ score }) => threshold == null || score >= threshold))
   }
-  const passes = (point: StoredPoint) => filters.every((one) => matches(one, point))
   const candidates =
     prefetches.length === 0
-      ? collection.found(undefined).filter(passes)
+      ? collection.found(...filters)
       : union(prefetches.map((one) => evaluate(collection, one, filters)))
   if (asked === undefined) return page(candidates.map((point) => ({ point, score: 1 })))
   return page(nearest(collection, asked, request.using ?? "", candidates, threshold))
@@ -285,7 +283,7 @@ export const record = (
 export const scroll = (collection: Collection, request: ScrollRequest): Json => {
   if (request.order_by != null) throw notDone("order_by")
   const limit = request.limit ?? usualLimit
-  checkReading(collection, request.filter, limit)
+  checkReading(collection, request.filter, request.limit ?? undefined)
   const from = request.offset == null ? undefined : canonicalId(request.offset)
   const after = collection
     .found(request.filter)

@@ -131,10 +131,17 @@ export const written = (value: number): number => {
   return Number(value.toPrecision(9))
 }
 
-export const writtenVector = (vector: Vector): VectorInput =>
-  isSparse(vector)
+const writtenBefore = new WeakMap<Vector, VectorInput>()
+
+export const writtenVector = (vector: Vector): VectorInput => {
+  const known = writtenBefore.get(vector)
+  if (known !== undefined) return known
+  const input = isSparse(vector)
     ? { indices: vector.indices, values: Array.from(vector.values, written) }
     : Array.from(vector, written)
+  writtenBefore.set(vector, input)
+  return input
+}
 
 /** Reciprocal rank fusion (`lib/segment/src/common/reciprocal_rank_fusion.rs`): k is 2 unless said otherwise. */
 export const reciprocalRank = (rank: number, k: number, weight: number): number =>
