@@ -67,10 +67,20 @@ const wrong = new Set([
   "ProviderRefused",
   "ProviderUnfit",
   "NativeModuleMissing",
-  "TargetNotEmpty"
+  "TargetNotEmpty",
+  "ServerDiffers",
+  "SocketRefused",
+  "HttpRefused"
 ])
 
-const unreachable = new Set(["ProviderUnavailable", "ProviderBusy", "ProviderAway", "EngineUnavailable"])
+const unreachable = new Set([
+  "ProviderUnavailable",
+  "ProviderBusy",
+  "ProviderAway",
+  "EngineUnavailable",
+  "BusUnavailable",
+  "ServerGone"
+])
 
 export const exitCodeOf = ({ _tag }: CliError): ExitCode => {
   if (_tag === "LogLocked") return 4

@@ -17,8 +17,12 @@ export interface IoService {
   readonly environment: Environment
   readonly cwd: string
   readonly home: string
+  /** Of this program. */
+  readonly version: string
   /** Done at the first Ctrl-C: nothing new is begun, what is under way is finished. */
   readonly stop: Deferred.Deferred<void>
+  /** Whether what asked for the end was a request to terminate, as service managers send it, and no person's Ctrl-C. */
+  readonly terminated: Effect.Effect<boolean>
 }
 
 export class Io extends Context.Tag("reprise/cli/Io")<Io, IoService>() {}

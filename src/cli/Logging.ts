@@ -9,7 +9,8 @@ import { styleOf } from "./Style.ts"
 
 const levels = { trace: LogLevel.Trace, debug: LogLevel.Debug, info: LogLevel.Info, error: LogLevel.Error }
 
-const levelOf = (name: string | undefined): LogLevel.LogLevel => {
+/** By the setting's name; warnings and above where nothing was said. */
+export const logLevelOf = (name: string | undefined): LogLevel.LogLevel => {
   if (name === "none") return LogLevel.None
   return Object.entries(levels).find(([one]) => one === name)?.[1] ?? LogLevel.Warning
 }
@@ -26,6 +27,6 @@ export const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
     })
     return effect.pipe(
       Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
-      Logger.withMinimumLogLevel(levelOf(io.environment["REPRISE_LOG_LEVEL"]))
+      Logger.withMinimumLogLevel(logLevelOf(io.environment["REPRISE_LOG_LEVEL"]))
     )
   })

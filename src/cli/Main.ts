@@ -11,13 +11,16 @@ import { program } from "./Program.ts"
 /** Runs `reprise` with a process's arguments and ends the process with the code. */
 export const main = async (argv: ReadonlyArray<string>): Promise<void> => {
   const stop = Effect.runSync(Deferred.make<void>())
-  const io = processIo(stop)
-  const fiber = Effect.runFork(
-    program(argv.slice(2), versionHere()).pipe(quietly, Effect.provideService(Io, io))
+  let first: NodeJS.Signals | undefined
+  const io = processIo(
+    stop,
+    Effect.sync(() => first === "SIGTERM")
   )
+  const fiber = Effect.runFork(program(argv.slice(2)).pipe(quietly, Effect.provideService(Io, io)))
   let signals = 0
-  const signalled = () => {
+  const signalled = (signal: NodeJS.Signals) => {
     signals += 1
+    first ??= signal
     // The second one is a person who does not want to wait: durable state is safe at any instruction.
     if (signals > 1) process.exit(130)
     Effect.runSync(Deferred.succeed(stop, undefined))
@@ -51,7 +54,7 @@ const versionHere = (): string => {
   }
 }
 
-const processIo = (stop: Deferred.Deferred<void>): IoService => {
+const processIo = (stop: Deferred.Deferred<void>, terminated: Effect.Effect<boolean>): IoService => {
   const writer = (stream: NodeJS.WriteStream) => (text: string) =>
     Effect.async<void>((resume) => {
       stream.write(text, () => resume(Effect.void))
@@ -66,6 +69,8 @@ const processIo = (stop: Deferred.Deferred<void>): IoService => {
     environment: process.env,
     cwd: process.cwd(),
     home: homedir(),
-    stop
+    stop,
+    terminated,
+    version: versionHere()
   }
 }

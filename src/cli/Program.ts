@@ -13,6 +13,7 @@ import { jobs, lanes } from "./commands/Jobs.ts"
 import { log } from "./commands/Log.ts"
 import { config, doctor, status } from "./commands/Operations.ts"
 import { search } from "./commands/Search.ts"
+import { serve } from "./commands/Serve.ts"
 import { add, init, remove, sync } from "./commands/Sources.ts"
 import { type CommandEnvironment, type Definition, group } from "./Definition.ts"
 import { type CliError, type ExitCode, exitCodeOf } from "./Exit.ts"
@@ -37,22 +38,20 @@ export const root = group("reprise", "Keeps a search index correct, fresh and re
   events,
   jobs,
   lanes,
+  serve,
   log,
   config,
   doctor
 ])
 
 /** Never fails: what goes wrong is said, and shows in the code. */
-export const program = (
-  words: ReadonlyArray<string>,
-  version: string
-): Effect.Effect<ExitCode, never, Io> => {
+export const program = (words: ReadonlyArray<string>): Effect.Effect<ExitCode, never, Io> => {
   const end = words.indexOf("--")
   const json = (end === -1 ? words : words.slice(0, end)).includes("--json")
   return Effect.gen(function* () {
     const line = readLine(root, words)
     if (Either.isLeft(line)) return yield* line.left
-    return yield* perform(line.right, version)
+    return yield* perform(line.right)
   }).pipe(
     Effect.catchAll((error: CliError) => Effect.as(complain(json, error), exitCodeOf(error))),
     Effect.catchAllCause((cause) => {
@@ -72,10 +71,10 @@ const internal = (cause: Cause.Cause<unknown>): string => {
   return `Something failed that should not: ${what}. What was acknowledged is safe. Run reprise doctor; if that finds nothing, report this.`
 }
 
-const perform = (line: Line, version: string): Effect.Effect<ExitCode, CliError, CommandEnvironment> => {
+const perform = (line: Line): Effect.Effect<ExitCode, CliError, CommandEnvironment> => {
   switch (line._tag) {
     case "Version":
-      return printed(`${version}\n`)
+      return Effect.flatMap(Io, ({ version }) => printed(`${version}\n`))
     case "Help":
       return Effect.flatMap(page, ({ style }) => printed(help(style, line.path)))
     case "Completions":

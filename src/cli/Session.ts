@@ -6,9 +6,12 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { FileSystem, Path } from "@effect/platform"
-import { Effect } from "effect"
-import { type Configuration, loadConfig, readDotenv } from "../runtime/Config.ts"
+import { Effect, Option, type Scope } from "effect"
+import { type Configuration, loadConfig, readDotenv, settingsDigest } from "../runtime/Config.ts"
 import type { ConfigInvalid } from "../runtime/ConfigInvalid.ts"
+import type { ServerDiffers, ServerGone } from "../runtime/control/Protocol.ts"
+import type { RemoteWriter } from "../runtime/control/RemoteWriter.ts"
+import { socketOf } from "../runtime/control/SocketPlace.ts"
 import { type DataDirectory, filesIn, resolveDataDirectory } from "../runtime/DataDirectory.ts"
 import { nativeModule } from "../runtime/NativeModule.ts"
 import {
@@ -75,12 +78,18 @@ export interface WriterOptions {
   readonly acceptRollback?: boolean
 }
 
-/** Runs `use` with the one writer of the data directory, which is created where it is missing. */
+/** A writer here or in a server. */
+export type AnyWriter = RepriseWriter<ServerGone>
+
+/**
+ * Runs `use` with the one writer of the data directory, which is created where it is missing. Where a server holds it,
+ * the server does the work, under its own settings.
+ */
 export const withWriter = <A, R>(
   common: Common,
   options: WriterOptions,
   use: (
-    writer: RepriseWriter,
+    writer: AnyWriter,
     reader: RepriseReader,
     configuration: Configuration
   ) => Effect.Effect<A, CliError, R>
@@ -88,6 +97,14 @@ export const withWriter = <A, R>(
   Effect.gen(function* () {
     const loaded = yield* configuration(common, options.flags)
     yield* nativeModule
+    const server = options.acceptRollback === true ? undefined : yield* serverOf(loaded)
+    if (server !== undefined) {
+      if (!server.sameSettings)
+        yield* note(
+          `The server (process ${server.pid}) does this, with its own settings: see reprise config.`
+        )
+      return yield* withReader(common, { embeds: false }, (reader) => use(server.writer, reader, loaded))
+    }
     const Embedded = yield* Effect.promise(() => import("../runtime/Embedded.ts"))
     const { acceptRollback, command } = options
     const layer = Embedded.layer({
@@ -98,11 +115,22 @@ export const withWriter = <A, R>(
     return yield* Effect.gen(function* () {
       return yield* use(yield* Writer, yield* Reader, loaded)
     }).pipe(Effect.provide(layer))
+  }).pipe(Effect.scoped)
+
+/** The server that holds the data directory, for as long as the scope lives. What speaks to it is loaded if there is one. */
+export const serverOf = (
+  loaded: Configuration
+): Effect.Effect<RemoteWriter | undefined, ServerGone | ServerDiffers, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { path } = loaded.directory
+    if (socketOf(path) === undefined) return undefined
+    const { connect } = yield* Effect.promise(() => import("../runtime/control/RemoteWriter.ts"))
+    return Option.getOrUndefined(yield* connect(path, settingsDigest(loaded)))
   })
 
 /** Work that embeds, given up where the provider is away: what is under way is kept, and goes on next time. */
 export const orOutage = <A, E extends CliError, R>(
-  writer: RepriseWriter,
+  writer: AnyWriter,
   work: Effect.Effect<A, E, R>
 ): Effect.Effect<A, CliError, R> => Effect.raceFirst(work, Effect.flip(writer.outage))
 

@@ -5,6 +5,7 @@
 import { parseEnv } from "node:util"
 import { FileSystem } from "@effect/platform"
 import { Array as Arr, Context, Effect, Schema } from "effect"
+import { sha256 } from "../../events/Ids.ts"
 import { ConfigInvalid, type ConfigProblem, kindOf, shown, withoutPassword } from "./ConfigInvalid.ts"
 import type { DataDirectory } from "./DataDirectory.ts"
 import { dataDirectoryVariable, modelKeys, type SettingKey, settingKeys } from "./SettingKeys.ts"
@@ -215,6 +216,17 @@ const withValue = (
     [part]: rest.length === 0 ? value : withValue(isObject(inner) ? inner : {}, rest, value)
   }
 }
+
+/** Settings that only a server has a use for. */
+const servers = /^(http|sync|log)\./
+
+/** Equal where two processes would do the same with a data directory. Secrets count as what is printed of them. */
+export const settingsDigest = ({ entries }: Pick<Configuration, "entries">): string =>
+  sha256(
+    JSON.stringify(
+      entries.filter(({ key }) => !servers.test(key)).map(({ key, value }) => [key, value ?? null])
+    )
+  )
 
 const encodeSettings = Schema.encodeSync(Settings)
 

@@ -12,6 +12,7 @@ import * as Roots from "../../actors/Ingestor/Roots.ts"
 import * as Sync from "../../actors/Ingestor/Sync.ts"
 import * as Ingestor from "../../actors/Ingestor.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
+import { Lane } from "../../events/Job.ts"
 import * as InProcessBus from "../bus/InProcessBus.ts"
 import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
@@ -48,6 +49,8 @@ export interface EmbeddedOptions {
    * In the caller's thread everything happens in one order, and a test's clock reaches all of it.
    */
   readonly threads?: boolean
+  /** What is worked on in this process; all of it unless given. */
+  readonly lanes?: ReadonlyArray<Lane>
 }
 
 /** The log with its readers; the read connections are opened once the writer has made the files. */
@@ -112,13 +115,17 @@ const projections = ({ failpoints = "", threads = true }: EmbeddedOptions, index
 
 const actors = (options: EmbeddedOptions, index: IndexOptions) => {
   const { settings } = options.configuration
+  const { lanes = Lane.literals } = options
   const ingestor = Ingestor.layer({ ...Ingestor.usualSettings, slots: settings.files.jobs * 2 }).pipe(
     Layer.provide(preparer(options))
   )
   const files = FilesReader.layer({ maxFileBytes: settings.files.maxBytes }).pipe(
     Layer.provideMerge(NodeFileTree.layer)
   )
-  const workers = Layer.merge(ingestor, Embedder.layer())
+  const workers = Layer.merge(
+    lanes.includes("prepare") ? ingestor : Layer.empty,
+    lanes.includes("embed") ? Embedder.layer() : Layer.empty
+  )
   const sync = Layer.provideMerge(Roots.layer, Sync.layer({ heldShare: settings.files.removalThreshold }))
   return Layer.mergeAll(Promotion.layer, sync, workers).pipe(
     Layer.provideMerge(Indexer.layer),

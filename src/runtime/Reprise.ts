@@ -14,7 +14,7 @@ import type { Quote } from "../../events/Quote.ts"
 import { Failure, type Receipt } from "../../events/Receipt.ts"
 import type { EngineError } from "../index/Index.ts"
 import type { ProjectionsError } from "../index/Projections.ts"
-import type { Recomputed, VerifyLevel, VerifyReport } from "../index/VerifyReport.ts"
+import { Recomputed, type VerifyLevel, VerifyReport } from "../index/VerifyReport.ts"
 import type { EventFilter, LogBehindIndex, LogFailed } from "../log/Log.ts"
 import type { JobRow, Page, SourceRow } from "../log/ReadModels.ts"
 import type { SearchAnswer, SearchError, SearchRequest } from "../search/Search.ts"
@@ -156,13 +156,14 @@ export interface VerifyAsk {
   readonly recompute: boolean
 }
 
-export interface Verified {
+export const Verified = Schema.Struct({
   /** What was found; after a repair with the fingerprint that it led to. */
-  readonly report: VerifyReport
+  report: VerifyReport,
   /** Nothing differs (any more). */
-  readonly clean: boolean
-  readonly recomputed: Recomputed | undefined
-}
+  clean: Schema.Boolean,
+  recomputed: Schema.UndefinedOr(Recomputed)
+})
+export type Verified = typeof Verified.Type
 
 /** Works beside a writer in this or another process, and with none. */
 export interface RepriseReader {
@@ -214,35 +215,40 @@ export interface AddOptions {
   readonly stop: Deferred.Deferred<void> | undefined
 }
 
-/** The one writer of a data directory. */
-export interface RepriseWriter {
-  readonly add: (paths: ReadonlyArray<string>, options: AddOptions) => Effect.Effect<Receipt, CommandError>
+/** The one writer of a data directory. `Gone` is what else can happen where it lives in another process. */
+export interface RepriseWriter<Gone = never> {
+  readonly add: (
+    paths: ReadonlyArray<string>,
+    options: AddOptions
+  ) => Effect.Effect<Receipt, CommandError | Gone>
   /** Without `sources` (ids or roots) every source of the scope. */
   readonly sync: (
     sources: ReadonlyArray<string>,
     options: Pick<AddOptions, "scope" | "full" | "stop"> & { readonly approveRemovals: boolean }
-  ) => Effect.Effect<Receipt, CommandError | SourceUnknown>
+  ) => Effect.Effect<Receipt, CommandError | SourceUnknown | Gone>
   /** Documents by id, URI or path; sources by id or root. */
   readonly remove: (
     names: ReadonlyArray<string>,
     options: { readonly scope: ProjectScope; readonly dryRun: boolean }
-  ) => Effect.Effect<Receipt, CommandError>
+  ) => Effect.Effect<Receipt, CommandError | Gone>
   /** Under the live spec; on another engine where one is named. */
   readonly replay: (
     onProgress: (progress: PromotionProgress) => Effect.Effect<void>,
     engine?: EngineKind
-  ) => Effect.Effect<Replayed, PromotionError>
+  ) => Effect.Effect<Replayed, PromotionError | Gone>
   /** A generation under the configured spec, beside the live one. */
   readonly build: (options: {
     readonly excluded: ReadonlyArray<DocumentId>
     readonly onProgress: (progress: PromotionProgress) => Effect.Effect<void>
-  }) => Effect.Effect<Replayed, PromotionError>
-  readonly repair: (ask: VerifyAsk) => Effect.Effect<Verified, EngineError | ProjectionsError | LogFailed>
-  readonly retry: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError>
-  readonly cancel: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError>
-  readonly pause: (lane: Lane, paused: boolean) => Effect.Effect<void, CommandError>
+  }) => Effect.Effect<Replayed, PromotionError | Gone>
+  readonly repair: (
+    ask: VerifyAsk
+  ) => Effect.Effect<Verified, EngineError | ProjectionsError | LogFailed | Gone>
+  readonly retry: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError | Gone>
+  readonly cancel: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError | Gone>
+  readonly pause: (lane: Lane, paused: boolean) => Effect.Effect<void, CommandError | Gone>
   /** Waits until nothing is open and searches see everything. */
-  readonly settled: Effect.Effect<void>
+  readonly settled: Effect.Effect<void, Gone>
   /** What is under way, whenever it changes: progress for people. */
   readonly progress: Stream.Stream<CoordinatorProgress>
   /**

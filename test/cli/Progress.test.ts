@@ -19,7 +19,9 @@ const outside = (terminal: boolean) =>
       environment: {},
       cwd: "/",
       home: "/",
-      stop
+      version: "0.0.0",
+      stop,
+      terminated: Effect.succeed(false)
     }
     return { io, written }
   })

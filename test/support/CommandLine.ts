@@ -24,7 +24,7 @@ export const run = (words: ReadonlyArray<string>, outside: Outside): Effect.Effe
     const into = (parts: Array<string>) => (text: string) => Effect.sync(() => void parts.push(text))
     const stop = outside.stop ?? (yield* Deferred.make<void>())
     const terminal = outside.terminal ?? false
-    const code = yield* program(words, "0.0.0").pipe(
+    const code = yield* program(words).pipe(
       quietly,
       Effect.provideService(Io, {
         out: into(out),
@@ -38,7 +38,9 @@ export const run = (words: ReadonlyArray<string>, outside: Outside): Effect.Effe
         environment: outside.environment ?? {},
         cwd: outside.cwd,
         home: outside.cwd,
-        stop
+        version: "0.0.0",
+        stop,
+        terminated: Effect.succeed(false)
       })
     )
     return { code, out: out.join(""), err: err.join("") }

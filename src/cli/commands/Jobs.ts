@@ -4,7 +4,7 @@ import { Reason } from "../../../events/Document.ts"
 import { DocumentId, JobId, ProjectScope, scopeKey } from "../../../events/Ids.ts"
 import { JobState, Lane } from "../../../events/Job.ts"
 import type { JobRow } from "../../log/ReadModels.ts"
-import type { RepriseReader, RepriseWriter } from "../../runtime/Reprise.ts"
+import type { RepriseReader } from "../../runtime/Reprise.ts"
 import {
   choiceFlag,
   command,
@@ -18,7 +18,7 @@ import {
 import { JobUnknown } from "../Exit.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
-import { orOutage, withReader, withWriter } from "../Session.ts"
+import { type AnyWriter, orOutage, withReader, withWriter } from "../Session.ts"
 import { table, time } from "../Style.ts"
 
 const Attempt = Schema.Struct({
@@ -179,7 +179,7 @@ const Changed = Schema.Struct({ jobId: JobId, state: Schema.NullOr(JobState) })
 const change = (
   name: "retry" | "cancel",
   summary: string,
-  act: (writer: RepriseWriter, job: JobRow) => ReturnType<RepriseWriter["retry"]>
+  act: (writer: AnyWriter, job: JobRow) => ReturnType<AnyWriter["retry"]>
 ) =>
   command({
     name,

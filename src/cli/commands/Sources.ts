@@ -7,7 +7,7 @@ import { Receipt } from "../../../events/Receipt.ts"
 import type { SyncCounts } from "../../../events/Source.ts"
 import { localName } from "../../runtime/DataDirectory.ts"
 import { nativeModule } from "../../runtime/NativeModule.ts"
-import type { RepriseReader, RepriseWriter } from "../../runtime/Reprise.ts"
+import type { RepriseReader } from "../../runtime/Reprise.ts"
 import {
   type Common,
   command,
@@ -22,7 +22,7 @@ import { Io } from "../Io.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
 import { withProgress } from "../Progress.ts"
-import { configuration, orOutage, withQuotes, withWriter } from "../Session.ts"
+import { type AnyWriter, configuration, orOutage, withQuotes, withWriter } from "../Session.ts"
 import { counted, number, type Style, time } from "../Style.ts"
 
 const Initialised = Schema.Struct({
@@ -172,7 +172,7 @@ const pausedLanes = (reader: RepriseReader) =>
   )
 
 /** A document is written once it is committed: that is what has a rate. How many there will be, only the scan knows. */
-const watched = <A, E extends CliError>(writer: RepriseWriter, work: Effect.Effect<A, E>) =>
+const watched = <A, E extends CliError>(writer: AnyWriter, work: Effect.Effect<A, E>) =>
   withProgress((progress) =>
     Effect.raceFirst(
       orOutage(writer, work),

@@ -1,0 +1,73 @@
+/** `serve`: the process that holds a data directory for everybody else. */
+import { Effect, Logger, Schema } from "effect"
+import { Lane } from "../../../events/Job.ts"
+import { nativeModule } from "../../runtime/NativeModule.ts"
+import { command, integerFlag, noArguments, textFlag } from "../Definition.ts"
+import { Io } from "../Io.ts"
+import { logLevelOf } from "../Logging.ts"
+import { print } from "../Output.ts"
+import { printable } from "../Printable.ts"
+import { configuration } from "../Session.ts"
+
+/** The line that says that commands and requests are taken from now on. */
+const Ready = Schema.Struct({
+  ready: Schema.Literal(true),
+  dataDirectory: Schema.String,
+  socket: Schema.String,
+  pid: Schema.Int
+})
+
+const lanesWords = `none, or some of ${Lane.literals.join(",")}`
+
+export const lanesOf = (text: string): ReadonlyArray<Lane> =>
+  text === "none" ? [] : Lane.literals.filter((lane) => text.split(",").includes(lane))
+
+const areLanes = (text: string): boolean =>
+  text === "none" || text.split(",").every((name) => Lane.literals.some((lane) => lane === name))
+
+export const serve = command({
+  name: "serve",
+  summary: "Hold the data directory, sync its sources, and take commands until it is told to stop",
+  details:
+    "Commands that write, given on the same machine for the same data directory, go through it.\nSIGTERM ends it in order with 0, Ctrl-C with 130; what is under way is finished or rolled back.",
+  flags: {
+    lanes: textFlag("lanes", "<lanes>", `What it works on itself: ${lanesWords} (default: all)`, {
+      words: lanesWords,
+      holds: areLanes
+    }),
+    port: integerFlag("port", "Port of the HTTP interface, 0 for any (setting: http.port)", 0, 65_535)
+  },
+  arguments: noArguments,
+  stops: true,
+  run: ({ lanes, port }, _, common) =>
+    Effect.gen(function* () {
+      const io = yield* Io
+      const loaded = yield* configuration(common, { "http.port": port })
+      yield* nativeModule
+      const Serving = yield* Effect.promise(() => import("../../runtime/Serving.ts"))
+      const { ControlServer } = yield* Effect.promise(() => import("../../runtime/control/ControlServer.ts"))
+      const runtime = Serving.layer({
+        configuration: loaded,
+        environment: io.environment,
+        version: io.version,
+        lanes: lanes === undefined ? Lane.literals : lanesOf(lanes)
+      })
+      return yield* Effect.gen(function* () {
+        const { socket } = yield* ControlServer
+        const ready = {
+          ready: true as const,
+          dataDirectory: loaded.directory.path,
+          socket,
+          pid: process.pid
+        }
+        yield* print(
+          common.json,
+          Ready,
+          ready,
+          ({ style }) => `Serving ${style.cyan(printable(loaded.directory.path))}\n`
+        )
+        yield* Serving.untilStopped(loaded.settings.sync.interval, io.stop)
+        return (yield* io.terminated) ? (0 as const) : (130 as const)
+      }).pipe(Effect.provide(runtime), Logger.withMinimumLogLevel(logLevelOf(loaded.settings.log.level)))
+    })
+})

@@ -1,0 +1,89 @@
+/**
+ * The server of a data directory: the embedded runtime with a door. Command lines of this machine reach it through a
+ * socket, everybody else through the interface layers that it is given; it syncs its sources by itself; it ends in order.
+ */
+import { Cause, Deferred, type Duration, Effect, Layer, Schedule } from "effect"
+import type { Escalated } from "../../actors/Supervision.ts"
+import { Supervisor } from "../../actors/Supervisor.ts"
+import { type ProjectScope, scopeKey } from "../../events/Ids.ts"
+import type { Lane } from "../../events/Job.ts"
+import type { LogFailed } from "../log/Log.ts"
+import { type Configuration, settingsDigest } from "./Config.ts"
+import * as ControlServer from "./control/ControlServer.ts"
+import * as Embedded from "./Embedded.ts"
+import { Reader, Writer } from "./Reprise.ts"
+
+export interface ServingOptions {
+  readonly configuration: Configuration
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly version: string
+  /** What this process works on by itself. */
+  readonly lanes: ReadonlyArray<Lane>
+  /** Failpoints to arm in the threads. */
+  readonly failpoints?: string
+}
+
+/** The runtime and its socket. */
+export const layer = (options: ServingOptions) => {
+  const { configuration, environment, failpoints, lanes, version } = options
+  const runtime = Embedded.layer({
+    configuration,
+    command: "reprise serve",
+    lanes,
+    ...(failpoints !== undefined && { failpoints })
+  })
+  const control = ControlServer.layer({
+    directory: configuration.directory.path,
+    environment,
+    version,
+    settings: settingsDigest(configuration)
+  })
+  return Layer.provideMerge(control, runtime)
+}
+
+/**
+ * Serves until `stop` is done, then ends in order: commands that run finish or are rolled back. Fails where an actor was
+ * given up: whoever started the process starts it anew.
+ */
+export const untilStopped = (
+  interval: Duration.Duration | "off",
+  stop: Deferred.Deferred<void>
+): Effect.Effect<void, Escalated, ControlServer.ControlServer | Supervisor | Reader | Writer> =>
+  Effect.gen(function* () {
+    const { drain } = yield* ControlServer.ControlServer
+    const { failure } = yield* Supervisor
+    if (interval !== "off") yield* Effect.forkScoped(syncs(interval, stop))
+    yield* Effect.raceFirst(Deferred.await(stop), failure)
+    yield* drain
+  }).pipe(Effect.scoped)
+
+/** Every source of every project, one project after the other; the next round begins an interval after the last one. */
+const syncs = Effect.fnUntraced(function* (interval: Duration.Duration, stop: Deferred.Deferred<void>) {
+  const reader = yield* Reader
+  const writer = yield* Writer
+  const scopes: Effect.Effect<ReadonlyArray<ProjectScope>, LogFailed> = Effect.map(
+    reader.sources(),
+    (sources) => [
+      ...new Map(
+        sources.filter(({ removed }) => !removed).map(({ scope }) => [scopeKey(scope), scope])
+      ).values()
+    ]
+  )
+  const once = Effect.gen(function* () {
+    for (const scope of yield* scopes) {
+      const receipt = yield* writer.sync([], { scope, full: false, approveRemovals: false, stop })
+      const { added, failed, held, moved, parked, removed, requested, updated } = receipt
+      yield* Effect.logInfo("synced").pipe(
+        Effect.annotateLogs({ project: scopeKey(scope), requested, added, updated, moved, removed }),
+        Effect.annotateLogs({ held, parked, failed })
+      )
+    }
+  })
+  yield* once.pipe(
+    // What fails now may pass by the next round; `status` names it meanwhile.
+    Effect.catchAllCause((cause) =>
+      Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.logWarning("a sync failed", cause)
+    ),
+    Effect.repeat(Schedule.spaced(interval))
+  )
+})

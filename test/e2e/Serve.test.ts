@@ -1,0 +1,189 @@
+/** `reprise serve` as a process, with command lines that work through it. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
+
+const cli = join(import.meta.dirname, "..", "..", ".cache", "bin", "reprise.js")
+
+let folder = ""
+const children = new Set<ChildProcess>()
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "reprise-serve-"))
+  write(5)
+})
+
+afterEach(() => {
+  for (const child of children) child.kill("SIGKILL")
+  children.clear()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const write = (count: number, name = "docs") => {
+  mkdirSync(join(folder, name), { recursive: true })
+  for (let n = 0; n < count; n++)
+    writeFileSync(join(folder, name, `n${n}.md`), `# Note ${n}\n\nWhat is said in note ${n} of ${name}.\n`)
+}
+
+interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly out: string
+  readonly err: string
+}
+
+const start = (words: ReadonlyArray<string>, data = join(folder, "data")) => {
+  const child = spawn(process.execPath, [cli, ...words], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"], HOME: folder, REPRISE_DATA_DIR: data, REPRISE_HTTP_PORT: "0" },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+  children.add(child)
+  let out = ""
+  let err = ""
+  child.stdout.on("data", (part: Buffer) => {
+    out += part.toString()
+  })
+  child.stderr.on("data", (part: Buffer) => {
+    err += part.toString()
+  })
+  const ended = new Promise<Ended>((resolve) => {
+    child.on("close", (code, signal) => {
+      children.delete(child)
+      resolve({ code, signal, out, err })
+    })
+  })
+  const seen = async (what: () => boolean) => {
+    for (let tries = 0; tries < 1000 && !what(); tries++) await new Promise((wake) => setTimeout(wake, 20))
+    assert.isTrue(what(), `It did not come to that: ${JSON.stringify({ out, err })}`)
+  }
+  return { child, ended, seen, out: () => out }
+}
+
+const run = (words: ReadonlyArray<string>, data?: string) => start(words, data).ended
+
+const json = async (words: ReadonlyArray<string>, data?: string) => {
+  const { code, err, out } = await run([...words, "--json"], data)
+  assert.match(out, /^[^\n]+\n$/, err)
+  return { code, err, value: JSON.parse(out) }
+}
+
+const serve = async (words: ReadonlyArray<string> = [], data?: string) => {
+  const server = start(["serve", "--json", ...words], data)
+  await server.seen(() => server.out().includes("\n"))
+  return { ...server, ready: JSON.parse(server.out()) }
+}
+
+describe("reprise serve", { timeout: 60_000 }, () => {
+  it("carries out what command lines beside it ask for, with their receipts and exit codes", async () => {
+    const server = await serve()
+    assert.strictEqual(server.ready.ready, true)
+    const added = await json(["add", "docs"])
+    assert.deepInclude(added.value, { requested: 5, added: 5, failed: 0 })
+    assert.strictEqual(added.code, 0)
+    const found = await json(["search", "note 3", "--limit", "1"])
+    assert.include(found.value.hits[0].text, "note 3")
+    assert.strictEqual((await run(["add", "nowhere"])).code, 2)
+    assert.strictEqual((await run(["sync", "nowhere"])).code, 2)
+    const removed = await json(["remove", "docs/n0.md"])
+    assert.deepInclude(removed.value, { requested: 1, removed: 1 })
+    const replayed = await json(["replay"])
+    assert.deepInclude(replayed.value, { documents: 4 })
+    assert.isTrue(replayed.value.fingerprint.equal)
+    assert.strictEqual((await run(["verify", "--repair"])).code, 0)
+    assert.strictEqual((await run(["lanes", "pause", "embed"])).code, 0)
+    assert.isTrue((await json(["status"])).value.lanes[1].paused)
+    assert.isNull(server.child.exitCode)
+  })
+
+  it("serves two command lines at once", async () => {
+    write(30, "left")
+    write(30, "right")
+    await serve()
+    const [left, right] = await Promise.all([json(["add", "left"]), json(["add", "right"])])
+    assert.deepInclude(left.value, { added: 30, failed: 0 })
+    assert.deepInclude(right.value, { added: 30, failed: 0 })
+    assert.strictEqual((await json(["status"])).value.documents, 60)
+  })
+
+  it("ends in order with 0 on SIGTERM: a command that runs through it gets the receipt of what was done", async () => {
+    write(600, "many")
+    const server = await serve()
+    const add = start(["add", "many", "--json"])
+    for (let tries = 0; tries < 200; tries++) {
+      const { documents } = (await json(["status"])).value
+      if (documents > 0) break
+    }
+    server.child.kill("SIGTERM")
+    const [stopped, added] = await Promise.all([server.ended, add.ended])
+    assert.strictEqual(stopped.code, 0, stopped.err)
+    const receipt = JSON.parse(added.out)
+    assert.strictEqual(added.code, 130, JSON.stringify(receipt))
+    assert.isTrue(receipt.interrupted)
+    assert.isBelow(receipt.added, 600)
+    assert.isFalse(readdirSync(join(folder, "data")).includes("serve"))
+    const rest = await json(["add", "many"])
+    assert.strictEqual(rest.value.added + rest.value.unchanged, 600)
+  })
+
+  it("exits 130 on Ctrl-C", async () => {
+    const server = await serve()
+    server.child.kill("SIGINT")
+    assert.strictEqual((await server.ended).code, 130)
+  })
+
+  it("goes on with a command whose caller pressed Ctrl-C until that has its receipt", async () => {
+    write(600, "many")
+    const server = await serve()
+    const add = start(["add", "many", "--json"])
+    for (let tries = 0; tries < 200; tries++) if ((await json(["status"])).value.documents > 0) break
+    add.child.kill("SIGINT")
+    const { code, out } = await add.ended
+    assert.strictEqual(code, 130)
+    assert.isTrue(JSON.parse(out).interrupted)
+    assert.isNull(server.child.exitCode)
+    assert.deepInclude((await json(["add", "docs"])).value, { added: 5 })
+  })
+
+  it("leaves nothing behind that keeps others out when it is killed", async () => {
+    const server = await serve()
+    await run(["add", "docs"])
+    server.child.kill("SIGKILL")
+    await server.ended
+    assert.isTrue(statSync(server.ready.socket).isSocket())
+    write(6)
+    assert.deepInclude((await json(["sync"])).value, { added: 1, unchanged: 5 })
+    const again = await serve()
+    assert.deepInclude((await json(["sync"])).value, { unchanged: 6 })
+    again.child.kill("SIGTERM")
+    assert.strictEqual((await again.ended).code, 0)
+  })
+
+  it("lets nobody but its owner at its socket, however long the data directory's path is", async () => {
+    const deep = join(folder, ...Array.from({ length: 6 }, () => "a".repeat(30)), "data")
+    mkdirSync(deep, { recursive: true })
+    const server = await serve([], deep)
+    assert.isAtMost(Buffer.byteLength(server.ready.socket), 107)
+    assert.strictEqual(statSync(server.ready.socket).mode & 0o777, 0o600)
+    assert.strictEqual(statSync(join(server.ready.socket, "..")).mode & 0o777, 0o700)
+    assert.deepInclude((await json(["add", "docs"], deep)).value, { added: 5 })
+  })
+
+  it("is told apart from a second one, which exits 4", async () => {
+    await serve()
+    const second = await run(["serve", "--json"])
+    assert.strictEqual(second.code, 4)
+    assert.include(second.out, "reprise serve")
+  })
+
+  it("syncs its sources by itself", async () => {
+    await run(["add", "docs"])
+    writeFileSync(join(folder, "data", "reprise.json"), JSON.stringify({ sync: { interval: "1s" } }))
+    await serve()
+    write(8)
+    for (let tries = 0; tries < 100; tries++) if ((await json(["status"])).value.documents === 8) return
+    assert.fail("the new files were not found")
+  })
+})
