@@ -9,6 +9,7 @@ import type { Lane } from "../events/Job.ts"
 import type { CommandConflict, HeadMoved, LogFailed } from "../src/log/Log.ts"
 import type { ActorRestarted } from "./Actor.ts"
 import type { Outage } from "./Coordinator/Outages.ts"
+import type { WorkerSeen } from "./Coordinator/Workers.ts"
 
 /** The command cannot be carried out as things stand. `code` is for programs. Change the command, or the state. */
 export class CommandRefused extends Schema.TaggedError<CommandRefused>()("CommandRefused", {
@@ -48,6 +49,8 @@ export interface CoordinatorService {
   readonly whileHeld: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Open mutations by lane and what they wait for, whenever it changes: progress for people. */
   readonly progress: Stream.Stream<CoordinatorProgress>
+  /** Those that asked for work since the program started. */
+  readonly workers: Effect.Effect<ReadonlyArray<WorkerSeen>>
 }
 
 export interface CoordinatorProgress {

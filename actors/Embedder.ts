@@ -24,13 +24,18 @@ export interface EmbedderSettings {
   readonly heartbeat: Duration.Duration
   /** The longest that a provider's request for patience is followed before it is asked again. */
   readonly longestPause: Duration.Duration
+  /** How long a worker leaves work alone that it is not fit for. */
+  readonly unfitPause: Duration.Duration
+  /** Of the program, for people who run workers of several. */
+  readonly version?: string
 }
 
 export const usualSettings: EmbedderSettings = {
   name: "embedder",
   others: [],
   heartbeat: Duration.seconds(10),
-  longestPause: Duration.minutes(5)
+  longestPause: Duration.minutes(5),
+  unfitPause: Duration.seconds(30)
 }
 
 export const layer = (
@@ -47,7 +52,14 @@ export const layer = (
       )
 
       const claim = ({ order }: Taken, code: CodeFingerprint) =>
-        bus.claim({ lane: "embed", jobId: order.jobId, attempt: order.attempt, worker, code })
+        bus.claim({
+          lane: "embed",
+          jobId: order.jobId,
+          attempt: order.attempt,
+          worker,
+          code,
+          ...(settings.version !== undefined && { version: settings.version })
+        })
 
       /** Takes the next order and gathers its inputs, if it may be worked on. */
       const takeOrder = (batches: Batches) =>
@@ -59,6 +71,11 @@ export const layer = (
           const model = models.get(order.model) ?? configured
           const taken: Taken = { order, delivery, left: new Set(order.inputs) }
           const claimed = yield* claim(taken, model.fingerprint)
+          // Others may be fit for it: it is not acknowledged, so that it comes to them.
+          if (claimed._tag === "Refused" && claimed.unfit === true) {
+            yield* Effect.logWarning("this worker is not fit for the work there is", claimed.reason)
+            return yield* Effect.sleep(settings.unfitPause)
+          }
           if (claimed._tag === "Refused") return yield* delivery.ack
           const texts = yield* Effect.either(readInputs(content, order))
           if (texts._tag === "Left") {

@@ -4,7 +4,7 @@
  */
 import { Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { Descriptor } from "../events/Document.ts"
-import { Bus, type Delivery, type PrepareOrder, type WorkOrder, type WorkResult } from "../src/bus/Bus.ts"
+import { Bus, type BusUnavailable, type PrepareOrder, type WorkResult } from "../src/bus/Bus.ts"
 import { Content } from "../src/log/Content.ts"
 import type { LogFailed } from "../src/log/Log.ts"
 import { type Inbox, spawn } from "./Actor.ts"
@@ -16,14 +16,19 @@ export interface IngestorSettings {
   readonly name: string
   /** Documents prepared at a time. */
   readonly slots: number
-  /** How often the bus hears that an order is still being worked on. */
+  /** How often bus and Coordinator hear that an order is still being worked on. */
   readonly heartbeat: Duration.Duration
+  /** How long a worker leaves work alone that it is not fit for. */
+  readonly unfitPause: Duration.Duration
+  /** Of the program, for people who run workers of several. */
+  readonly version?: string
 }
 
 export const usualSettings: IngestorSettings = {
   name: "ingestor",
   slots: 2,
-  heartbeat: Duration.seconds(10)
+  heartbeat: Duration.seconds(10),
+  unfitPause: Duration.seconds(30)
 }
 
 export const layer = (
@@ -43,15 +48,25 @@ export const layer = (
           const code = preparer.chunkers.has(order.chunker)
             ? order.chunker
             : ([...preparer.chunkers.keys()][0] ?? order.chunker)
-          const claim = yield* bus.claim({
+          const asking = bus.claim({
             lane: "prepare",
             jobId: order.jobId,
             attempt: order.attempt,
             worker,
-            code
+            code,
+            ...(settings.version !== undefined && { version: settings.version })
           })
+          const claim = yield* asking
+          // Others may be fit for it: it is not acknowledged, so that it comes to them.
+          if (claim._tag === "Refused" && claim.unfit === true) {
+            yield* Effect.logWarning("this worker is not fit for the work there is", claim.reason)
+            return yield* Effect.sleep(settings.unfitPause)
+          }
           if (claim._tag === "Granted") {
-            const result = yield* beating(delivery, prepare(order, worker))
+            const result = yield* beating(
+              Effect.zipRight(delivery.inProgress, asking),
+              prepare(order, worker)
+            )
             yield* bus.report(result)
             if (result._tag === "Failed") inbox.failed(`${result.code}: ${result.message}`)
             inbox.done(1)
@@ -63,12 +78,9 @@ export const layer = (
           )
         )
 
-      /** The bus hears of progress for as long as `work` runs. */
-      const beating = <A>(delivery: Delivery<WorkOrder>, work: Effect.Effect<A>): Effect.Effect<A> =>
-        Effect.raceFirst(
-          work,
-          Effect.ignore(delivery.inProgress).pipe(Effect.delay(settings.heartbeat), Effect.forever)
-        )
+      /** Bus and Coordinator hear a sign of life for as long as `work` runs. */
+      const beating = <A>(sign: Effect.Effect<unknown, BusUnavailable>, work: Effect.Effect<A>) =>
+        Effect.raceFirst(work, Effect.ignore(sign).pipe(Effect.delay(settings.heartbeat), Effect.forever))
 
       const prepare = (order: PrepareOrder, worker: string): Effect.Effect<WorkResult> => {
         const { attempt, jobId } = order

@@ -1,7 +1,7 @@
 /**
  * The Coordinator as a service: its mailbox, who feeds it, and how long callers wait.
  */
-import { Deferred, Effect, Layer, Schedule, Stream, SubscriptionRef } from "effect"
+import { Clock, Deferred, Effect, Layer, Schedule, Stream, SubscriptionRef } from "effect"
 import type { CommandAnswer, MutationEnd } from "../../events/Commands.ts"
 import { Bus } from "../../src/bus/Bus.ts"
 import { Failpoints } from "../../src/faults/Failpoints.ts"
@@ -19,6 +19,7 @@ import type { Supervisor } from "../Supervisor.ts"
 import { endAttempts, incarnation } from "./incarnation.ts"
 import type { Message, Office } from "./Office.ts"
 import { Settings } from "./Settings.ts"
+import { Workers } from "./Workers.ts"
 
 const initialProgress: CoordinatorProgress = {
   open: 0,
@@ -53,6 +54,7 @@ export const layer: Layer.Layer<
       admission: yield* Effect.makeLatch(true),
       desk: undefined,
       idle: new Set(),
+      workers: new Workers(),
       held: undefined
     }
     yield* Effect.addFinalizer(() => endAttempts(office))
@@ -77,13 +79,16 @@ export const layer: Layer.Layer<
     ).pipe(Effect.retry(Schedule.spaced("20 millis")), Effect.orDie)
     yield* bus
       .serveClaims((request) =>
-        Effect.flatMap(Effect.zip(desk, monotonicMs), ([{ jobs }, now]) =>
-          Effect.sync(() => {
-            office.ports.failpoints.hit("job.lease.before")
-            const claim = jobs.claim(request, now)
-            office.ports.failpoints.hit("job.lease.after")
-            return claim
-          })
+        Effect.flatMap(
+          Effect.all([desk, monotonicMs, Clock.currentTimeMillis]),
+          ([{ jobs }, now, wallClock]) =>
+            Effect.sync(() => {
+              office.ports.failpoints.hit("job.lease.before")
+              const claim = jobs.claim(request, now)
+              office.workers.note(request, claim, wallClock)
+              office.ports.failpoints.hit("job.lease.after")
+              return claim
+            })
         )
       )
       .pipe(Effect.retry(Schedule.spaced("1 second")), Effect.forkScoped)
@@ -147,7 +152,8 @@ export const layer: Layer.Layer<
           () => effect,
           (released) => Deferred.succeed(released, undefined)
         ),
-      progress: office.progress.changes
+      progress: office.progress.changes,
+      workers: Effect.sync(() => office.workers.all)
     })
   })
 )

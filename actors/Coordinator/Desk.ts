@@ -95,7 +95,11 @@ export class Desk {
     this.epoch = epoch
     this.begun = begun
     this.progress = progress
-    this.jobs = new Jobs({ lanes: settings.lanes, unclaimedMs: this.unclaimedMs })
+    this.jobs = new Jobs({
+      lanes: settings.lanes,
+      unclaimedMs: this.unclaimedMs,
+      leaseMs: Duration.toMillis(settings.lease)
+    })
     this.builds = new Builds(settings.builds)
     this.outages = new Outages({
       firstPause: Duration.toMillis(settings.firstRetry),
@@ -300,6 +304,7 @@ export class Desk {
       attempt: job.attempt,
       endedAt: turn.wallClock,
       outcome,
+      ...(job.worker === undefined ? {} : { worker: job.worker }),
       ...(error === undefined ? {} : { error: error.slice(0, 2000) })
     })
   }

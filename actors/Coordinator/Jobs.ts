@@ -7,7 +7,7 @@
  */
 import { type CodeFingerprint, type JobId, scopeKey } from "../../events/Ids.ts"
 import type { Lane } from "../../events/Job.ts"
-import type { Claim } from "../../src/bus/Bus.ts"
+import type { Claim, ClaimRequest } from "../../src/bus/Bus.ts"
 import type { Work } from "./Work.ts"
 
 export interface Job {
@@ -44,6 +44,8 @@ export interface JobLimits {
   readonly lanes: { readonly [lane in Lane]: LaneLimits }
   /** How long an order may stay unclaimed before it is sent again. */
   readonly unclaimedMs: number
+  /** How long a worker may stay without a sign of life; that of a lane with a shorter limit is its limit. */
+  readonly leaseMs: number
 }
 
 interface Queue {
@@ -170,32 +172,29 @@ export class Jobs {
   }
 
   /** Grants the right to work on an attempt to one worker, and again to the same one: a sign of life. */
-  claim(
-    request: {
-      readonly jobId: JobId
-      readonly attempt: number
-      readonly worker: string
-      readonly code: string
-    },
-    now: number
-  ): Claim {
+  claim(request: Pick<ClaimRequest, "jobId" | "attempt" | "worker" | "code">, now: number): Claim {
     const job = this.#jobs.get(request.jobId)
     if (job === undefined) return refused("The job is over.")
     if (job.state !== "running" || job.attempt !== request.attempt) {
       return refused(`Attempt ${request.attempt} is over; the last one is ${job.attempt}.`)
     }
-    if (job.code !== request.code) return refused(`It needs ${job.code}, not ${request.code}.`)
+    if (job.code !== request.code)
+      return { ...refused(`It needs ${job.code}, not ${request.code}.`), unfit: true }
     if (job.worker !== undefined && job.worker !== request.worker) {
       return refused(`${job.worker} works on it.`)
     }
     job.worker = request.worker
-    job.until = now + this.#limits.lanes[job.lane].limitMs
+    job.until = now + this.#leaseMs(job.lane)
     return { _tag: "Granted" }
   }
 
   /** A sign of progress. */
   extend(job: Job, now: number): void {
-    if (job.state === "running") job.until = now + this.#limits.lanes[job.lane].limitMs
+    if (job.state === "running") job.until = now + this.#leaseMs(job.lane)
+  }
+
+  #leaseMs(lane: Lane): number {
+    return Math.min(this.#limits.lanes[lane].limitMs, this.#limits.leaseMs)
   }
 
   /** Queues what was delayed until now; answers what counts as lost. */
@@ -278,4 +277,7 @@ export class Jobs {
   }
 }
 
-const refused = (reason: string): Claim => ({ _tag: "Refused", reason })
+const refused = (reason: string): Extract<Claim, { readonly _tag: "Refused" }> => ({
+  _tag: "Refused",
+  reason
+})

@@ -19,6 +19,8 @@ export interface CoordinatorSettings {
   readonly lanes: { readonly [lane in Lane]: LaneLimits }
   /** How long an order may stay unclaimed before it is sent again. */
   readonly unclaimed: Duration.Duration
+  /** How long a worker that claimed a job may stay without a sign of life. */
+  readonly lease: Duration.Duration
   /** Mutations that may be open in memory; further submissions wait. */
   readonly open: number
   /** Builds that may be under way for a generation. */
@@ -50,6 +52,7 @@ export const usualSettings = (spec: Spec): CoordinatorSettings => ({
     embed: { window: 512, limitMs: 900_000 }
   },
   unclaimed: Duration.seconds(30),
+  lease: Duration.seconds(30),
   open: 4096,
   builds: 64,
   canBuild: (pair) => samePair(pair, spec),

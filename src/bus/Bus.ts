@@ -110,7 +110,25 @@ export interface Delivery<A> {
   readonly inProgress: Effect.Effect<void, BusUnavailable>
 }
 
-export type Claim = { readonly _tag: "Granted" } | { readonly _tag: "Refused"; readonly reason: string }
+export type Claim =
+  | { readonly _tag: "Granted" }
+  | {
+      readonly _tag: "Refused"
+      readonly reason: string
+      /** The worker has not the code that the work needs: it must leave such work to others. */
+      readonly unfit?: boolean
+    }
+
+export interface ClaimRequest {
+  readonly lane: Lane
+  readonly jobId: JobId
+  readonly attempt: number
+  readonly worker: string
+  /** The chunker or model that the worker would use. */
+  readonly code: CodeFingerprint
+  /** Of the program that the worker runs. */
+  readonly version?: string
+}
 
 export interface BusState {
   readonly kind: "memory" | "nats"
@@ -126,22 +144,9 @@ export interface BusService {
   /** Takes back whatever waits for a job (finished, cancelled, superseded). */
   readonly withdraw: (lane: Lane, job: JobId) => Effect.Effect<void, BusUnavailable>
   /** Asked by a worker before it starts; answered by whoever serves claims (the Coordinator). */
-  readonly claim: (request: {
-    readonly lane: Lane
-    readonly jobId: JobId
-    readonly attempt: number
-    readonly worker: string
-    /** The chunker or model that the worker would use. */
-    readonly code: CodeFingerprint
-  }) => Effect.Effect<Claim, BusUnavailable>
+  readonly claim: (request: ClaimRequest) => Effect.Effect<Claim, BusUnavailable>
   readonly serveClaims: (
-    answer: (request: {
-      readonly lane: Lane
-      readonly jobId: JobId
-      readonly attempt: number
-      readonly worker: string
-      readonly code: CodeFingerprint
-    }) => Effect.Effect<Claim>
+    answer: (request: ClaimRequest) => Effect.Effect<Claim>
   ) => Effect.Effect<never, BusUnavailable>
   readonly report: (result: WorkResult) => Effect.Effect<void, BusUnavailable>
   readonly results: Stream.Stream<Delivery<WorkResult>, BusUnavailable>

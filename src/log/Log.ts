@@ -172,6 +172,8 @@ export type OperationalChange =
       readonly attempt: number
       readonly endedAt: number
       readonly outcome: "completed" | "failed" | "paced" | "interrupted"
+      /** Who did it; unless given, what stood there when it began stays. */
+      readonly worker?: string
       readonly error?: string
     }
   | {

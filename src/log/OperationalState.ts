@@ -17,7 +17,7 @@ const prepareStatements = (db: Database) => ({
     "INSERT OR REPLACE INTO job_attempts VALUES (?, ?, ?, ?, ?, NULL, 'running', NULL, ?)"
   ),
   attemptEnded: db.prepare(
-    "UPDATE job_attempts SET ended_at = ?, outcome = ?, error = ? WHERE job_id = ? AND attempt = ?"
+    "UPDATE job_attempts SET ended_at = ?, outcome = ?, error = ?, worker = coalesce(?, worker) WHERE job_id = ? AND attempt = ?"
   ),
   fileState: db.prepare("INSERT OR REPLACE INTO file_states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
   fileForgotten: db.prepare("DELETE FROM file_states WHERE document_id = ?"),
@@ -54,6 +54,7 @@ const apply = (statements: ReturnType<typeof prepareStatements>, change: Operati
         change.endedAt,
         change.outcome,
         change.error ?? null,
+        change.worker ?? null,
         change.jobId,
         change.attempt
       )

@@ -9,7 +9,8 @@ import { chunker, documentNamed, hashing, testSource } from "../support/writeSid
 
 const limits = {
   lanes: { prepare: { window: 2, limitMs: 1000 }, embed: { window: 2, limitMs: 1000 } },
-  unclaimedMs: 500
+  unclaimedMs: 500,
+  leaseMs: 10_000
 }
 const always = () => true
 const code = chunker.fingerprint
@@ -83,6 +84,17 @@ describe("jobs", () => {
     assert.strictEqual(claim(jobs, job, "w1", 900), "Granted")
     assert.deepStrictEqual(jobs.due(1500), [])
     assert.deepStrictEqual(jobs.due(1901), [job])
+  })
+
+  it("are lost when their worker gives no sign of life for a lease, however long its lane may take", () => {
+    const jobs = new Jobs({ ...limits, leaseMs: 100 })
+    const job = add(jobs, "a")
+    jobs.next("prepare", always)
+    jobs.start(job, 1, 0)
+    claim(jobs, job, "w1", 0)
+    claim(jobs, job, "w1", 90)
+    assert.deepStrictEqual(jobs.due(189), [])
+    assert.deepStrictEqual(jobs.due(190), [job])
   })
 
   it("refuse a worker with other code, and an attempt that is over", () => {
