@@ -16,7 +16,7 @@ import { ProjectionStopped } from "../../index/Projection.ts"
 import { VerifyLevel } from "../../index/VerifyReport.ts"
 import { CommandConflict, HeadMoved, LogFailed } from "../../log/Log.ts"
 import { ThreadFailed } from "../../threads/Thread.ts"
-import { ProviderAway } from "../Outage.ts"
+import { ProviderAway, ProviderUnfit } from "../Outage.ts"
 import { Replayed, SourceUnknown, Verified } from "../Reprise.ts"
 
 /** Rises when a message changes its meaning or form. */
@@ -102,7 +102,11 @@ const WorkProgress = Schema.Struct({
   committed: Schema.Int,
   parked: Schema.Int,
   vectorsComputed: Schema.Int,
-  vectorsReused: Schema.Int
+  vectorsReused: Schema.Int,
+  /** A provider that cannot be asked. */
+  outage: Schema.UndefinedOr(
+    Schema.Struct({ provider: Schema.String, message: Schema.String, refused: Schema.Boolean })
+  )
 })
 
 export class Control extends RpcGroup.make(
@@ -156,5 +160,5 @@ export class Control extends RpcGroup.make(
   Rpc.make("Settled"),
   Rpc.make("Progress", { success: WorkProgress, stream: true }),
   /** Answers when a provider is away for longer than somebody who typed a command waits. */
-  Rpc.make("Outage", { success: ProviderAway })
+  Rpc.make("Outage", { success: Schema.Union(ProviderAway, ProviderUnfit) })
 ) {}

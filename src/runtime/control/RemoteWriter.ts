@@ -131,7 +131,8 @@ const sinceNow = (progress: RepriseWriter["progress"]): RepriseWriter["progress"
       committed: next.committed - from.committed,
       parked: next.parked - from.parked,
       vectorsComputed: next.vectorsComputed - from.vectorsComputed,
-      vectorsReused: next.vectorsReused - from.vectorsReused
+      vectorsReused: next.vectorsReused - from.vectorsReused,
+      outage: next.outage
     }
     return [from, change]
   })
