@@ -127,7 +127,7 @@ const handlers = (
           finishing(operation, (stop) => writer.sync(sources, { ...asked, stop })),
         Stop: ({ operation }) => operations.stop(operation),
         Remove: ({ names, ...asked }) => finishing("remove", () => writer.remove(names, asked)),
-        Replay: () => promoting((onProgress) => writer.replay(onProgress)),
+        Replay: ({ engine }) => promoting((onProgress) => writer.replay(onProgress, engine)),
         Build: ({ excluded }) => promoting((onProgress) => writer.build({ excluded, onProgress })),
         Repair: (ask) => breakable(writer.repair(ask)),
         Retry: ({ job, scope }) => finishing("retry", () => writer.retry(scope, job)),

@@ -7,6 +7,7 @@ import { Schema } from "effect"
 import { ActorRestarted } from "../../../actors/Actor.ts"
 import { CommandRefused } from "../../../actors/Coordinator.ts"
 import { PromotionRefused } from "../../../actors/Indexer/Promotion.ts"
+import { EngineKind } from "../../../events/Generation.ts"
 import { DocumentId, GenerationId, JobId, ProjectScope } from "../../../events/Ids.ts"
 import { Lane } from "../../../events/Job.ts"
 import { Receipt } from "../../../events/Receipt.ts"
@@ -16,7 +17,7 @@ import { ProjectionStopped } from "../../index/Projection.ts"
 import { VerifyLevel } from "../../index/VerifyReport.ts"
 import { CommandConflict, HeadMoved, LogFailed } from "../../log/Log.ts"
 import { ThreadFailed } from "../../threads/Thread.ts"
-import { ProviderAway, ProviderUnfit } from "../Outage.ts"
+import { LanePaused, ProviderAway, ProviderUnfit } from "../Outage.ts"
 import { Replayed, SourceUnknown, Verified } from "../Reprise.ts"
 
 /** Rises when a message changes its meaning or form. */
@@ -142,7 +143,12 @@ export class Control extends RpcGroup.make(
     success: Receipt,
     error: CommandFailed
   }),
-  Rpc.make("Replay", { success: PromotionStep, error: PromotionFailed, stream: true }),
+  Rpc.make("Replay", {
+    payload: { engine: Schema.UndefinedOr(EngineKind) },
+    success: PromotionStep,
+    error: PromotionFailed,
+    stream: true
+  }),
   Rpc.make("Build", {
     payload: { excluded: Schema.Array(DocumentId) },
     success: PromotionStep,
@@ -160,5 +166,5 @@ export class Control extends RpcGroup.make(
   Rpc.make("Settled"),
   Rpc.make("Progress", { success: WorkProgress, stream: true }),
   /** Answers when a provider is away for longer than somebody who typed a command waits. */
-  Rpc.make("Outage", { success: Schema.Union(ProviderAway, ProviderUnfit) })
+  Rpc.make("Outage", { success: Schema.Union(ProviderAway, ProviderUnfit, LanePaused) })
 ) {}

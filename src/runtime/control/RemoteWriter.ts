@@ -106,7 +106,8 @@ const writerOver = (client: Client): RepriseWriter<ServerGone> => {
     sync: (sources, { stop, ...options }) =>
       stoppable(stop, (operation) => orLost(client.Sync({ operation, sources, ...options }))),
     remove: (names, options) => orLost(client.Remove({ names, ...options })),
-    replay: (onProgress) => promoted<PromotionError | ServerGone>(client.Replay(), onProgress),
+    replay: (onProgress, engine) =>
+      promoted<PromotionError | ServerGone>(client.Replay({ engine }), onProgress),
     build: ({ excluded, onProgress }) =>
       promoted<PromotionError | ServerGone>(client.Build({ excluded }), onProgress),
     repair: (ask) => orLost(client.Repair(ask)),
