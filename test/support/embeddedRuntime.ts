@@ -1,6 +1,7 @@
 /** The embedded runtime over a data directory, in the process of the test. */
 import { join } from "node:path"
 import { Effect, Layer, Schema } from "effect"
+import type { EngineKind } from "../../events/Generation.ts"
 import { defaultScope, type ProjectScope } from "../../events/Ids.ts"
 import { filesIn } from "../../src/runtime/DataDirectory.ts"
 import * as Embedded from "../../src/runtime/Embedded.ts"
@@ -38,6 +39,8 @@ export const addRoot = (root: string, scope: ProjectScope = defaultScope) =>
   )
 
 export const replayed = Effect.flatMap(Writer, ({ replay }) => replay(() => Effect.void))
+export const replayedOn = (engine: EngineKind) =>
+  Effect.flatMap(Writer, ({ replay }) => replay(() => Effect.void, engine))
 export const built = Effect.flatMap(Writer, ({ build }) =>
   build({ excluded: [], onProgress: () => Effect.void })
 )
