@@ -34,7 +34,11 @@ export const isEmpty = (filter: Filter): boolean =>
 export const matches = (filter: Filter, payload: Payload): boolean =>
   (filter.sources === undefined || filter.sources.includes(payload.source)) &&
   (filter.documents === undefined || filter.documents.includes(payload.document)) &&
-  (filter.metadata ?? []).every((condition) => holds(condition, payload.metadata[condition.key]))
+  (filter.metadata ?? []).every((condition) => holds(condition, declared(payload, condition.key)))
+
+/** A key that nobody declared has no value, also where every object inherits one of its name. */
+const declared = ({ metadata }: Payload, key: string): Payload["metadata"][string] | undefined =>
+  Object.hasOwn(metadata, key) ? metadata[key] : undefined
 
 const holds = (condition: MetadataCondition, value: Payload["metadata"][string] | undefined): boolean => {
   if (value === undefined) return false

@@ -38,9 +38,13 @@ export const shown = (value: unknown, secret: boolean): string => {
   return clean.length > mostCharacters ? `${clean.slice(0, mostCharacters)}…` : clean
 }
 
-/** `nats://user:password@host` keeps its host. */
+/** `nats://user:password@host` keeps its host, `https://host/?api-key=…` the names of its parameters. */
 export const withoutPassword = (value: unknown): unknown =>
-  typeof value === "string" ? value.replaceAll(/:\/\/[^/?#]*@/g, "://<redacted>@") : value
+  typeof value === "string"
+    ? value.replaceAll(/:\/\/[^/?#]*@/g, "://<redacted>@").replaceAll(secretParameter, "$1<redacted>")
+    : value
+
+const secretParameter = /([?&][^?&=#\s]*(?:key|token|secret|sig|pass|auth|credential)[^?&=#\s]*=)[^&#\s]+/gi
 
 /** What a value is, without saying it. */
 export const kindOf = (value: unknown): string => {

@@ -329,6 +329,29 @@ export const indexConformance = <E>(engine: string, layer: Layer.Layer<Engine, E
       })
     )
 
+    it.scoped("a filter on a name that every object inherits finds only who declared it", () =>
+      Effect.gen(function* () {
+        const index = yield* opened()
+        const plain = { ...point({ chunk: 1, from: 1 }), dense: unit([1]) }
+        const named = {
+          ...point({ chunk: 2, from: 1 }),
+          dense: unit([1]),
+          payload: JSON.stringify({ ...JSON.parse(plain.payload), metadata: { constructor: "x" } })
+        }
+        yield* index.insert([plain, named])
+        yield* mark(index, 1)
+        const found = (key: string) =>
+          index.query(
+            query({ at: 1, limit: 7, dense: unit([1]), filter: { metadata: [{ key, in: ["x"] }] } })
+          )
+        assert.deepStrictEqual(
+          (yield* found("constructor")).map(({ chunkId }) => chunkId),
+          [named.chunkId]
+        )
+        for (const key of ["__proto__", "toString"]) assert.deepStrictEqual(yield* found(key), [])
+      })
+    )
+
     it.scoped("ties are broken by chunk id, whatever the order of insertion", () =>
       Effect.gen(function* () {
         const index = yield* opened()

@@ -7,6 +7,7 @@ import { Providers } from "../../embedding/Providers.ts"
 import type { GenerationRow } from "../../log/ReadModels.ts"
 import { analyzerFor, analyzerOf } from "../Analyzers.ts"
 import type { Configuration } from "../Config.ts"
+import { withoutPassword } from "../ConfigInvalid.ts"
 import { configuredModel } from "../ConfiguredModel.ts"
 import { configuredSpec } from "../ConfiguredSpec.ts"
 import { modelLayer } from "../Models.ts"
@@ -75,7 +76,7 @@ export const modelCheck = (
   })
   return guarded(
     "model",
-    `Check embedding.url (${embedding.url ?? "not set"}), embedding.model and embedding.apiKey: reprise config`,
+    `Check embedding.url (${withoutPassword(embedding.url ?? "not set")}), embedding.model and embedding.apiKey: reprise config`,
     check.pipe(Effect.provide(modelOf(configuration)), Effect.scoped)
   )
 }
@@ -100,7 +101,7 @@ export const providerCheck = (configuration: Configuration): Effect.Effect<Findi
   })
   return guarded(
     "provider",
-    `Check that it runs, and embedding.url (${embedding.url ?? "not set"}), embedding.model and embedding.apiKey: reprise config`,
+    `Check that it runs, and embedding.url (${withoutPassword(embedding.url ?? "not set")}), embedding.model and embedding.apiKey: reprise config`,
     check.pipe(Effect.provide(modelOf(patient)), Effect.scoped)
   )
 }
