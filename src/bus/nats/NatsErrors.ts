@@ -57,7 +57,8 @@ export const apiCodes = {
   wrongLastSequence: 10071,
   storageFull: 10047,
   messagesFull: 10077,
-  noMessage: 10037
+  noMessage: 10037,
+  sequenceNotFound: 10043
 } as const
 
 const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -20,8 +20,8 @@ export const consumerNames = { coordinator: "coordinator", workers: "workers" } 
 
 /** Waiting work of a job, all attempts. A job's id holds no dot. */
 export const workSubject = (lane: Lane, job: JobId): string => `reprise.work.${lane}.${job}`
-/** `key` is a job's id, or a batch's: no dot, space or wildcard. */
-export const resultSubject = (lane: Lane, key: string): string => `reprise.result.${lane}.${key}`
+/** `key` is a job's id, or a batch's: no dot, space or wildcard. What failed does not say in which lane. */
+export const resultSubject = (lane: Lane | "failed", key: string): string => `reprise.result.${lane}.${key}`
 export const eventSubject = (event: {
   readonly team: string
   readonly project: string
@@ -30,6 +30,18 @@ export const eventSubject = (event: {
 /** What a listener to events asks for; where a name is not given, all. */
 export const eventFilter = (scope: { readonly team?: string; readonly project?: string }): string =>
   `reprise.event.${scope.team ?? "*"}.${scope.project ?? "*"}.*`
+
+/**
+ * What actors of one installation tell each other of events, over core NATS. No stream holds it: the public stream of
+ * events is written by its publisher alone, in order.
+ */
+export const hintSubject = (event: {
+  readonly team: string
+  readonly project: string
+  readonly type: string
+}): string => `reprise.hint.${event.team}.${event.project}.${event.type}`
+export const hintFilter = (scope: { readonly team?: string; readonly project?: string }): string =>
+  `reprise.hint.${scope.team ?? "*"}.${scope.project ?? "*"}.*`
 
 /** Core requests of workers to the Coordinator. */
 export const claimSubject = "reprise.claim"

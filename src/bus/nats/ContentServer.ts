@@ -1,0 +1,66 @@
+/**
+ * Serves bodies of the log's content to workers on other hosts, by digest, over core requests. They see content, never a
+ * path. Whoever may send to this subject may read every project's bodies: it belongs to the server's own account.
+ */
+import { Cache, Duration, Effect, Layer, Schedule, Schema, Stream } from "effect"
+import { Digest, ProjectScope } from "../../../events/Ids.ts"
+import { Content } from "../../log/Content.ts"
+import { NatsConnection } from "./Connection.ts"
+import { answerFailure, answerPiece } from "./Pieces.ts"
+import { contentSubject } from "./Subjects.ts"
+
+export const ContentRequest = Schema.parseJson(
+  Schema.Struct({ scope: ProjectScope, digest: Digest, offset: Schema.NonNegativeInt })
+)
+export type ContentRequest = typeof ContentRequest.Type
+
+const decode = Schema.decodeUnknown(ContentRequest)
+/** Requests answered at a time. */
+const atATime = 8
+/** A body is asked for in pieces, one after the other: it is read once for all of them. */
+const remembered = { bodies: 4, time: Duration.seconds(10) }
+
+export const layer: Layer.Layer<never, never, Content | NatsConnection> = Layer.scopedDiscard(
+  Effect.gen(function* () {
+    const content = yield* Content
+    const nats = yield* NatsConnection
+    const bodies = yield* Cache.make({
+      capacity: remembered.bodies,
+      timeToLive: remembered.time,
+      lookup: (key: string) =>
+        Effect.flatMap(Effect.orDie(decode(key)), ({ digest, scope }) => content.blob(scope, digest))
+    })
+    const encode = Schema.encodeSync(ContentRequest)
+    const text = new TextDecoder()
+
+    yield* nats.subscribe(contentSubject).pipe(
+      Stream.mapEffect(
+        (request) =>
+          decode(text.decode(request.data)).pipe(
+            Effect.flatMap(({ digest, offset, scope }) => {
+              const key = encode({ scope, digest, offset: 0 })
+              return bodies.get(key).pipe(
+                // What is absent now may be stored a moment later.
+                Effect.tap((body) => (body === undefined ? bodies.invalidate(key) : Effect.void)),
+                Effect.tapError(() => bodies.invalidate(key)),
+                Effect.flatMap((body) => answerPiece(nats, request, body, offset))
+              )
+            }),
+            Effect.catchTags({
+              ParseError: ({ message }) => answerFailure(nats, request, message),
+              LogFailed: ({ message }) => answerFailure(nats, request, message)
+            }),
+            Effect.catchAllDefect((defect) =>
+              answerFailure(nats, request, defect instanceof Error ? defect.name : "defect")
+            ),
+            Effect.ignore
+          ),
+        { concurrency: atATime, unordered: true }
+      ),
+      Stream.runDrain,
+      Effect.tapError((error) => Effect.logError("Workers are not served content", error.message)),
+      Effect.retry(Schedule.spaced("1 second")),
+      Effect.forkScoped
+    )
+  })
+)

@@ -1,0 +1,302 @@
+/**
+ * The bus over NATS: JetStream work queues for orders and results, core requests for claims and bodies.
+ *
+ * The queues are hints with a payload. An order stands in its queue once for each job and attempt (the server compares),
+ * is delivered until it is acknowledged or withdrawn, and who works on it is decided by the claim alone. What a server
+ * loses (a stream, a consumer, its whole store) is made anew at the next use, and the Coordinator hands out again.
+ */
+import { Duration, Effect, Layer, Schema, type Scope, Stream } from "effect"
+import { StoredEventJson } from "../../../events/Envelope.ts"
+import { CodeFingerprint, JobId } from "../../../events/Ids.ts"
+import { Lane } from "../../../events/Job.ts"
+import {
+  Bus,
+  type BusService,
+  BusUnavailable,
+  type Claim,
+  type Delivery,
+  type WorkOrder,
+  type WorkResult
+} from "../Bus.ts"
+import { NatsConnection } from "./Connection.ts"
+import { type HeldBodies, type HeldReference, makeHeldBodies } from "./HeldBodies.ts"
+import {
+  decodeOrder,
+  decodeResult,
+  encodeHeld,
+  encodeOrder,
+  encodeResult,
+  Undecodable
+} from "./MessageCodec.ts"
+import type { NatsUnavailable } from "./NatsErrors.ts"
+import { makePuller, type Pulled, type Puller } from "./Puller.ts"
+import { add, addOnce, takeOut, unstick } from "./Queues.ts"
+import {
+  declarations,
+  ensure,
+  type StreamConflict,
+  type StreamOptions,
+  usualStreamOptions
+} from "./Streams.ts"
+import {
+  claimSubject,
+  consumerNames,
+  hintFilter,
+  hintSubject,
+  resultSubject,
+  streamNames,
+  workSubject
+} from "./Subjects.ts"
+
+/** Makes or updates the queues that it uses, and fails where they cannot be used. */
+export const layer = (
+  options: StreamOptions = usualStreamOptions
+): Layer.Layer<Bus, BusUnavailable | StreamConflict, NatsConnection> => Layer.scoped(Bus, make(options))
+
+const claimTimeout = Duration.seconds(5)
+/** Claims answered at a time. */
+const claimsAtATime = 64
+/** Before a body that cannot be fetched now is tried again. */
+const fetchPause = Duration.millis(200)
+/** Room in a message for headers and the protocol, bytes. */
+const overhead = 8 * 1024
+
+const ClaimRequest = Schema.parseJson(
+  Schema.Struct({
+    lane: Lane,
+    jobId: JobId,
+    attempt: Schema.Int,
+    worker: Schema.String,
+    code: CodeFingerprint
+  })
+)
+const ClaimAnswer = Schema.parseJson(
+  Schema.Union(
+    Schema.TaggedStruct("Granted", {}),
+    Schema.TaggedStruct("Refused", { reason: Schema.String }),
+    /** Nobody could decide: whoever asked tries again. */
+    Schema.TaggedStruct("Unanswered", { detail: Schema.String })
+  )
+)
+const encodeClaim = Schema.encodeSync(ClaimRequest)
+const decodeClaim = Schema.decodeUnknown(ClaimRequest)
+const encodeAnswer = Schema.encodeSync(ClaimAnswer)
+const decodeAnswer = Schema.decodeUnknown(ClaimAnswer)
+
+const EventHint = Schema.parseJson(StoredEventJson)
+const decodeEvent = Schema.decodeUnknown(EventHint)
+
+const away = (detail: string): BusUnavailable => new BusUnavailable({ bus: "nats", detail })
+const asAway = <A, R>(effect: Effect.Effect<A, NatsUnavailable, R>): Effect.Effect<A, BusUnavailable, R> =>
+  Effect.mapError(effect, ({ message }) => away(message))
+
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+
+const make = Effect.fnUntraced(function* (
+  options: StreamOptions
+): Effect.fn.Return<BusService, BusUnavailable | StreamConflict, NatsConnection | Scope.Scope> {
+  const nats = yield* NatsConnection
+  const declared = declarations(options)
+  yield* Effect.forEach([declared.prepare, declared.embed, declared.results], (one) => ensure(nats, one), {
+    discard: true
+  }).pipe(Effect.catchTag("NatsUnavailable", ({ message }) => away(message)))
+  const held = yield* makeHeldBodies(nats)
+
+  const repair = (queue: Lane | "results") =>
+    ensure(nats, declared[queue]).pipe(
+      Effect.tapError((error) => Effect.logWarning("A queue on NATS cannot be used", error.message)),
+      Effect.ignore
+    )
+  const pullerOf = (queue: Lane | "results", consumer: string) =>
+    asAway(makePuller(nats, { stream: streamNames[queue], consumer, repair: repair(queue) }))
+  const lanes: { readonly [lane in Lane]: Puller } = {
+    prepare: yield* pullerOf("prepare", consumerNames.workers),
+    embed: yield* pullerOf("embed", consumerNames.workers)
+  }
+  const results = yield* pullerOf("results", consumerNames.coordinator)
+
+  /** Frames of orders that were too large for a message, until their job is over. */
+  const heldFor = new Map<JobId, HeldReference>()
+  /** A frame as it can be sent: itself, or a reference where it is too large. */
+  const sendable = Effect.fnUntraced(function* (frame: Uint8Array) {
+    if (frame.length + overhead <= (yield* nats.maxPayload)) return { payload: frame, reference: undefined }
+    const reference = yield* held.hold(frame)
+    return { payload: encodeHeld(reference), reference }
+  })
+
+  const dispatch: BusService["dispatch"] = (order) =>
+    Effect.gen(function* () {
+      const { payload, reference } = yield* sendable(encodeOrder(order))
+      if (reference !== undefined) heldFor.set(order.jobId, reference)
+      const queue = { stream: streamNames[order.lane], repair: repair(order.lane) }
+      const added = yield* addOnce(nats, {
+        ...queue,
+        subject: workSubject(order.lane, order.jobId),
+        id: `${order.jobId}.${order.attempt}`,
+        payload
+      })
+      // Sent again because nobody claimed it: does the queue still deliver?
+      if (added === "was there") yield* unstick(nats, { ...queue, consumer: consumerNames.workers })
+    }).pipe(asAway)
+
+  const withdraw: BusService["withdraw"] = (lane, job) => {
+    const reference = heldFor.get(job)
+    heldFor.delete(job)
+    const out = asAway(takeOut(nats, { stream: streamNames[lane], subject: workSubject(lane, job) }))
+    return reference === undefined ? out : Effect.zipRight(held.forget(reference), out)
+  }
+
+  const report: BusService["report"] = (result) =>
+    Effect.flatMap(sendable(encodeResult(result)), ({ payload }) =>
+      add(nats, {
+        stream: streamNames.results,
+        subject: subjectOf(result),
+        payload,
+        repair: repair("results")
+      })
+    ).pipe(asAway)
+
+  const claim: BusService["claim"] = (request) =>
+    nats.request(claimSubject, encodeClaim(request), { timeout: claimTimeout }).pipe(
+      asAway,
+      Effect.flatMap(({ data }) =>
+        Effect.mapError(decodeAnswer(textOf(data)), ({ message }) => away(message))
+      ),
+      Effect.flatMap((answer) =>
+        answer._tag === "Unanswered" ? Effect.fail(away(answer.detail)) : Effect.succeed<Claim>(answer)
+      )
+    )
+
+  const serveClaims: BusService["serveClaims"] = (answer) =>
+    nats.subscribe(claimSubject).pipe(
+      Stream.mapEffect(
+        (request) =>
+          decodeClaim(textOf(request.data)).pipe(
+            Effect.flatMap(answer),
+            Effect.catchTag("ParseError", ({ message }) => Effect.succeed(unanswered(message))),
+            Effect.catchAllDefect((defect) => Effect.succeed(unanswered(String(defect)))),
+            Effect.flatMap((one) => nats.respond(request, encodeAnswer(one))),
+            Effect.ignore
+          ),
+        { concurrency: claimsAtATime, unordered: true }
+      ),
+      Stream.runDrain,
+      asAway,
+      Effect.zipRight(Effect.never)
+    )
+
+  return {
+    dispatch,
+    withdraw,
+    report,
+    claim,
+    serveClaims,
+    receive: (lane) =>
+      taking(lanes[lane], (pulled) =>
+        Effect.map(
+          readFrame(held, pulled, decodeOrder, (order) => workSubject(order.lane, order.jobId)),
+          ({ value }): Delivery<WorkOrder> => ({
+            value,
+            ack: asAway(pulled.ack),
+            inProgress: asAway(pulled.inProgress)
+          })
+        )
+      ),
+    results: Stream.repeatEffect(
+      taking(results, (pulled) =>
+        Effect.map(
+          readFrame(held, pulled, decodeResult, subjectOf),
+          ({ reference, value }): Delivery<WorkResult> => ({
+            value,
+            ack: Effect.zipRight(
+              asAway(pulled.ack),
+              reference === undefined ? Effect.void : held.release(reference)
+            ),
+            inProgress: asAway(pulled.inProgress)
+          })
+        )
+      )
+    ),
+    publish: (event) => asAway(nats.publish(hintSubject(event), JSON.stringify(event))),
+    events: (filter) =>
+      nats.subscribe(hintFilter(filter)).pipe(
+        Stream.mapError(({ message }) => away(message)),
+        Stream.mapEffect(({ data }) => Effect.option(decodeEvent(textOf(data)))),
+        Stream.filterMap((event) => event)
+      ),
+    state: Effect.map(nats.state, (state) => ({
+      kind: "nats",
+      connected: state.connected,
+      detail: state.connected ? undefined : `${state.detail} (${state.server})`
+    }))
+  }
+})
+
+const unanswered = (detail: string) => ({ _tag: "Unanswered" as const, detail: detail.slice(0, 500) })
+
+const subjectOf = (result: WorkResult): string => {
+  switch (result._tag) {
+    case "Prepared":
+    case "Skipped":
+      return resultSubject("prepare", result.jobId)
+    case "Vectors":
+      return resultSubject("embed", result.batchId)
+    case "Failed":
+      return resultSubject("failed", result.jobId)
+  }
+}
+
+/** The next message that is one of ours. Whatever else stands in the queue is taken out, and said. */
+const taking = <A>(
+  puller: Puller,
+  read: (pulled: Pulled) => Effect.Effect<A, Undecodable | NatsUnavailable>
+): Effect.Effect<A> =>
+  Effect.gen(function* () {
+    while (true) {
+      const pulled = yield* puller.take
+      const found = yield* Effect.either(read(pulled))
+      if (found._tag === "Right") return found.right
+      if (found.left._tag === "NatsUnavailable") {
+        // Its body is somewhere and cannot be fetched now: again, in a moment.
+        yield* Effect.sleep(fetchPause)
+        yield* Effect.ignore(pulled.giveBack)
+        continue
+      }
+      yield* Effect.logWarning("A message that cannot be used is taken out of its queue").pipe(
+        Effect.annotateLogs({ subject: pulled.subject, reason: found.left.detail.slice(0, 500) })
+      )
+      yield* Effect.ignore(pulled.discard)
+    }
+  })
+
+/** What a message says, from itself or from where it is held. A message under a foreign subject is none of ours. */
+const readFrame = <A extends object>(
+  held: HeldBodies,
+  { data, subject }: Pulled,
+  decode: (bytes: Uint8Array) => Effect.Effect<A | HeldReference, Undecodable>,
+  itsSubject: (value: A) => string
+): Effect.Effect<
+  { readonly value: A; readonly reference: HeldReference | undefined },
+  Undecodable | NatsUnavailable
+> =>
+  Effect.gen(function* () {
+    const first = yield* decode(data)
+    const reference = "holder" in first ? first : undefined
+    const value = "holder" in first ? yield* Effect.flatMap(fetchHeld(held, first), decode) : first
+    if ("holder" in value) return yield* new Undecodable({ detail: "it refers to a reference" })
+    if (itsSubject(value) !== subject)
+      return yield* new Undecodable({ detail: "it does not belong under its subject" })
+    return { value, reference }
+  })
+
+const fetchHeld = (
+  held: HeldBodies,
+  reference: HeldReference
+): Effect.Effect<Uint8Array, Undecodable | NatsUnavailable> =>
+  held.fetch(reference).pipe(
+    Effect.catchTag("BodyAbsent", () => new Undecodable({ detail: "its body is not held any more" })),
+    Effect.catchIf(
+      (error) => error._tag === "NatsUnavailable" && error.reason === "no-responders",
+      () => new Undecodable({ detail: "the process that held its body is gone" })
+    )
+  )
