@@ -68,12 +68,15 @@ const wrong = new Set([
   "ProviderUnfit",
   "NativeModuleMissing",
   "TargetNotEmpty",
+  "StreamConflict",
   "ServerDiffers",
   "SocketRefused",
   "HttpRefused"
 ])
 
 const unreachable = new Set([
+  "NatsUnreachable",
+  "BusUnavailable",
   "ProviderUnavailable",
   "ProviderBusy",
   "ProviderAway",

@@ -13,6 +13,7 @@ import type { LogFailed } from "../log/Log.ts"
 import type { OpeningRefused } from "../log/LogOpening.ts"
 import { loadConfig } from "./Config.ts"
 import type { ConfigInvalid } from "./ConfigInvalid.ts"
+import type { NatsNotUsable } from "./ConfiguredNats.ts"
 import { filesIn } from "./DataDirectory.ts"
 import * as Embedded from "./Embedded.ts"
 import * as OpenReading from "./OpenReading.ts"
@@ -39,7 +40,13 @@ const configured = ({ directory, environment = {}, settings = {} }: OpenOptions)
 }
 
 /** The settings, the data directory, the provider's answer to the first question, or a server that is away do not allow it. */
-export type OpenError = ConfigInvalid | OpeningRefused | LogFailed | ProviderError | EngineUnavailable
+export type OpenError =
+  | ConfigInvalid
+  | OpeningRefused
+  | LogFailed
+  | ProviderError
+  | EngineUnavailable
+  | NatsNotUsable
 
 /** Opens a data directory for writing and reading, in this process, with its workers in threads. */
 export const openEmbedded = (

@@ -1,18 +1,36 @@
-/** The connection to NATS and its streams, as the settings say. */
+/**
+ * NATS as the settings say. Loaded lazily (`ConfiguredBus.ts`), so that who does not use it does not load its package.
+ */
 import { hostname } from "node:os"
-import type { NatsOptions } from "../bus/nats/Connection.ts"
-import { type StreamOptions, usualStreamOptions } from "../bus/nats/Streams.ts"
+import { Layer, Redacted } from "effect"
+import type { Bus, BusUnavailable } from "../bus/Bus.ts"
+import type { NatsConnection, NatsOptions } from "../bus/nats/Connection.ts"
+import * as Connection from "../bus/nats/Connection.ts"
+import * as ContentServer from "../bus/nats/ContentServer.ts"
+import * as NatsBus from "../bus/nats/NatsBus.ts"
+import * as NatsContent from "../bus/nats/NatsContent.ts"
+import type { NatsUnreachable } from "../bus/nats/NatsErrors.ts"
+import { type StreamConflict, type StreamOptions, usualStreamOptions } from "../bus/nats/Streams.ts"
+import type { Content } from "../log/Content.ts"
 import { natsServers, type Settings } from "./Settings.ts"
 
-/** `role` is what this process is, for the server's own lists (`serve`, `worker`). */
-export const natsOptions = (
-  { nats }: Settings,
-  { role, wait }: { readonly role: string; readonly wait: boolean }
-): NatsOptions => {
-  const { credentials, nkeySeed, password, tlsCa, tlsCert, tlsKey, token, url, user } = nats
+export interface NatsRole {
+  /** What this process is, for the server's own lists (`reprise serve`). */
+  readonly role: string
+  /** Whether it waits for a server that is not there yet. */
+  readonly wait: boolean
+}
+
+export const natsOptions = ({ nats }: Settings, { role, wait }: NatsRole): NatsOptions => {
+  const { credentials, nkeySeed, tlsCa, tlsCert, tlsKey, token, url } = nats
+  const servers = natsServers(url) ?? []
+  const named = servers.find(({ username }) => username !== "")
+  const user = nats.user ?? (named && decodeURIComponent(named.username))
+  const password = nats.password ?? (named && Redacted.make(decodeURIComponent(named.password)))
   return {
-    servers: natsServers(url) ?? [],
-    name: `reprise-${role}@${hostname()}`,
+    // Without what may be a secret: the addresses stand in messages and in the log.
+    servers: servers.map(({ host, protocol }) => `${protocol}//${host}`),
+    name: `${role} on ${hostname()}`,
     inboxPrefix: nats.inboxPrefix,
     wait,
     ...(user !== undefined && { user }),
@@ -32,3 +50,24 @@ export const streamOptions = ({ nats }: Settings): StreamOptions => ({
   eventsMaxBytes: nats.eventsMaxMiB * 1024 ** 2,
   eventsMaxAge: nats.eventsMaxAge
 })
+
+/** The server cannot be reached or used as it is. */
+export type NatsNotUsable = NatsUnreachable | StreamConflict | BusUnavailable
+
+/** For the process that has the log: the bus, and content for workers elsewhere. The connection is there for others. */
+export const serving = (
+  settings: Settings,
+  role: NatsRole
+): Layer.Layer<Bus | NatsConnection, NatsNotUsable, Content> =>
+  Layer.merge(NatsBus.layer(streamOptions(settings)), ContentServer.layer).pipe(
+    Layer.provideMerge(Connection.layer(natsOptions(settings, role)))
+  )
+
+/** For a worker, which has no log: the bus, and content asked of the process that has it. */
+export const working = (
+  settings: Settings,
+  role: NatsRole
+): Layer.Layer<Bus | Content | NatsConnection, NatsNotUsable> =>
+  Layer.merge(NatsBus.layer(streamOptions(settings)), NatsContent.layer).pipe(
+    Layer.provideMerge(Connection.layer(natsOptions(settings, role)))
+  )

@@ -13,7 +13,6 @@ import * as Sync from "../../actors/Ingestor/Sync.ts"
 import * as Ingestor from "../../actors/Ingestor.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import { Lane } from "../../events/Job.ts"
-import * as InProcessBus from "../bus/InProcessBus.ts"
 import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
 import * as Projections from "../index/Projections.ts"
@@ -28,6 +27,7 @@ import { openSnapshot } from "../log/SqliteSnapshot.ts"
 import * as FilesReader from "../sources/FilesReader.ts"
 import * as NodeFileTree from "../sources/NodeFileTree.ts"
 import type { Configuration } from "./Config.ts"
+import { configuredBus } from "./ConfiguredBus.ts"
 import { configuredModel } from "./ConfiguredModel.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
 import { type IndexOptions, indexContext, indexOptions, qdrantIndex } from "./IndexContext.ts"
@@ -49,6 +49,8 @@ export interface EmbeddedOptions {
    * In the caller's thread everything happens in one order, and a test's clock reaches all of it.
    */
   readonly threads?: boolean
+  /** Waits for a NATS server that is not there yet, instead of failing. */
+  readonly wait?: boolean
   /** What is worked on in this process; all of it unless given. */
   readonly lanes?: ReadonlyArray<Lane>
 }
@@ -133,7 +135,7 @@ const actors = (options: EmbeddedOptions, index: IndexOptions) => {
     Layer.provideMerge(CoordinatorBehaviour.layer),
     Layer.provideMerge(coordinatorSettings(settings)),
     Layer.provideMerge(files),
-    Layer.provideMerge(InProcessBus.layer()),
+    Layer.provideMerge(configuredBus(settings, { role: options.command, wait: options.wait ?? false })),
     Layer.provideMerge(Supervisor.layer)
   )
 }

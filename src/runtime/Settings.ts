@@ -102,15 +102,13 @@ const or = <A, I>(schema: Schema.Schema<A, I>, value: NoInfer<A>) => {
 const group = <A, I extends object>(schema: Schema.Schema<A, I>, empty: I) =>
   Schema.optionalWith(schema, { exact: true, default: () => Schema.decodeSync(schema)(empty) })
 
-/** The servers that `nats.url` names; `undefined` where it names none, or says more than an address may. */
-export const natsServers = (value: string): ReadonlyArray<string> | undefined => {
-  const servers = value.split(",").map((one) => one.trim())
-  const isServer = (one: string) => {
-    if (!URL.canParse(one)) return false
-    const { hostname, password, protocol, username } = new URL(one)
-    return ["nats:", "tls:"].includes(protocol) && hostname !== "" && username === "" && password === ""
-  }
-  return servers.every(isServer) ? servers : undefined
+/** The servers that `nats.url` names; `undefined` where it names none. */
+export const natsServers = (value: string): ReadonlyArray<URL> | undefined => {
+  const servers = value.split(",").map((one) => (URL.canParse(one.trim()) ? new URL(one.trim()) : undefined))
+  const found = servers.flatMap((one) =>
+    one !== undefined && ["nats:", "tls:"].includes(one.protocol) && one.hostname !== "" ? [one] : []
+  )
+  return found.length === servers.length ? found : undefined
 }
 
 const embeddingAddress = described(
@@ -289,7 +287,7 @@ export const Settings = Schema.Struct({
       url: or(
         described(
           Schema.String.pipe(Schema.filter((value) => natsServers(value) !== undefined)),
-          "an address such as nats://127.0.0.1:4222 or tls://host:4222, without user name and password; several of one cluster with commas between them",
+          "an address such as nats://127.0.0.1:4222 or tls://host:4222; several of one cluster with commas between them",
           { type: "string" },
           "Address of the NATS server, or of several of its cluster with commas between them. With tls:// TLS is a must."
         ),

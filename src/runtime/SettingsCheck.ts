@@ -95,9 +95,8 @@ export const notPossible = (
   })
   const unavailable = (key: string, found: string, available: string) =>
     problem(key, found, available, `"${found}" is not available in this version.`)
-  const { bus, chunking, embedding, index, models, qdrant } = settings
+  const { chunking, embedding, index, models, qdrant } = settings
   const problems: Array<ConfigProblem> = []
-  if (bus === "nats") problems.push(unavailable("bus", bus, `"memory"`))
   if (index === "qdrant" && qdrant.url === undefined)
     problems.push(
       problem(

@@ -282,7 +282,13 @@ layer(NodeContext.layer)("C6 a configuration that is none", (it) => {
       "models.a.model",
       "the model's name"
     ],
-    ["NATS", {}, { environment: { REPRISE_BUS: "nats" } }, "bus", '"nats" is not available in this version'],
+    [
+      "an address of NATS that is none",
+      {},
+      { environment: { REPRISE_BUS: "nats", REPRISE_NATS_URL: "http://host:4222" } },
+      "nats.url",
+      "expected an address such as nats://127.0.0.1:4222"
+    ],
     [
       "Qdrant without an address",
       { config: '{"index":"qdrant"}' },

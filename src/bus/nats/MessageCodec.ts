@@ -58,6 +58,12 @@ const Failed = Schema.TaggedStruct("Failed", {
   message: Schema.String,
   retryable: Schema.Boolean
 })
+const Postponed = Schema.TaggedStruct("Postponed", {
+  ...worked,
+  provider: Schema.String,
+  message: Schema.String,
+  refused: Schema.Boolean
+})
 const VectorsHead = Schema.TaggedStruct("Vectors", {
   batchId: Schema.String,
   scope: ProjectScope,
@@ -72,7 +78,7 @@ const VectorsHead = Schema.TaggedStruct("Vectors", {
 const Held = Schema.TaggedStruct("Held", { body: HeldReference })
 
 const OrderHead = Schema.parseJson(Schema.Union(PrepareHead, EmbedHead, Held))
-const ResultHead = Schema.parseJson(Schema.Union(PreparedHead, Skipped, Failed, VectorsHead, Held))
+const ResultHead = Schema.parseJson(Schema.Union(PreparedHead, Skipped, Failed, Postponed, VectorsHead, Held))
 
 const encodeOrderHead = Schema.encodeSync(OrderHead)
 const encodeResultHead = Schema.encodeSync(ResultHead)
@@ -144,6 +150,7 @@ export const encodeResult = (result: WorkResult): Uint8Array => {
     }
     case "Skipped":
     case "Failed":
+    case "Postponed":
       return frame(encodeResultHead(result))
   }
 }
@@ -158,6 +165,7 @@ export const decodeResult = (bytes: Uint8Array): Effect.Effect<WorkResult | Held
         return decoded.body
       case "Skipped":
       case "Failed":
+      case "Postponed":
         return decoded
       case "Prepared": {
         const { lengths, ...rest } = decoded

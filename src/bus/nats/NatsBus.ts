@@ -61,27 +61,31 @@ const fetchPause = Duration.millis(200)
 /** Room in a message for headers and the protocol, bytes. */
 const overhead = 8 * 1024
 
-const ClaimRequest = Schema.parseJson(
+const ClaimRequestJson = Schema.parseJson(
   Schema.Struct({
     lane: Lane,
     jobId: JobId,
     attempt: Schema.Int,
     worker: Schema.String,
-    code: CodeFingerprint
+    code: CodeFingerprint,
+    version: Schema.optionalWith(Schema.String, { exact: true })
   })
 )
-const ClaimAnswer = Schema.parseJson(
+const ClaimAnswerJson = Schema.parseJson(
   Schema.Union(
     Schema.TaggedStruct("Granted", {}),
-    Schema.TaggedStruct("Refused", { reason: Schema.String }),
+    Schema.TaggedStruct("Refused", {
+      reason: Schema.String,
+      unfit: Schema.optionalWith(Schema.Boolean, { exact: true })
+    }),
     /** Nobody could decide: whoever asked tries again. */
     Schema.TaggedStruct("Unanswered", { detail: Schema.String })
   )
 )
-const encodeClaim = Schema.encodeSync(ClaimRequest)
-const decodeClaim = Schema.decodeUnknown(ClaimRequest)
-const encodeAnswer = Schema.encodeSync(ClaimAnswer)
-const decodeAnswer = Schema.decodeUnknown(ClaimAnswer)
+const encodeClaim = Schema.encodeSync(ClaimRequestJson)
+const decodeClaim = Schema.decodeUnknown(ClaimRequestJson)
+const encodeAnswer = Schema.encodeSync(ClaimAnswerJson)
+const decodeAnswer = Schema.decodeUnknown(ClaimAnswerJson)
 
 const EventHint = Schema.parseJson(StoredEventJson)
 const decodeEvent = Schema.decodeUnknown(EventHint)
@@ -242,6 +246,7 @@ const subjectOf = (result: WorkResult): string => {
     case "Vectors":
       return resultSubject("embed", result.batchId)
     case "Failed":
+    case "Postponed":
       return resultSubject("failed", result.jobId)
   }
 }
