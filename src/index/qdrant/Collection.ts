@@ -136,16 +136,11 @@ export class Collection {
   /** Makes it where it is absent, and what a crash while it was made left out. */
   readonly prepare: Effect.Effect<void, EngineError> = Effect.suspend(() =>
     Effect.gen(this, function* () {
-      const info = yield* this.info
-      if (info === undefined) {
-        yield* this.create
-        return yield* this.layOut(new Set())
-      }
+      const info = (yield* this.info) ?? (yield* this.create)
       yield* this.checkShape(info)
       const identity = yield* this.identity
-      if (identity === undefined && !(yield* this.isEmpty))
-        return yield* this.foreign("it does not say whose it is")
       if (identity !== undefined) yield* this.checkIdentity(identity)
+      else if (!(yield* this.isEmpty)) return yield* this.foreign("it does not say whose it is")
       yield* this.layOut(new Set(Object.keys(info.payload_schema ?? {})), identity !== undefined)
       if (!this.settings.exact && info.config.hnsw_config.m === 0)
         yield* this.ask("PATCH", "", { hnsw_config: { m: usualGraph } }, Ok)
@@ -230,7 +225,8 @@ export class Collection {
     )
   }
 
-  private get create(): Effect.Effect<void, EngineError> {
+  /** Where it is there already, the first answer was lost, or somebody else was quicker: a look tells. */
+  private get create(): Effect.Effect<Info, EngineError> {
     const { exact, replicas, shards } = this.settings
     const body: Qdrant["CreateCollection"] = {
       vectors: { [denseName]: { size: this.ref.spec.dimensions, distance: "Dot" } },
@@ -240,7 +236,13 @@ export class Collection {
       ...(replicas !== undefined && { replication_factor: replicas, write_consistency_factor: replicas }),
       ...(exact && { hnsw_config: { m: 0 } })
     }
-    return Effect.asVoid(this.ask("PUT", "", body, Ok))
+    return Effect.gen(this, function* () {
+      const created = yield* Effect.either(this.ask("PUT", "", body, Ok))
+      const info = yield* this.info
+      if (info !== undefined) return info
+      if (created._tag === "Left") return yield* Effect.fail(created.left)
+      return yield* mismatch("absent", `collection ${this.name} went away while it was made.`)
+    })
   }
 
   /** Indexes first, the identity last: what has one is whole. */

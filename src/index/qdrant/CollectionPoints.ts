@@ -257,7 +257,7 @@ const batches = (records: ReadonlyArray<PointRecord>): ReadonlyArray<ReadonlyArr
   const all: Array<Array<PointRecord>> = []
   let bytes = Number.POSITIVE_INFINITY
   for (const record of records) {
-    const size = JSON.stringify(record).length
+    const size = Buffer.byteLength(JSON.stringify(record)) + 1
     if (bytes + size > mostBytes || (all.at(-1)?.length ?? 0) >= mostPoints) {
       all.push([])
       bytes = 0
