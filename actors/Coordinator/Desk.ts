@@ -134,7 +134,7 @@ export class Desk {
     return open === undefined ? this.ports.readModels.document(id) : Effect.succeed(open.row)
   }
 
-  /** A document with what its open move would take along. A chain of open moves is followed up to a limit. */
+  /** A document with what its open or parked move would take along. A chain of such moves is followed up to a limit. */
   known(id: DocumentId, depth = 0): Effect.Effect<Known, LogFailed> {
     return Effect.flatMap(this.row(id), (row): Effect.Effect<Known, LogFailed> => {
       if (row === undefined) {
@@ -146,24 +146,36 @@ export class Desk {
         }))
       }
       const known = { id, row, lastKey: row.orderKey }
-      const { open } = row
-      if (open?.movedFrom === undefined || depth >= longestChain) {
-        return Effect.succeed({ ...known, takes: undefined })
-      }
-      return Effect.zipWith(
-        this.known(open.movedFrom, depth + 1),
-        this.#orderKeyOf(row.documentId, open.version),
-        (from, orderKey) => ({ ...known, takes: orderKey === undefined ? undefined : { from, orderKey } })
-      )
+      if (depth >= longestChain) return Effect.succeed({ ...known, takes: undefined })
+      return Effect.flatMap(this.#moveOf(row), (move): Effect.Effect<Known, LogFailed> => {
+        if (move === undefined) return Effect.succeed({ ...known, takes: undefined })
+        const { movedFrom, orderKey } = move
+        return Effect.map(this.known(movedFrom, depth + 1), (from) => ({
+          ...known,
+          takes: { from, orderKey }
+        }))
+      })
     })
   }
 
-  /** The order key under which a version was submitted. */
-  #orderKeyOf(id: DocumentId, version: number): Effect.Effect<string | undefined, LogFailed> {
-    const open = this.open.get(id)
-    return open?.work.version === version
-      ? Effect.succeed(open.work.orderKey)
-      : Effect.map(this.ports.readModels.submission(id, version), (submission) => submission?.orderKey)
+  /** What its open or parked version was to take the place of, with the order key of that submission. */
+  #moveOf(
+    row: DocumentRow
+  ): Effect.Effect<{ readonly movedFrom: DocumentId; readonly orderKey: string } | undefined, LogFailed> {
+    const { documentId, open, parked } = row
+    const version = open?.version ?? parked?.version
+    if (version === undefined || (open !== undefined && open.movedFrom === undefined)) {
+      return Effect.succeed(undefined)
+    }
+    const work = this.open.get(documentId)?.work
+    if (open?.movedFrom !== undefined && work?.version === version) {
+      return Effect.succeed({ movedFrom: open.movedFrom, orderKey: work.orderKey })
+    }
+    return Effect.map(this.ports.readModels.submission(documentId, version), (submission) =>
+      submission?.movedFrom === undefined
+        ? undefined
+        : { movedFrom: submission.movedFrom, orderKey: submission.orderKey }
+    )
   }
 
   /** The keys of a document and of what leaves with it, as far as it is in memory. */

@@ -22,7 +22,7 @@ export interface Known {
   readonly id: DocumentId
   readonly row: DocumentRow | undefined
   readonly lastKey: string | undefined
-  /** What its open mutation takes along when it is committed, with the order key of that move. */
+  /** What its open or parked mutation takes along when it is committed, with the order key of that move. */
   readonly takes: Move | undefined
 }
 
@@ -135,7 +135,7 @@ export const decideSubmit = (command: DocumentSubmit, facts: SubmitFacts): Decis
       version: late || newest === undefined ? undefined : asVersion(newest)
     }
   }
-  // A newer submission takes over the move of the open one that it supersedes; of two sources one leaves at once.
+  // A newer submission takes over the move of the open or parked one that it supersedes; of two sources one leaves at once.
   const inherited =
     document.takes !== undefined && document.takes.from.lastKey === document.takes.orderKey
       ? document.takes.from

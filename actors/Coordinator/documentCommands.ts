@@ -8,7 +8,7 @@ import { type Digest, type DocumentId, type ProjectScope, scopeKey, sha256 } fro
 import type { LogFailed, OperationalChange } from "../../src/log/Log.ts"
 import { expecting, openNextJob } from "./advance.ts"
 import { type CommandReply, carry, refuse } from "./answer.ts"
-import { type Desk, unfinished } from "./Desk.ts"
+import { type Desk, documentKey, unfinished } from "./Desk.ts"
 import { chainOf, type Decision, decideRemove, decideSubmit, type Known } from "./decide.ts"
 import { evolve } from "./evolve.ts"
 import type { Turn } from "./Turn.ts"
@@ -26,7 +26,7 @@ export const submit = Effect.fnUntraced(function* (
   command: DocumentSubmit,
   body: Digest | undefined,
   reply: CommandReply
-): Effect.fn.Return<void, LogFailed> {
+): Effect.fn.Return<"done" | "again", LogFailed> {
   const { documentId, scope } = command
   const source = yield* desk.source(command.sourceId)
   if (
@@ -35,30 +35,28 @@ export const submit = Effect.fnUntraced(function* (
     !sameScope(source.scope, scope) ||
     desk.removing.has(command.sourceId)
   ) {
-    return refuse(
+    refuse(
       turn,
       reply,
       command._tag,
       "unknown-source",
       `There is no source ${command.sourceId}. Add it first.`
     )
+    return "done"
   }
   const descriptor = canonicalBytes(command)
   if (Either.isLeft(descriptor)) {
-    return refuse(turn, reply, command._tag, "malformed-descriptor", descriptor.left.message)
+    refuse(turn, reply, command._tag, "malformed-descriptor", descriptor.left.message)
+    return "done"
   }
   const document = yield* desk.known(documentId)
   const { row } = document
   if (row !== undefined && (!sameScope(row.scope, scope) || row.sourceId !== command.sourceId)) {
-    return refuse(
-      turn,
-      reply,
-      command._tag,
-      "foreign-document",
-      `${documentId} is no document of this source.`
-    )
+    refuse(turn, reply, command._tag, "foreign-document", `${documentId} is no document of this source.`)
+    return "done"
   }
   const from = command.movedFrom === undefined ? undefined : yield* ownKnown(desk, command.movedFrom, scope)
+  if (alsoTouches(desk, turn, command, [document, from])) return "again"
   const raw = sha256(command.raw)
   const decision = decideSubmit(command, {
     document,
@@ -104,6 +102,7 @@ export const submit = Effect.fnUntraced(function* (
       if (opened !== undefined) desk.open.set(documentId, { row: opened, work })
     }
   })
+  return "done"
 })
 
 export const remove = Effect.fnUntraced(function* (
@@ -112,18 +111,14 @@ export const remove = Effect.fnUntraced(function* (
   command: DocumentRemove,
   body: Digest | undefined,
   reply: CommandReply
-): Effect.fn.Return<void, LogFailed> {
+): Effect.fn.Return<"done" | "again", LogFailed> {
   const { documentId, scope } = command
   const document = yield* desk.known(documentId)
   if (document.row !== undefined && !sameScope(document.row.scope, scope)) {
-    return refuse(
-      turn,
-      reply,
-      command._tag,
-      "foreign-document",
-      `${documentId} is no document of this project.`
-    )
+    refuse(turn, reply, command._tag, "foreign-document", `${documentId} is no document of this project.`)
+    return "done"
   }
+  if (alsoTouches(desk, turn, command, [document])) return "again"
   const decision = decideRemove(command, document)
   const forgotten: ReadonlyArray<OperationalChange> =
     decision.outcome === "removed" ? [{ kind: "fileForgotten", documentId }] : []
@@ -135,7 +130,28 @@ export const remove = Effect.fnUntraced(function* (
     operational: [...keysOf(decision), ...forgotten],
     appended: (first) => follow(desk, turn, decision, scope, first)
   })
+  return "done"
 })
+
+/**
+ * What a parked move would take along is known only once it has been read. Where this turn has decided about that
+ * already, the command waits for the next one.
+ */
+const alsoTouches = (
+  desk: Desk,
+  turn: Turn,
+  command: DocumentSubmit | DocumentRemove,
+  documents: ReadonlyArray<Known | undefined>
+): boolean => {
+  const own = new Set(submitKeys(desk, command))
+  const further = documents.flatMap(chainOf).flatMap(({ id }) => {
+    const key = documentKey(id)
+    return own.has(key) ? [] : [key]
+  })
+  if (turn.isTouched(further)) return true
+  turn.touch(further)
+  return false
+}
 
 /** What an append of this decision says, rests on, and is called. */
 const planOf = (decision: Decision, rests: ReadonlyArray<Known>, documentId: DocumentId) => {

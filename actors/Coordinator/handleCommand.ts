@@ -55,11 +55,9 @@ export const handleCommand = Effect.fnUntraced(function* (
   }
   switch (command._tag) {
     case "DocumentSubmit":
-      yield* submit(desk, turn, command, body, reply)
-      return "done"
+      return yield* submit(desk, turn, command, body, reply)
     case "DocumentRemove":
-      yield* remove(desk, turn, command, body, reply)
-      return "done"
+      return yield* remove(desk, turn, command, body, reply)
     case "JobRetry":
     case "JobCancel":
       return yield* jobCommand(desk, turn, command, body, reply)

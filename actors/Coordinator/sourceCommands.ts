@@ -27,7 +27,7 @@ import type { LogFailed, NewEvent, OperationalChange } from "../../src/log/Log.t
 import type { SourceRow } from "../../src/log/ReadModels.ts"
 import { type Answer, type CommandReply, carry, refuse } from "./answer.ts"
 import { type Desk, documentKey } from "./Desk.ts"
-import { type Known, removalBesides } from "./decide.ts"
+import { chainOf, type Known, removalBesides } from "./decide.ts"
 import type { Turn } from "./Turn.ts"
 
 export type SourceCommand = SourceAdd | SyncStart | SyncComplete | SyncFail | RemovalsApprove | SourceRemove
@@ -186,7 +186,7 @@ const removeDocuments = (
     .flatMap((known) => removalBesides(known, reason, { commandId, sync }))
     .filter(({ stream }) => !gone.has(stream) && gone.add(stream))
   if (events.length === 0) return
-  turn.touch(documents.flatMap(({ id }) => desk.keysOf(id)))
+  turn.touch(documents.flatMap(chainOf).map(({ id }) => documentKey(id)))
   turn.plan(
     {
       append: {

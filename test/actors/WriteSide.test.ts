@@ -530,6 +530,37 @@ describe("failure", () => {
   )
 
   onDisk(
+    "20: of a move leaves its source to the next submission, which takes it along",
+    Effect.gen(function* () {
+      yield* begin
+      yield* settle(submitOf("old", "food"))
+      const moved = yield* settle(submitOf("new", "poison", { movedFrom: documentNamed("old") }))
+      assert.deepStrictEqual([moved.outcome, yield* liveVersion("old")], ["parked", 1])
+      assert.strictEqual((yield* settle(submitOf("new", "more food"))).outcome, "committed")
+      const [removed] = yield* eventsOf("DocumentRemoved")
+      const committed = (yield* eventsOf("DocumentCommitted")).at(-1)
+      assert.strictEqual(removed?.metadata.appendEnd, committed?.position)
+      assert.strictEqual((yield* rowOf("old"))?.removed, "moved")
+    }),
+    { model: refusing }
+  )
+
+  onDisk(
+    "of a move leaves its source alone where something newer was said of that, even in the same turn",
+    Effect.gen(function* () {
+      yield* begin
+      yield* settle(submitOf("old", "food"))
+      yield* settle(submitOf("new", "poison", { movedFrom: documentNamed("old") }))
+      yield* Effect.all([settle(submitOf("old", "other food")), settle(submitOf("new", "more food"))], {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual([yield* liveVersion("old"), yield* liveVersion("new")], [2, 2])
+      assert.isEmpty(yield* eventsOf("DocumentRemoved"))
+    }),
+    { model: refusing }
+  )
+
+  onDisk(
     "that may pass is tried again",
     Effect.gen(function* () {
       failuresLeft = 3
