@@ -1,8 +1,10 @@
 /**
  * A row of `events` as it is stored, and the envelope that it becomes.
  */
+import type { Database } from "better-sqlite3"
 import type { Metadata, StoredEvent } from "../../events/Envelope.ts"
 import { Digest, type EventId, type Position, type Sequence } from "../../events/Ids.ts"
+import type { ChainedRow } from "./HashChain.ts"
 
 /** The columns as the driver answers them. They were checked when they were written, and the chain guards them since. */
 export interface EventRow {
@@ -39,5 +41,27 @@ export const toStoredEvent = (row: EventRow): StoredEvent => {
     metadata,
     recordedAt: row.recorded_at,
     hash: Digest.make(row.hash.toString("hex"), { disableValidation: true })
+  }
+}
+
+/** The one statement that writes a row, prepared; `hash` is the row's place in the chain. */
+export const prepareInsert = (log: Database): ((row: ChainedRow, hash: Buffer) => void) => {
+  const insert = log.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+  return (row, hash) => {
+    insert.run(
+      row.position,
+      row.id,
+      row.stream,
+      row.version,
+      row.type,
+      row.schemaVersion,
+      row.team,
+      row.project,
+      row.sequence,
+      row.data,
+      row.metadata,
+      row.recordedAt,
+      hash
+    )
   }
 }

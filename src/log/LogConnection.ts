@@ -4,6 +4,7 @@
 import type { Database, Statement } from "better-sqlite3"
 import { Digest, eventId, Position, ProjectName, TeamName } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
+import { prepareInsert } from "./EventRow.ts"
 import { genesis } from "./HashChain.ts"
 import type { Head, OperationalChange } from "./Log.ts"
 import { openForWriting } from "./LogDatabase.ts"
@@ -16,6 +17,7 @@ import type { AppendedAt, EncodedAppend } from "./WriteGroup.ts"
 export interface LogConnection {
   readonly db: Database
   readonly statements: Statements
+  readonly insert: ReturnType<typeof prepareInsert>
   readonly operate: (change: OperationalChange) => void
   readonly fold: ReturnType<typeof prepareReadModels>
   /** The last sequence of each project, as the open transaction sees it. */
@@ -37,7 +39,6 @@ interface Statements {
   readonly savepoint: Statement
   readonly release: Statement
   readonly rollbackTo: Statement
-  readonly insert: Statement
   readonly version: Statement<[string], { version: number }>
   readonly sequence: Statement<[string, string], { sequence: number }>
   readonly caused: Statement<[string], Omit<AppendedAt, "repeated">>
@@ -60,6 +61,7 @@ export const openLog = (
   return {
     db,
     statements,
+    insert: prepareInsert(db),
     operate: prepareOperational(db),
     fold: prepareReadModels(db),
     sequences,
@@ -107,7 +109,6 @@ const prepareStatements = (db: Database): Statements => ({
   savepoint: db.prepare("SAVEPOINT request"),
   release: db.prepare("RELEASE request"),
   rollbackTo: db.prepare("ROLLBACK TO request"),
-  insert: db.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
   version: db.prepare<[string], { version: number }>(
     "SELECT version FROM events WHERE stream = ? ORDER BY version DESC LIMIT 1"
   ),

@@ -1,7 +1,7 @@
 /**
  * Opening the database files of a data directory. A writing connection is only handed out once it is known to be durable.
  */
-import { accessSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs"
+import { accessSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import SqliteDatabase, { type Database } from "better-sqlite3"
@@ -50,6 +50,12 @@ export const walPages = (
 ): { readonly written: number; readonly moved: number } => {
   const [row] = db.prepare<[], { log: number; checkpointed: number }>(`PRAGMA wal_checkpoint(${mode})`).all()
   return { written: row?.log ?? 0, moved: row?.checkpointed ?? 0 }
+}
+
+/** Which file a name stands for. Asked of the file system: a live database is never opened by anything but SQLite. */
+export const fileIdentity = (path: string): string => {
+  const found = statSync(path, { throwIfNoEntry: false })
+  return found === undefined ? "absent" : `${found.dev}:${found.ino}`
 }
 
 /** The files of a data directory that belong to the log. */

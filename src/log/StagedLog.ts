@@ -6,6 +6,7 @@ import { join } from "node:path"
 import type { Database } from "better-sqlite3"
 import { inert } from "../faults/Failpoints.ts"
 import { ContentStore } from "./ContentStore.ts"
+import { prepareInsert } from "./EventRow.ts"
 import type { ChainedRow } from "./HashChain.ts"
 import { writeHeadFile } from "./HeadFile.ts"
 import type { BlobPut, VectorPut } from "./Log.ts"
@@ -24,7 +25,7 @@ export class StagedLog {
   readonly #folder: string
   readonly #log: Database
   readonly #content: ContentStore
-  readonly #insert: (row: ChainedRow, hash: Buffer) => void
+  readonly #insert: ReturnType<typeof prepareInsert>
   #blobs: Array<BlobPut> = []
   #vectors: Array<VectorPut> = []
   #bytes = 0
@@ -38,24 +39,7 @@ export class StagedLog {
     this.#log = openForWriting(join(this.#folder, fileNames.log))
     migrate(this.#log, logMigrations, inert, () => {})
     this.#content = new ContentStore(join(this.#folder, fileNames.content), inert, () => {})
-    const insert = this.#log.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-    this.#insert = (row, hash) => {
-      insert.run(
-        row.position,
-        row.id,
-        row.stream,
-        row.version,
-        row.type,
-        row.schemaVersion,
-        row.team,
-        row.project,
-        row.sequence,
-        row.data,
-        row.metadata,
-        row.recordedAt,
-        hash
-      )
-    }
+    this.#insert = prepareInsert(this.#log)
     this.#log.exec("BEGIN IMMEDIATE")
   }
 

@@ -8,7 +8,6 @@
  * What is answered as written is on disk. After a failed COMMIT or an I/O error nothing of the group was kept, as far as
  * the caller is concerned, and the files are opened again before the next write.
  */
-import { statSync } from "node:fs"
 import SqliteDatabase, { type Database } from "better-sqlite3"
 import { type EventEncoded, isEventType, schemaVersions } from "../../events/Catalogue.ts"
 import { Digest, eventId, Position, sha256 } from "../../events/Ids.ts"
@@ -18,7 +17,7 @@ import { chainHash } from "./HashChain.ts"
 import { writeHeadFile } from "./HeadFile.ts"
 import type { BlobPut, Head } from "./Log.ts"
 import { type LogConnection, openLog, scopeOf } from "./LogConnection.ts"
-import { walPages } from "./LogDatabase.ts"
+import { fileIdentity, walPages } from "./LogDatabase.ts"
 import type {
   AppendAnswer,
   EncodedAppend,
@@ -290,21 +289,7 @@ export class WriterCore {
       recordedAt
     }
     const hash = chainHash(Buffer.from(previous, "hex"), row)
-    this.#log.statements.insert.run(
-      row.position,
-      row.id,
-      row.stream,
-      row.version,
-      row.type,
-      row.schemaVersion,
-      row.team,
-      row.project,
-      row.sequence,
-      row.data,
-      row.metadata,
-      row.recordedAt,
-      hash
-    )
+    this.#log.insert(row, hash)
     this.#log.sequences.set(`${row.team}/${row.project}`, row.sequence)
     this.#head = {
       logId,
@@ -373,7 +358,7 @@ export class WriterCore {
   /** Before each group: the files are the ones that were opened, and open. */
   #ready(): void {
     for (const [path, identity] of this.#identities) {
-      if (identityOf(path) !== identity) {
+      if (fileIdentity(path) !== identity) {
         throw new Error(
           `${path} was replaced or deleted while it was open. Stop this process and restore it.`
         )
@@ -410,10 +395,4 @@ const endsTheGroup = (cause: unknown): boolean =>
   (cause instanceof SqliteDatabase.SqliteError && !cause.code.startsWith("SQLITE_CONSTRAINT"))
 
 const identities = ({ paths }: CoreOptions): ReadonlyMap<string, string> =>
-  new Map([paths.log, paths.content, paths.lock].map((path) => [path, identityOf(path)]))
-
-/** Asked of the file system by name: a live database is never opened by anything but SQLite. */
-const identityOf = (path: string): string => {
-  const found = statSync(path, { throwIfNoEntry: false })
-  return found === undefined ? "absent" : `${found.dev}:${found.ino}`
-}
+  new Map([paths.log, paths.content, paths.lock].map((path) => [path, fileIdentity(path)]))
