@@ -63,6 +63,7 @@ const wrong = new Set([
   "DocumentUnknown",
   "SourceUnknown",
   "QueryTooLong",
+  "ModelDiffers",
   "CommandRefused",
   "ProviderRefused",
   "ProviderUnfit",

@@ -5,7 +5,7 @@
  * generation that lags behind what was answered before is replaced by the log engine at exactly that V (FOLD.md, rule 1).
  * While the live generation's files are absent, foreign or being rebuilt, the log engine answers.
  */
-import { Clock, Effect, Exit, Layer, Option, Ref, Scope } from "effect"
+import { Clock, Effect, Layer, Option, Ref, type Scope } from "effect"
 import type { Spec } from "../../events/Generation.ts"
 import { type GenerationId, scopeKey } from "../../events/Ids.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
@@ -14,27 +14,22 @@ import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import type { GenerationState } from "../index/GenerationState.ts"
 import type { Candidate, EngineError, EngineQuery, SparseVector } from "../index/Index.ts"
 import { type Frequencies, LogIndex, type MayMatch } from "../index/LogIndex.ts"
-import {
-  type OpenGeneration,
-  openForReading,
-  openStateForReading,
-  type ProjectionContext
-} from "../index/Projection.ts"
-import { openText } from "../index/VersionPoints.ts"
+import type { OpenGeneration, ProjectionContext } from "../index/Projection.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import type { VocabularyWord } from "./Correction.ts"
-import { defaultDepth, fuse, type Hit } from "./Fusion.ts"
+import { defaultDepth, fuse } from "./Fusion.ts"
+import { liveGeneration } from "./LiveGeneration.ts"
 import { QueryTooLong, type ReadQuery, readQuery } from "./Query.ts"
 import {
+  ModelDiffers,
   NotYetVisible,
   Search,
   type SearchAnswer,
   SearchFailed,
-  type SearchHit,
   type SearchRequest,
   type SearchService
 } from "./Search.ts"
-import { makeSnippet } from "./Snippet.ts"
+import { type Asked, readHits } from "./SearchHits.ts"
 import { WordIndex } from "./WordIndex.ts"
 
 export interface SearchOptions {
@@ -71,7 +66,7 @@ export const make = (
     const model = yield* EmbeddingModel
     const logIndex = new LogIndex(snapshot, analyzerOf, { keptChunks: options.keptChunks })
     const answered = yield* Ref.make<{ readonly epoch: number; readonly at: number }>({ epoch: 0, at: 0 })
-    const reader = yield* makeReader(context)
+    const reader = yield* liveGeneration(context)
     const vocabularies = new VocabularyCache()
 
     /** The pair that this query keeps. `refused`: what a first try found out about the generation. */
@@ -109,9 +104,20 @@ export const make = (
       return { view, head }
     })
 
-    const embed = (text: string, mode: SearchRequest["mode"]) =>
+    const embed = (text: string, mode: SearchRequest["mode"], row: GenerationRow | undefined) =>
       Effect.gen(function* () {
-        if (mode === "sparse" || text === "") return { vector: undefined, note: undefined }
+        if (mode === "sparse" || text === "" || row === undefined)
+          return { vector: undefined, note: undefined }
+        // Vectors of two models have nothing to do with each other, even where they are of one length.
+        if (model.fingerprint !== row.spec.model) {
+          const differs = new ModelDiffers({
+            configured: model.name,
+            live: row.spec.modelName,
+            generation: row.generation
+          })
+          if (mode === "dense") return yield* differs
+          return { vector: undefined, note: `The dense side is left out: ${differs.message}` }
+        }
         const embedded = model.embedQuery(text).pipe(Effect.map((vector) => ({ vector, note: undefined })))
         if (mode === "dense") return yield* embedded
         // The sparse half is an honest answer that says what it lacks; no answer would be worse.
@@ -137,7 +143,7 @@ export const make = (
       const { row } = view
       const read = yield* reading(() => readAt(request, view, analyzerOf, logIndex, vocabularies))
       if (read instanceof QueryTooLong) return yield* read
-      const { vector, note } = yield* embed(read.query.text, mode)
+      const { vector, note } = yield* embed(read.query.text, mode, row)
       const found: ReadonlyArray<Candidate> =
         row === undefined || (vector === undefined && read.sparse === undefined)
           ? []
@@ -246,67 +252,8 @@ const wordsOf = (
   })
 }
 
-/** The live generation as opened last; looked at again for every query, because files can go at any time. */
-const makeReader = Effect.fnUntraced(function* (context: ProjectionContext) {
-  const lock = yield* Effect.makeSemaphore(1)
-  let stateAlone:
-    | { readonly key: string; readonly state: GenerationState; readonly scope: Scope.CloseableScope }
-    | undefined
-  let current:
-    | { readonly key: string; readonly open: OpenGeneration; readonly scope: Scope.CloseableScope }
-    | undefined
-  const close = Effect.suspend(() => {
-    const scopes = [current?.scope, stateAlone?.scope]
-    current = undefined
-    stateAlone = undefined
-    return Effect.forEach(
-      scopes,
-      (scope) => (scope === undefined ? Effect.void : Scope.close(scope, Exit.void)),
-      {
-        discard: true
-      }
-    )
-  })
-  yield* Effect.addFinalizer(() => close)
-  const open = (row: GenerationRow) =>
-    Effect.gen(function* () {
-      const key = `${row.generation} ${context.snapshot.head().epoch}`
-      if (current?.key === key && current.open.state.isCurrent) return current.open
-      yield* close
-      const scope = yield* Scope.make()
-      const opened = yield* openForReading(context, row).pipe(
-        Scope.extend(scope),
-        Effect.onError(() => Scope.close(scope, Exit.void))
-      )
-      current = { key, open: opened, scope }
-      return opened
-    })
-  const openState = (row: GenerationRow) =>
-    Effect.gen(function* () {
-      const key = `${row.generation} ${context.snapshot.head().epoch}`
-      if (stateAlone?.key === key && stateAlone.state.isCurrent) return stateAlone.state
-      yield* close
-      const scope = yield* Scope.make()
-      const state = yield* openStateForReading(context, row).pipe(
-        Scope.extend(scope),
-        Effect.onError(() => Scope.close(scope, Exit.void))
-      )
-      stateAlone = { key, state, scope }
-      return state
-    })
-  return {
-    openState: (row: GenerationRow) => lock.withPermits(1)(openState(row)),
-    open: (row: GenerationRow) => lock.withPermits(1)(open(row)),
-    close: lock.withPermits(1)(close)
-  }
-})
-
-interface ReadAt {
-  readonly at: number
-  readonly query: ReadQuery
+interface ReadAt extends Asked {
   readonly sparse: SparseVector | undefined
-  /** Absent while nothing was ever indexed. */
-  readonly analyzer: Analyzer | undefined
 }
 
 /** Frequencies, vocabulary and V are read in one transaction: they belong together. */
@@ -385,60 +332,4 @@ class VocabularyCache {
     if (this.#last?.key !== key) this.#last = { key, index: new WordIndex(words()) }
     return this.#last.index
   }
-}
-
-/** Text, title, spans and metadata as of V, from content and read models. */
-const readHits = (
-  { snapshot }: ProjectionContext,
-  spec: Spec,
-  { scope }: SearchRequest,
-  { at, query, analyzer }: ReadAt,
-  hits: ReadonlyArray<Hit<Candidate>>
-): ReadonlyArray<SearchHit> => {
-  const texts = new Map<
-    string,
-    { readonly version: number; readonly opened: ReturnType<typeof openText> } | undefined
-  >()
-  if (analyzer === undefined) return []
-  const stems = new Set(query.terms.map(({ stem }) => stem))
-  const textOf = (documentId: Candidate["documentId"]) => {
-    if (texts.has(documentId)) return texts.get(documentId)
-    const version = snapshot.versionAt(documentId, at)
-    const contents = version && snapshot.contents(documentId, version.version, spec.chunker, spec.model, at)
-    const text = version &&
-      contents && { version: version.version, opened: openText(snapshot, scope, contents) }
-    texts.set(documentId, text)
-    return text
-  }
-  return hits.flatMap(({ candidate, rank, ranks, score }) => {
-    const found = textOf(candidate.documentId)
-    if (found === undefined || found.opened._tag === "Missing") return []
-    const { descriptor, entries, text: whole } = found.opened
-    const entry = entries.find(({ chunkId }) => chunkId === candidate.chunkId)
-    if (entry === undefined) return []
-    const text = whole.slice(entry.start, entry.end)
-    const snippet = makeSnippet(text, analyzer, stems)
-    return [
-      {
-        rank,
-        score,
-        chunkId: candidate.chunkId,
-        documentId: candidate.documentId,
-        version: found.version,
-        uri: descriptor.uri,
-        title: descriptor.title ?? descriptor.externalId,
-        headings: entry.headings,
-        text,
-        snippet: snippet.text,
-        matches: snippet.matches,
-        span: { start: entry.start, end: entry.end },
-        scores: {
-          ...(candidate.dense !== undefined && { dense: candidate.dense }),
-          ...(candidate.sparse !== undefined && { sparse: candidate.sparse })
-        },
-        ranks,
-        metadata: descriptor.metadata
-      }
-    ]
-  })
 }

@@ -86,7 +86,21 @@ export class SearchFailed extends Schema.TaggedError<SearchFailed>()("SearchFail
   }
 }
 
-export type SearchError = QueryTooLong | NotYetVisible | SearchFailed | EmbeddingError
+/**
+ * The configured model is not the one whose vectors the live generation holds: a question's vector would be compared with
+ * another model's. Build a generation under it, restore the setting, or ask in mode `sparse`.
+ */
+export class ModelDiffers extends Schema.TaggedError<ModelDiffers>()("ModelDiffers", {
+  configured: Schema.String,
+  live: Schema.String,
+  generation: GenerationId
+}) {
+  override get message() {
+    return `The configured embedding model is ${this.configured}, but the live generation ${this.generation} was made with ${this.live}: their vectors cannot be compared. Run reprise build to make an index under the configured model, restore the setting, or search with --mode sparse.`
+  }
+}
+
+export type SearchError = QueryTooLong | NotYetVisible | SearchFailed | ModelDiffers | EmbeddingError
 
 export interface SearchService {
   readonly search: (request: SearchRequest) => Effect.Effect<SearchAnswer, SearchError>

@@ -107,6 +107,28 @@ describe("a provider", { timeout: 120_000 }, () => {
     })
   )
 
+  it.scopedLive(
+    "that is not the live generation's is refused dense search, and hybrid search says what it leaves out",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* makeProviderServer()
+        const at = yield* place(server.url)
+        const hashing = { cwd: at.cwd, environment: { REPRISE_DATA_DIR: at.environment.REPRISE_DATA_DIR } }
+        yield* json(["add", "docs"], hashing)
+        const dense = yield* json(["search", "note 7", "--mode", "dense"], at)
+        assert.deepStrictEqual([dense.code, dense.value.error.code], [2, "ModelDiffers"])
+        assert.match(dense.value.error.message, /openai:test.*hashing.*reprise build/)
+        const hybrid = (yield* json(["search", "note 7"], at)).value
+        const sparse = (yield* json(["search", "note 7", "--mode", "sparse"], at)).value
+        assert.deepStrictEqual([hybrid.degraded, hybrid.hits], [true, sparse.hits])
+        assert.match(hybrid.notes.join(), /The dense side is left out.*openai:test/)
+        assert.strictEqual(server.requests.length, 0)
+        assert.strictEqual((yield* json(["build"], at)).code, 0)
+        assert.strictEqual((yield* json(["search", "note 7", "--mode", "dense"], at)).code, 0)
+        assert.strictEqual((yield* json(["search", "note 7", "--mode", "dense"], hashing)).code, 2)
+      })
+  )
+
   it.scopedLive("quotes a build under another model, and is paid for exactly that", () =>
     Effect.gen(function* () {
       const server = yield* makeProviderServer()
