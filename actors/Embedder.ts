@@ -6,10 +6,16 @@
  * that asks for patience is waited for; one that is away or refuses everything is nobody's fault, and its orders go back.
  */
 import { Duration, Effect, Layer, Schedule } from "effect"
-import { type CodeFingerprint, sha256 } from "../events/Ids.ts"
+import { type CodeFingerprint, scopeKey, sha256 } from "../events/Ids.ts"
 import { Bus, type BusUnavailable, type WorkResult } from "../src/bus/Bus.ts"
-import { type Embedded, EmbeddingModel, type EmbeddingModelService } from "../src/embedding/EmbeddingModel.ts"
-import { Content } from "../src/log/Content.ts"
+import {
+  type Embedded,
+  EmbeddingModel,
+  type EmbeddingModelService,
+  type ProviderError
+} from "../src/embedding/EmbeddingModel.ts"
+import { confirmSameModel, probe, probeKey } from "../src/embedding/Probe.ts"
+import { Content, type ContentService } from "../src/log/Content.ts"
 import { monotonicMs, spawn } from "./Actor.ts"
 import { Batches, type Gathered, type Taken } from "./Embedder/Batches.ts"
 import { readInputs } from "./Embedder/readInputs.ts"
@@ -117,12 +123,16 @@ export const layer = (
           { discard: true }
         ).pipe(Effect.delay(settings.heartbeat), Effect.forever)
 
-      const embed = (batch: Gathered): Effect.Effect<Embedded | Failed | Away> =>
-        batch.model.embed(batch.items.map(({ input, text }) => ({ id: input, text }))).pipe(
+      const embed = (batch: Gathered, confirm: Confirm): Effect.Effect<Answered | Failed | Away> =>
+        Effect.gen(function* () {
+          const probed = yield* confirm(batch)
+          const inputs = batch.items.map(({ input, text }) => ({ id: input, text }))
+          return { ...(yield* batch.model.embed(inputs)), probed }
+        }).pipe(
           Effect.timeoutTo({
             duration: longestFor(batch),
-            onSuccess: (embedded): Embedded | Failed => embedded,
-            onTimeout: (): Embedded | Failed => ({
+            onSuccess: (answered): Answered | Failed => answered,
+            onTimeout: (): Answered | Failed => ({
               _tag: "Failed",
               code: "timed-out",
               message: `${batch.model.name} did not come to an end with its batch in time.`
@@ -135,7 +145,7 @@ export const layer = (
               Effect.succeed<Away>({ _tag: "Away", provider, message, refused: true }),
             ProviderBusy: ({ retryAfterMs }) =>
               Effect.delay(
-                Effect.suspend(() => embed(batch)),
+                Effect.suspend(() => embed(batch, confirm)),
                 Duration.min(Duration.millis(Math.max(10, retryAfterMs)), settings.longestPause)
               )
           }),
@@ -150,12 +160,13 @@ export const layer = (
 
       const sendBatch = (
         batches: Batches,
+        confirm: Confirm,
         inbox: { readonly done: (count: number) => void; readonly failed: (reason: string) => void }
       ) =>
         Effect.gen(function* () {
           const batch = yield* batches.next
           const began = yield* monotonicMs
-          const outcome = yield* embed(batch)
+          const outcome = yield* embed(batch, confirm)
           if ("_tag" in outcome) {
             inbox.failed(outcome.message)
             for (const taken of batches.giveUp(batch)) {
@@ -189,13 +200,14 @@ export const layer = (
         behaviour: (inbox) =>
           Effect.suspend(() => {
             const batches = new Batches()
+            const confirm = confirming(content)
             const slots = Math.max(...[...models.values()].map(({ concurrency }) => concurrency), 1)
             return Effect.all(
               [
                 Effect.repeat(takeOrder(batches), Schedule.forever),
                 beat(batches),
                 ...Array.from({ length: slots }, () =>
-                  Effect.repeat(sendBatch(batches, inbox), Schedule.forever)
+                  Effect.repeat(sendBatch(batches, confirm, inbox), Schedule.forever)
                 )
               ],
               { concurrency: "unbounded", discard: true }
@@ -204,6 +216,30 @@ export const layer = (
       })
     })
   )
+
+interface Answered extends Embedded {
+  /** The probe's vector, where none was recorded yet. */
+  readonly probed: Float32Array | undefined
+}
+
+/** Fails where another model answers than the one that made what the project has. */
+type Confirm = (batch: Gathered) => Effect.Effect<Float32Array | undefined, ProviderError>
+
+/** Once for each project and model in the life of a worker, before its first batch. */
+const confirming = (content: ContentService): Confirm => {
+  const confirmed = new Set<string>()
+  const one = Effect.unsafeMakeSemaphore(1)
+  return ({ model, scope }) =>
+    Effect.gen(function* () {
+      const key = `${scopeKey(scope)}/${model.fingerprint}`
+      if (model.probed !== true || confirmed.has(key)) return undefined
+      const [recorded] = yield* Effect.orDie(content.vectors(scope, model.fingerprint, [probeKey]))
+      const vector = recorded === undefined ? yield* probe(model) : undefined
+      if (recorded !== undefined) yield* confirmSameModel(model, recorded)
+      confirmed.add(key)
+      return vector
+    }).pipe(one.withPermits(1))
+}
 
 /** A whole batch brought nothing, and may the next time. */
 interface Failed {
@@ -231,7 +267,7 @@ const awayFromBus = <A, R>(effect: Effect.Effect<A, BusUnavailable, R>) =>
 
 const vectorsOf = (
   batch: Gathered,
-  embedded: Embedded,
+  embedded: Answered,
   worker: string,
   elapsedMs: number
 ): Extract<WorkResult, { readonly _tag: "Vectors" }> => {
@@ -239,6 +275,7 @@ const vectorsOf = (
     const vector = embedded.vectors[at]
     return vector === undefined ? [] : [{ inputHash: input, vector }]
   })
+  const probed = embedded.probed === undefined ? [] : [{ inputHash: probeKey, vector: embedded.probed }]
   const jobs = batch.orders.map(({ order }) => ({ jobId: order.jobId, attempt: order.attempt }))
   return {
     _tag: "Vectors",
@@ -248,7 +285,7 @@ const vectorsOf = (
     model: batch.model.fingerprint,
     worker,
     jobs,
-    vectors,
+    vectors: [...vectors, ...probed],
     tokens: Math.round(embedded.tokens),
     elapsedMs
   }

@@ -8,6 +8,7 @@ import { DocumentChunked, DocumentVersion, documentStream, type Reason } from ".
 import { Digest } from "../../events/Ids.ts"
 import { VectorsRecorded, vectorsStream } from "../../events/Vectors.ts"
 import type { WorkResult } from "../../src/bus/Bus.ts"
+import { probeKey } from "../../src/embedding/Probe.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
 import { complete, expecting, knownVectors, openNextJob, park, refusedContent, startOver } from "./advance.ts"
 import { type Desk, documentKey, unfinished } from "./Desk.ts"
@@ -223,13 +224,20 @@ const takeVectors = Effect.fnUntraced(function* (
     const job = desk.jobs.get(jobId)
     if (job !== undefined) desk.jobs.extend(job, turn.now)
   }
-  if (wanted.length === 0) return
+  // Kept with the first vectors of a model, so that a later process can tell whether it is still the same.
+  const probes = result.vectors.filter(({ inputHash }) => inputHash === probeKey)
+  if (wanted.length === 0 && probes.length === 0) return
   const known = yield* knownVectors(
     desk,
     turn,
     { scope, pair: { chunker: desk.pair.chunker, model } },
-    wanted.map(({ inputHash }) => inputHash)
+    [...wanted, ...probes].map(({ inputHash }) => inputHash)
   )
+  for (const { inputHash, vector } of probes) {
+    if (known.has(inputHash) || turn.freshVector(scope, model, inputHash) !== undefined) continue
+    const stored = storedForm(vector)
+    turn.vector({ ...scope, model, inputHash, vector: stored }, vectorDigest(stored))
+  }
   const concerned = new Set<Work>()
   let count = 0
   for (const { inputHash, vector } of wanted) {

@@ -89,6 +89,8 @@ export interface EmbeddingModelService {
   readonly denseWeight: number
   /** Time after which a batch counts as lost. */
   readonly timeout: Duration.Duration
+  /** Somebody else serves it, and another model may one day answer to its name: it is probed before it is relied on. */
+  readonly probed?: boolean
   /** Any number of inputs; more than `batchSize` are asked for in several requests, one after the other. */
   readonly embed: (inputs: ReadonlyArray<EmbeddingInput>) => Effect.Effect<Embedded, ProviderError>
   /** Fails sooner than `embed`: somebody waits for the answer. */

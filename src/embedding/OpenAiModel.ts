@@ -119,6 +119,7 @@ export const make = Effect.fn("OpenAiModel.make")(function* (
     concurrency: settings.pacing.concurrency,
     denseWeight: settings.denseWeight,
     timeout: settings.timeout,
+    probed: true,
     request
   }
   return checkedModel(paced(provider, pace, settings.pacing))

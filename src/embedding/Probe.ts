@@ -3,6 +3,7 @@
  * first vectors were stored. Mixed vectors would make every answer a little wrong, and nothing else would tell.
  */
 import { Effect } from "effect"
+import { type Digest, sha256 } from "../../events/Ids.ts"
 import { probeInput } from "./CheckedModel.ts"
 import { type EmbeddingModelService, type ProviderError, ProviderRefused } from "./EmbeddingModel.ts"
 
@@ -11,6 +12,9 @@ import { type EmbeddingModelService, type ProviderError, ProviderRefused } from 
  * other models, revisions and coarser quantisations by more than this.
  */
 export const leastAgreement = 0.995
+
+/** Under which a project keeps the probe's vector beside those of its documents. The hash of no document's input. */
+export const probeKey: Digest = sha256(`probe\0${probeInput.text}`)
 
 /** The vector to be kept beside the first vectors of a model. One request. */
 export const probe = Effect.fn("Probe.probe")(function* (

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Duration, Effect, Fiber, Layer, Stream } from "effect"
+import { Chunk, Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Preparer, PreparerFailed } from "../../actors/Ingestor/Preparer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
@@ -623,6 +623,51 @@ describe("failure", () => {
       }),
       { model: awayFor(9, error), settings: quick }
     )
+
+  {
+    const asked: Array<number> = []
+    const counted = modelWith(
+      (next) => (inputs) => {
+        asked.push(inputs.length)
+        return next(inputs)
+      },
+      { probed: true, batchSize: 1 }
+    )
+    const impostor = modelWith(
+      (next) => (inputs) =>
+        Effect.map(next(inputs), (embedded) => ({
+          ...embedded,
+          vectors: embedded.vectors.map((vector) => vector?.toReversed())
+        })),
+      { probed: true }
+    )
+    runs(
+      "E5: of a provider to answer as the same model is noticed before a process's first batch",
+      [
+        Effect.gen(function* () {
+          yield* begin
+          yield* settle(submitOf("one", "text"))
+          yield* settle(submitOf("two", "other text"))
+          assert.deepStrictEqual(asked.splice(0), [1, 1, 1], "a probe, and two inputs")
+        }),
+        Effect.gen(function* () {
+          yield* settle(submitOf("three", "more text"))
+          assert.deepStrictEqual(asked, [1, 1], "the probe again, and one input")
+        }),
+        Effect.gen(function* () {
+          const { ask: send, progress } = yield* Coordinator
+          yield* send(submitOf("four", "text of an impostor"))
+          const noticed = yield* Stream.runHead(
+            Stream.filterMap(progress, ({ outage }) => Option.fromNullable(outage))
+          )
+          assert.include(Option.getOrThrow(noticed).message, "another model answers to this name")
+          const recorded = yield* eventsOf("VectorsRecorded")
+          assert.strictEqual(recorded.length, 3)
+        })
+      ],
+      [{ model: counted }, { model: counted }, { model: impostor }]
+    )
+  }
 
   onDisk(
     "of a provider is told while it lasts, and is over with the first vector",
