@@ -19,9 +19,7 @@ import {
   SubscriptionRef
 } from "effect"
 import { headers, type PubAck } from "nats"
-import { type ActorState, monotonicMs } from "../../actors/Actor.ts"
-import { type Escalated, supervised, usualPolicy } from "../../actors/Supervision.ts"
-import { Supervisor } from "../../actors/Supervisor.ts"
+import type { Supervisor } from "../../actors/Supervisor.ts"
 import type { StoredEvent } from "../../events/Envelope.ts"
 import { headerNames, type PublishedEvent } from "../../events/Messages.ts"
 import { NatsConnection } from "../bus/nats/Connection.ts"
@@ -30,6 +28,7 @@ import type { StreamConflict } from "../bus/nats/Streams.ts"
 import { Content } from "../log/Content.ts"
 import { type LogFailed, LogReader } from "../log/Log.ts"
 import { ReadModels } from "../log/ReadModels.ts"
+import { underSupervisor } from "./Fiber.ts"
 import { encodeEvent, makePublishedEvents } from "./PublishedEvents.ts"
 import { findStreamEnd, sourceOf } from "./StreamEnd.ts"
 
@@ -204,7 +203,7 @@ export const make = Effect.fnUntraced(function* (options: PublisherOptions) {
   })
 
   return {
-    run: Effect.annotateLogs(run, { actor: "publisher" }),
+    run,
     service: EventPublisher.of({
       status: Effect.zipWith(SubscriptionRef.get(status), reader.head, (now, { position }) => ({
         ...now,
@@ -227,47 +226,15 @@ export const layer = (
   Layer.scoped(
     EventPublisher,
     Effect.gen(function* () {
-      const supervisor = yield* Supervisor
       const { run, service } = yield* make(options)
-      let state: ActorState = "running"
-      let restarts = 0
-      let calmAt = yield* monotonicMs
-      let last = -1
-      yield* supervisor.register(
-        Effect.gen(function* () {
-          const { lag, messages, problem, published } = yield* Effect.orDie(service.status)
-          const now = yield* monotonicMs
-          if (lag === 0 || published !== last) calmAt = now
-          last = published
-          return {
-            name: "publisher",
-            state,
-            restarts,
-            mailbox: lag,
-            processed: messages,
-            failed: restarts,
-            lastError: problem,
-            stalledMs: now - calmAt
-          }
-        })
-      )
-      yield* supervised("publisher", run, {
-        policy: usualPolicy,
-        onCrash: () =>
-          Effect.sync(() => {
-            state = "restarting"
-          }),
-        onRestart: Effect.sync(() => {
-          state = "running"
-          restarts++
-        })
-      }).pipe(
-        Effect.catchAll((escalated: Escalated) => {
-          state = "failed"
-          return supervisor.escalate(escalated)
-        }),
-        Effect.forkScoped
-      )
+      const look = Effect.map(Effect.orDie(service.status), ({ lag, messages, problem, published }) => ({
+        mailbox: lag,
+        processed: messages,
+        failed: 0,
+        lastError: problem,
+        mark: published
+      }))
+      yield* underSupervisor("publisher", run, look)
       return service
     })
   )

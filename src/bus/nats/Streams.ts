@@ -154,7 +154,9 @@ export const declarations = (
         description: "Reprise: commands that wait for the Coordinator",
         max_bytes: 256 * MiB
       }),
-      consumer: consumer(consumerNames.coordinator, options.inHand)
+      // Its one reader takes messages by their number, each project's at its own pace, and deletes them: a consumer would
+      // hand out everybody's in one line.
+      consumer: undefined
     },
     prepare: lane("prepare"),
     embed: lane("embed"),

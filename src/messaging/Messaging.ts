@@ -1,0 +1,47 @@
+/**
+ * The public messaging: events out, commands in, requests answered. An interface like the command line: it runs beside
+ * the one writer of a data directory, on a connection to NATS that is given to it.
+ */
+import { Effect, Layer } from "effect"
+import { NatsConnection } from "../bus/nats/Connection.ts"
+import { declarations, ensure, type StreamOptions, usualStreamOptions } from "../bus/nats/Streams.ts"
+import type { SearchMode } from "../search/Search.ts"
+import * as CommandIntake from "./CommandIntake.ts"
+import * as EventPublisher from "./EventPublisher.ts"
+import * as Requests from "./Requests.ts"
+
+export interface MessagingOptions {
+  /** Of the program, for `nats micro info`. */
+  readonly version: string
+  /** Of searches that do not say. */
+  readonly mode: SearchMode
+  /** Titles, addresses and metadata travel with the events. */
+  readonly descriptors: boolean
+  readonly streams?: StreamOptions
+}
+
+/**
+ * Needs what the embedded runtime gives, and `NatsConnection`. Once it is built the streams are there and requests are
+ * answered; it fails where a stream is in the way.
+ */
+export const layer = (options: MessagingOptions) =>
+  Layer.unwrapEffect(
+    Effect.gen(function* () {
+      const nats = yield* NatsConnection
+      const { answers, commands, events } = declarations(options.streams ?? usualStreamOptions)
+      const { descriptors, mode, version } = options
+      yield* Effect.forEach([events, answers, commands], (one) => ensure(nats, one), { discard: true })
+      return Layer.mergeAll(
+        EventPublisher.layer({
+          ...EventPublisher.usualPublisher,
+          descriptors,
+          ready: ensure(nats, events)
+        }),
+        CommandIntake.layer({
+          ...CommandIntake.usualIntake,
+          ready: Effect.zipRight(ensure(nats, answers), ensure(nats, commands))
+        }),
+        Requests.layer({ ...Requests.usualRequests, descriptors, mode, version })
+      )
+    })
+  )

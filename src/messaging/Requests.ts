@@ -1,0 +1,269 @@
+/**
+ * Requests and their typed answers, as endpoints of a NATS micro-service: `nats micro ls`, `info` and `stats` show them.
+ *
+ * Every request is answered, whatever happens inside, and only at an inbox: a sender whose reply subject points anywhere
+ * else (JetStream's own API, say) gets nothing. Each project has so many requests in hand; the next one is told to come
+ * back, so that a flood of one is answered at once and takes nothing from others.
+ */
+import { Cause, Context, Deferred, Effect, Either, FiberSet, Layer, Schedule, Schema } from "effect"
+import { headers, type Msg, type Service, ServiceErrorCodeHeader, ServiceErrorHeader } from "nats"
+import { Supervisor } from "../../actors/Supervisor.ts"
+import { operatorScope } from "../../events/Envelope.ts"
+import type { ProjectScope } from "../../events/Ids.ts"
+import { Answer, type WireError } from "../../events/Messages.ts"
+import {
+  type PublicCommandName,
+  type PublicQueryName,
+  parseSubject,
+  publicCommands,
+  publicQueries
+} from "../../events/Subjects.ts"
+import { NatsConnection } from "../bus/nats/Connection.ts"
+import { unavailable as natsUnavailable } from "../bus/nats/NatsErrors.ts"
+import { Reader, Status } from "../runtime/Reprise.ts"
+import { underSupervisor } from "./Fiber.ts"
+import { makePublicCommands, refusal } from "./PublicCommands.ts"
+import { makePublicQueries, type QueriesOptions } from "./PublicQueries.ts"
+import { decodeCommand, readBody, splitRequest, type WireBody } from "./WireBody.ts"
+
+export interface RequestsOptions extends QueriesOptions {
+  /** As shown by `nats micro info`. */
+  readonly version: string
+  /** Requests of one project that are worked on at a time. */
+  readonly inHand: number
+  /** Projects whose requests are worked on at a time. */
+  readonly projects: number
+}
+
+export const usualRequests: Omit<RequestsOptions, "version" | "mode"> = {
+  answers: "REPRISE_ANSWERS",
+  descriptors: true,
+  inHand: 64,
+  projects: 256
+}
+
+export interface RequestsStatus {
+  readonly answered: number
+  readonly refused: number
+  readonly inHand: number
+}
+
+export class Requests extends Context.Tag("reprise/messaging/Requests")<
+  Requests,
+  { readonly status: Effect.Effect<RequestsStatus> }
+>() {}
+
+/** What goes back: a body, and for a refusal the headers that clients of micro-services look at. */
+interface Response {
+  readonly body: string
+  readonly error?: WireError
+}
+
+const encodeAnswer = Schema.encodeSync(Schema.parseJson(Answer))
+const encodeStatus = Schema.encodeSync(Schema.parseJson(Status))
+
+const refused = (error: WireError): Response => ({ body: JSON.stringify({ error }), error })
+const isCommand = (name: PublicCommandName | PublicQueryName): name is PublicCommandName =>
+  publicCommands.some((command) => command === name)
+
+/** HTTP's numbers, as micro-services use them. */
+const statusCode = ({ code }: WireError): number =>
+  code === "unavailable"
+    ? 503
+    : code === "busy"
+      ? 429
+      : code === "internal"
+        ? 500
+        : code === "conflict"
+          ? 409
+          : 400
+
+const internal: WireError = {
+  code: "internal",
+  message: "The request met a fault of Reprise itself, which its log describes. Other requests go on."
+}
+
+export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
+  const nats = yield* NatsConnection
+  const reader = yield* Reader
+  const supervisor = yield* Supervisor
+  const commands = yield* makePublicCommands
+  const queries = yield* makePublicQueries(options)
+  const runFork = yield* FiberSet.makeRuntime<never>()
+  const inHand = new Map<string, number>()
+  const counts = { answered: 0, refused: 0 }
+  const offered = yield* Deferred.make<void>()
+
+  const command = Effect.fnUntraced(function* (
+    scope: ProjectScope,
+    name: PublicCommandName,
+    body: WireBody
+  ): Effect.fn.Return<Response, WireError> {
+    const { body: own, options: wait } = yield* splitRequest(scope, body)
+    const decoded = decodeCommand(name, scope, own.fields)
+    if (Either.isLeft(decoded)) {
+      if (own.commandId === undefined) return refused(decoded.left)
+      const answer = refusal(name, own.commandId, decoded.left)
+      return { body: encodeAnswer(answer), error: decoded.left }
+    }
+    const answer = yield* commands
+      .run(scope, decoded.right, wait)
+      .pipe(
+        Effect.mapError(
+          (error): WireError =>
+            error._tag === "CommandConflict"
+              ? { code: "conflict", message: error.message }
+              : { code: "unavailable", message: error.message, retryAfterMs: 1_000 }
+        )
+      )
+    return { body: encodeAnswer(answer), ...(!answer.ok && { error: answer.error }) }
+  })
+
+  const respond = Effect.fnUntraced(function* ({
+    data,
+    subject
+  }: Msg): Effect.fn.Return<Response, WireError> {
+    const parsed = yield* Effect.mapError(
+      parseSubject(subject),
+      ({ detail }): WireError => ({ code: "subject", message: `The subject is none of Reprise's: ${detail}` })
+    )
+    if (parsed.kind !== "request") return refused({ code: "subject", message: "This is no request." })
+    const { request, scope } = parsed
+    const body = yield* readBody(data.length === 0 ? emptyBody : data)
+    if (isOperator(scope)) {
+      if (request !== "Status") return refused({ code: "scope", message: "Name a team and a project." })
+      const status = yield* Effect.mapError(reader.status(), (): WireError => internal)
+      const actors = (yield* supervisor.actors).map(({ lastError, stalledMs: _, ...actor }) => ({
+        ...actor,
+        ...(lastError !== undefined && { lastError })
+      }))
+      return { body: encodeStatus({ ...status, actors }) }
+    }
+    if (isCommand(request)) return yield* command(scope, request, body)
+    return { body: JSON.stringify(yield* queries.run(scope, request, body)) }
+  })
+
+  /** One request from its arrival to its answer. */
+  const handle = Effect.fnUntraced(function* (message: Msg) {
+    const project = projectOf(message.subject)
+    const there = inHand.get(project) ?? 0
+    const response =
+      there >= options.inHand || inHand.size >= options.projects
+        ? refused({
+            code: "busy",
+            message: "As many requests as may be are being answered. Ask again.",
+            retryAfterMs: 100
+          })
+        : yield* Effect.acquireUseRelease(
+            Effect.sync(() => inHand.set(project, (inHand.get(project) ?? 0) + 1)),
+            () => answerOf(message),
+            () =>
+              Effect.sync(() => {
+                const now = (inHand.get(project) ?? 1) - 1
+                if (now <= 0) inHand.delete(project)
+                else inHand.set(project, now)
+              })
+          )
+    yield* send(message, response)
+  })
+
+  const answerOf = (message: Msg): Effect.Effect<Response> =>
+    respond(message).pipe(
+      Effect.catchAll((error) => Effect.succeed(refused(error))),
+      Effect.catchAllDefect((cause) =>
+        Effect.as(Effect.logError("a request met a fault", Cause.die(cause)), refused(internal))
+      )
+    )
+
+  const send = Effect.fnUntraced(
+    function* (message: Msg, response: Response) {
+      const limit = yield* nats.maxPayload
+      const fits = Buffer.byteLength(response.body) + 1_024 <= limit
+      const { body, error } = fits
+        ? response
+        : refused({
+            code: "answer-too-large",
+            message: `The answer has more than the ${limit} bytes that the server carries. Ask for less (limit).`
+          })
+      counts[error === undefined ? "answered" : "refused"]++
+      const all = headers()
+      if (error !== undefined) {
+        all.set(ServiceErrorHeader, error.code)
+        all.set(ServiceErrorCodeHeader, String(statusCode(error)))
+      }
+      yield* nats.respond(message, body, error === undefined ? undefined : all)
+    },
+    Effect.catchAll(({ message }) => Effect.logInfo("an answer could not be sent", message))
+  )
+
+  const opened: Effect.Effect<Service, ReturnType<typeof natsUnavailable>> = nats
+    .attempt("offer the micro-service", async () => {
+      const service = await nats.client.services.add({
+        name: "reprise",
+        version: options.version,
+        description: "Commands, searches, events and status of Reprise's projects.",
+        queue: "reprise",
+        statsHandler: async () => ({ ...counts })
+      })
+      for (const name of [...publicCommands, ...publicQueries]) {
+        service.addEndpoint(name, {
+          subject: `reprise.request.*.*.${name}`,
+          metadata: { body: "application/json", described: "docs/asyncapi.json" },
+          handler: (error, message) => {
+            if (error === null) runFork(handle(message))
+          }
+        })
+      }
+      await nats.client.flush()
+      return service
+    })
+    .pipe(Effect.tap(() => Deferred.succeed(offered, undefined)))
+
+  /** A service that its connection gave up is offered again. */
+  const run = Effect.acquireUseRelease(
+    opened,
+    (service) =>
+      Effect.flatMap(
+        Effect.promise(() => service.stopped),
+        (cause) => Effect.fail(natsUnavailable("micro-service", cause ?? new Error("it was stopped")))
+      ),
+    (service) => Effect.promise(async () => void service.stop())
+  ).pipe(
+    Effect.tapError(({ message }) => Effect.logWarning("requests are not answered", message)),
+    Effect.retry(Schedule.spaced("1 second"))
+  )
+
+  const status = Effect.sync(() => ({
+    ...counts,
+    inHand: [...inHand.values()].reduce((sum, one) => sum + one, 0)
+  }))
+  return { run, offered: Deferred.await(offered), service: { status } }
+})
+
+const emptyBody = new TextEncoder().encode("{}")
+
+const projectOf = (subject: string): string => subject.split(".").slice(2, 4).join("/").slice(0, 130)
+
+const isOperator = (scope: ProjectScope | typeof operatorScope): scope is typeof operatorScope =>
+  scope.team === operatorScope.team
+
+/** Answers requests for as long as it lives. */
+export const layer = (options: RequestsOptions) =>
+  Layer.scoped(
+    Requests,
+    Effect.gen(function* () {
+      const { offered, run, service } = yield* make(options)
+      const look = Effect.map(service.status, ({ answered, inHand, refused }) => ({
+        // What waits here waits for others: the Coordinator, the provider, the index.
+        mailbox: 0,
+        processed: answered + refused,
+        failed: refused,
+        lastError: undefined,
+        mark: answered + refused + inHand
+      }))
+      yield* underSupervisor("requests", run, look)
+      // Who builds this may ask at once; a server that goes away right now is waited for elsewhere.
+      yield* Effect.timeoutOption(offered, "5 seconds")
+      return service
+    })
+  )

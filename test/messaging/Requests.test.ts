@@ -1,0 +1,270 @@
+/** Requests on a real server: typed answers, refusals that say why, and nothing of one project in another. */
+import { assert, describe, layer } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
+import type { NatsConnection } from "nats"
+import { ask, messagingRuntime, plainClient } from "../support/messagingRuntime.ts"
+import { type NatsServer, natsServer } from "../support/NatsServer.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+class World extends Context.Tag("test/World")<
+  World,
+  { readonly server: NatsServer; readonly client: NatsConnection }
+>() {}
+
+const world = Layer.unwrapScoped(
+  Effect.gen(function* () {
+    const server = yield* natsServer()
+    const directory = yield* temporaryDirectory
+    const client = yield* plainClient(server)
+    return Layer.provideMerge(Layer.succeed(World, { server, client }), messagingRuntime(server, directory))
+  })
+)
+
+const request = (subject: string, body: unknown) =>
+  Effect.flatMap(World, ({ client }) => ask(client, `reprise.request.${subject}`, body))
+const submit = (commandId: string, text: string, more: object = {}, project = "acme.sales") =>
+  request(`${project}.DocumentSubmit`, { commandId, externalId: commandId, text, wait: "visible", ...more })
+const hits = (project: string, query: string) =>
+  Effect.map(request(`${project}.Search`, { query }), ({ body }) => body["hits"])
+
+describe("requests", () => {
+  layer(world, { excludeTestServices: true, timeout: 60_000 })((it) => {
+    it.effect("a document that was submitted is found at the position that its answer names", () =>
+      Effect.gen(function* () {
+        const { body, error } = yield* submit("ferry-1", "The ferry leaves at noon.", { title: "Ferry" })
+        assert.strictEqual(error, "")
+        assert.deepInclude(body, { ok: true, commandId: "ferry-1", outcome: "committed", version: 1 })
+        const found = yield* request("acme.sales.Search", { query: "ferry", minPosition: body["position"] })
+        assert.include(JSON.stringify(found.body["hits"]), "The ferry leaves at noon.")
+      })
+    )
+
+    it.effect("wait: accepted answers when it is on disk, final when its mutation has ended", () =>
+      Effect.gen(function* () {
+        const accepted = yield* submit("wait-1", "One.", { wait: "accepted" })
+        assert.strictEqual(accepted.body["outcome"], "accepted")
+        assert.match(String(accepted.body["mutationId"]), /^[0-9a-f-]{36}\.1$/)
+        assert.isUndefined(accepted.body["position"])
+        const final = yield* submit("wait-2", "Two.", { wait: "final" })
+        assert.strictEqual(final.body["outcome"], "committed")
+        assert.isAbove(Number(final.body["position"]), Number(final.body["acceptedPosition"]))
+      })
+    )
+
+    it.effect("sent again a command gets its first answer, and with another body it is a conflict", () =>
+      Effect.gen(function* () {
+        const first = yield* submit("again-1", "The meeting is on Monday.", { wait: "accepted" })
+        yield* submit("again-2", "The meeting is on Tuesday.", { externalId: "again-1" })
+        const again = yield* submit("again-1", "The meeting is on Monday.", { wait: "accepted" })
+        assert.deepStrictEqual(again.body, first.body)
+        const conflict = yield* submit("again-1", "The meeting is off.", { wait: "accepted" })
+        assert.strictEqual(conflict.error, "conflict")
+      })
+    )
+
+    it.effect("a removed document is gone", () =>
+      Effect.gen(function* () {
+        yield* submit("gone-1", "Zanzibar is warm.")
+        assert.include(JSON.stringify(yield* hits("acme.sales", "zanzibar")), "Zanzibar")
+        const { body } = yield* request("acme.sales.DocumentRemove", {
+          commandId: "gone-2",
+          externalId: "gone-1",
+          wait: "visible"
+        })
+        assert.strictEqual(body["outcome"], "removed")
+        assert.notInclude(JSON.stringify(yield* hits("acme.sales", "zanzibar")), "Zanzibar")
+      })
+    )
+
+    it.effect("one project sees nothing of another: no hits, no counts, no gaps in its numbers", () =>
+      Effect.gen(function* () {
+        const before = yield* request("acme.quiet.Status", {})
+        yield* submit("secret-1", "The merger is called Bluebird.", {}, "globex.legal")
+        assert.deepStrictEqual(yield* hits("acme.quiet", "Bluebird"), [])
+        assert.deepStrictEqual((yield* request("acme.quiet.Status", {})).body, before.body)
+        const { body } = yield* submit("quiet-1", "Quiet.", { wait: "accepted" }, "acme.quiet")
+        // Its source was added first.
+        assert.strictEqual(body["acceptedPosition"], 2)
+      })
+    )
+
+    it.effect(
+      "EventsRead answers a project's events from a sequence on, page by page, and nobody else's",
+      () =>
+        Effect.gen(function* () {
+          for (const n of [1, 2, 3]) yield* submit(`event-${n}`, `Event ${n}.`, {}, "acme.events")
+          const sequences: Array<unknown> = []
+          let next: unknown = 2
+          while (next !== undefined) {
+            const { body } = yield* request("acme.events.EventsRead", { fromSequence: next, limit: 4 })
+            const events = body["events"]
+            assert.isArray(events)
+            for (const event of Array.isArray(events) ? events : []) {
+              sequences.push(event.sequence)
+              assert.deepInclude(event, { team: "acme", project: "events", epoch: 1 })
+              assert.notProperty(event, "position")
+            }
+            next = body["nextSequence"]
+          }
+          assert.deepStrictEqual(
+            sequences,
+            Array.from({ length: sequences.length }, (_, at) => at + 2)
+          )
+          assert.isAtLeast(sequences.length, 9)
+          const beyond = yield* request("acme.events.EventsRead", { fromSequence: 10_000 })
+          assert.deepStrictEqual(beyond.body["events"], [])
+          const stale = yield* request("acme.events.EventsRead", { fromSequence: 1, epoch: 7 })
+          assert.strictEqual(stale.error, "epoch-changed")
+        })
+    )
+
+    it.effect("a body that an event names can be read in pieces, by its own project only", () =>
+      Effect.gen(function* () {
+        const long = "The long text goes on. ".repeat(20_000)
+        yield* submit("long-1", long, {}, "acme.long")
+        const { body } = yield* request("acme.long.EventsRead", { fromSequence: 1 })
+        const events = Array.isArray(body["events"]) ? body["events"] : []
+        const raw = events.find(({ type }) => type === "DocumentSubmitted").data.raw
+        const pieces: Array<Buffer> = []
+        let offset: unknown = 0
+        while (offset !== undefined) {
+          const piece: Readonly<Record<string, unknown>> = (yield* request("acme.long.ContentRead", {
+            digest: raw,
+            offset
+          })).body
+          pieces.push(Buffer.from(String(piece["base64"]), "base64"))
+          offset = piece["nextOffset"]
+        }
+        assert.isAbove(pieces.length, 1)
+        assert.strictEqual(Buffer.concat(pieces).toString(), long)
+        const foreign = yield* request("globex.legal.ContentRead", { digest: raw })
+        assert.strictEqual(foreign.error, "unknown-content")
+      })
+    )
+
+    it.effect("what is not right is refused with a code and a reason, each in its own way", () =>
+      Effect.gen(function* () {
+        const document = { commandId: "bad-1", externalId: "x", text: "y" }
+        const cases: ReadonlyArray<readonly [string, unknown, string, RegExp]> = [
+          ["a.b.DocumentSubmit", "{not json", "malformed", /JSON/],
+          ["a.b.DocumentSubmit", new Uint8Array([0xff, 0xfe, 0x00]), "malformed", /UTF-8/],
+          ["a.b.DocumentSubmit", "[1]", "malformed", /object/],
+          ["a.b.DocumentSubmit", { externalId: "x", text: "y" }, "invalid", /commandId/],
+          ["a.b.DocumentSubmit", { ...document, commandId: "with.dot" }, "invalid", /commandId/],
+          ["a.b.DocumentSubmit", { ...document, commandId: "*" }, "invalid", /commandId/],
+          ["a.b.DocumentSubmit", { ...document, text: 7 }, "invalid", /text/],
+          ["a.b.DocumentSubmit", { ...document, titel: "T" }, "invalid", /titel/],
+          ["a.b.DocumentSubmit", { ...document, externalId: "\ud800" }, "invalid", /externalId/],
+          ["a.b.DocumentSubmit", { ...document, schemaVersion: 2 }, "schema-version", /1/],
+          ["a.b.DocumentSubmit", { ...document, team: "other" }, "scope-mismatch", /subject/],
+          ["a.b.DocumentSubmit", { ...document, wait: "never" }, "invalid", /wait/],
+          ["A.b.DocumentSubmit", document, "subject", /no name/],
+          ["_._.DocumentSubmit", document, "scope", /team/],
+          ["a.b.SourceSync", { commandId: "bad-2", source: "nowhere" }, "unknown-source", /project/],
+          ["a.b.JobRetry", { commandId: "bad-3", jobId: "x" }, "invalid", /jobId/],
+          ["a.b.Search", { query: "x".repeat(100_000) }, "query-too-long", /characters/],
+          ["a.b.Search", { query: "x", limit: 0 }, "invalid", /limit/],
+          ["a.b.Search", { query: "x", minPosition: 99, waitMs: 1 }, "not-yet-visible", /99/],
+          ["a.b.EventsRead", { fromSequence: 0 }, "invalid", /fromSequence/],
+          ["a.b.AnswerRead", { commandId: "never-sent" }, "unknown-command", /decided/],
+          ["a.b.ContentRead", { digest: "../../etc/passwd" }, "invalid", /digest/]
+        ]
+        for (const [subject, body, code, reason] of cases) {
+          const refused = yield* request(subject, body)
+          assert.strictEqual(refused.error, code, `${subject} ${JSON.stringify(refused.body)}`)
+          const error: unknown = refused.body["error"]
+          assert.match(JSON.stringify(error), reason, subject)
+        }
+      })
+    )
+
+    it.effect("a refusal repeats nothing of what was sent", () =>
+      Effect.gen(function* () {
+        const { body } = yield* request("a.b.DocumentSubmit", {
+          commandId: "quiet",
+          externalId: "x",
+          text: { password: "hunter2" }
+        })
+        assert.notInclude(JSON.stringify(body), "hunter2")
+      })
+    )
+
+    it.effect("a reply subject that is no inbox gets nothing, and what it points at does nothing", () =>
+      Effect.gen(function* () {
+        const { client } = yield* World
+        yield* submit("safe-1", "Safe.")
+        const streams = yield* Effect.promise(() => client.jetstreamManager()).pipe(
+          Effect.map(({ streams }) => streams)
+        )
+        const messages = () =>
+          Effect.promise(async () => (await streams.info("REPRISE_EVENTS")).state.messages)
+        const before = yield* messages()
+        assert.isAbove(before, 0)
+        for (const reply of [
+          "$JS.API.STREAM.PURGE.REPRISE_EVENTS",
+          "reprise.command.a.b.DocumentSubmit",
+          "reprise.event.a.b.SyncStarted"
+        ]) {
+          client.publish("reprise.request.a.b.Status", "{}", { reply })
+        }
+        yield* request("a.b.Status", {})
+        yield* request("a.b.Status", {})
+        assert.strictEqual(yield* messages(), before)
+      })
+    )
+
+    it.effect("a flood of one project is told to come back, and another is answered meanwhile", () =>
+      Effect.gen(function* () {
+        const flood = yield* Effect.fork(
+          Effect.forEach(
+            Array.from({ length: 400 }, (_, n) => n),
+            (n) => submit(`flood-${n}`, `Flood ${n}.`, { wait: "accepted" }, "acme.flood"),
+            { concurrency: "unbounded" }
+          )
+        )
+        const calm = yield* request("globex.calm.Status", {})
+        assert.strictEqual(calm.error, "")
+        const answers = yield* flood
+        const busy = answers.filter(({ error }) => error === "busy")
+        const done = answers.filter(({ error }) => error === "")
+        assert.strictEqual(busy.length + done.length, 400)
+        assert.isAbove(busy.length, 0)
+        assert.isAtLeast(done.length, 64)
+      })
+    )
+
+    it.effect("is a micro-service: found, described, with an endpoint for each request", () =>
+      Effect.gen(function* () {
+        const { client } = yield* World
+        const monitor = client.services.client()
+        const [info] = yield* Effect.promise(async () => {
+          const all = []
+          for await (const one of await monitor.info("reprise")) all.push(one)
+          return all
+        })
+        assert.strictEqual(info?.version, "0.1.0")
+        assert.include(
+          (info?.endpoints ?? []).map(({ subject }) => subject),
+          "reprise.request.*.*.Search"
+        )
+        const [stats] = yield* Effect.promise(async () => {
+          const all = []
+          for await (const one of await monitor.stats("reprise")) all.push(one)
+          return all
+        })
+        const search = stats?.endpoints?.find(({ name }) => name === "Search")
+        assert.isAbove(search?.num_requests ?? 0, 0)
+      })
+    )
+
+    it.effect("the operator's status stands under the scope that no project can have", () =>
+      Effect.gen(function* () {
+        const { body } = yield* request("_._.Status", {})
+        const actors = Array.isArray(body["actors"]) ? body["actors"] : []
+        const publisher = actors.find(({ name }) => name === "publisher")
+        assert.deepInclude(publisher, { state: "running", restarts: 0 })
+        assert.isAbove(publisher.processed, 100)
+      })
+    )
+  })
+})
