@@ -46,7 +46,6 @@ describe("the JetStream streams", () => {
       )
       for (const { config } of streams) assert.strictEqual(config.duplicate_window, 100_000_000, config.name)
       assert.deepStrictEqual(consumers.map(({ name, stream_name }) => `${stream_name} ${name}`).toSorted(), [
-        "REPRISE_COMMANDS coordinator",
         "REPRISE_RESULTS coordinator",
         "REPRISE_WORK_embed workers",
         "REPRISE_WORK_prepare workers"
