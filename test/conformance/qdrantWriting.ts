@@ -1,7 +1,7 @@
 /** What a Qdrant server takes and refuses: collections, aliases, points, payloads. Nothing below knows which one it is. */
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { ask, refusal, type Start, specifyOn, statusOf, uuid, vectors } from "../support/qdrant/asking.ts"
+import { ask, refusal, type Start, specifyOn, statusOf, vectors } from "../support/qdrant/asking.ts"
 
 export const qdrantWriting = (server: string, start: Start): void => {
   describe(`Writing to ${server}`, () => {
@@ -101,19 +101,23 @@ export const qdrantWriting = (server: string, start: Start): void => {
 
     specify("an id is an unsigned integer or a UUID, however it is written", ({ name, qdrant }) =>
       Effect.gen(function* () {
-        for (const id of ["a", "12", -1, 1.5])
+        for (const wrong of ["a", "12", -1, 1.5])
           assert.strictEqual(
-            yield* statusOf(() => qdrant.upsert(name, { wait: true, points: [{ id, vector: {} }] })),
+            yield* statusOf(() => qdrant.upsert(name, { wait: true, points: [{ id: wrong, vector: {} }] })),
             400,
-            String(id)
+            String(wrong)
           )
-        const simple = uuid(1).replaceAll("-", "")
-        const points = [uuid(1), simple, simple.toUpperCase()].map((id) => ({ id, vector: {} }))
+        const id = "936da01f-9abd-4d9d-80c7-02af85c822a8"
+        const simple = id.replaceAll("-", "")
+        const points = [id, simple, id.toUpperCase(), `urn:uuid:${id}`].map((one) => ({
+          id: one,
+          vector: {}
+        }))
         yield* ask(() => qdrant.upsert(name, { wait: true, points }))
         const { points: found } = yield* ask(() => qdrant.scroll(name, {}))
         assert.deepStrictEqual(
-          found.map(({ id }) => id),
-          [uuid(1)]
+          found.map((point) => point.id),
+          [id]
         )
       })
     )
@@ -272,7 +276,7 @@ export const qdrantWriting = (server: string, start: Start): void => {
         })
     )
 
-    specify("an insert-only upsert leaves what is there", ({ name, qdrant }) =>
+    specify("an upsert inserts only or updates only, as it is told", ({ name, qdrant }) =>
       Effect.gen(function* () {
         const put = (n: number, update_mode: "insert_only" | "update_only") =>
           ask(() =>
@@ -282,17 +286,21 @@ export const qdrantWriting = (server: string, start: Start): void => {
               points: [n, 1].map((id) => ({ id, vector: {}, payload: { n } }))
             })
           )
+        const numbers = Effect.map(
+          ask(() => qdrant.scroll(name, {})),
+          ({ points }) => points.map(({ id, payload }) => [id, payload?.["n"]])
+        )
         yield* put(1, "insert_only")
         yield* put(2, "insert_only")
+        assert.deepStrictEqual(yield* numbers, [
+          [1, 1],
+          [2, 2]
+        ])
         yield* put(3, "update_only")
-        const { points } = yield* ask(() => qdrant.scroll(name, {}))
-        assert.deepStrictEqual(
-          points.map(({ id, payload }) => [id, payload?.["n"]]),
-          [
-            [1, 3],
-            [2, 2]
-          ]
-        )
+        assert.deepStrictEqual(yield* numbers, [
+          [1, 3],
+          [2, 2]
+        ])
       })
     )
 
