@@ -1,11 +1,20 @@
 /** What a Qdrant server takes and refuses: collections, aliases, points, payloads. Nothing below knows which one it is. */
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { ask, refusal, type Start, specifyOn, statusOf, vectors } from "../support/qdrant/asking.ts"
+import {
+  ask,
+  refusal,
+  type Start,
+  specifyOn,
+  specifySince,
+  statusOf,
+  vectors
+} from "../support/qdrant/asking.ts"
 
 export const qdrantWriting = (server: string, start: Start): void => {
   describe(`Writing to ${server}`, () => {
     const specify = specifyOn(start)
+    const since = specifySince(start)
 
     specify("a collection tells what it was made with", ({ name, qdrant }) =>
       Effect.gen(function* () {
@@ -276,7 +285,7 @@ export const qdrantWriting = (server: string, start: Start): void => {
         })
     )
 
-    specify("an upsert inserts only or updates only, as it is told", ({ name, qdrant }) =>
+    since(17, "an upsert inserts only or updates only, as it is told", ({ name, qdrant }) =>
       Effect.gen(function* () {
         const put = (n: number, update_mode: "insert_only" | "update_only") =>
           ask(() =>
@@ -304,7 +313,7 @@ export const qdrantWriting = (server: string, start: Start): void => {
       })
     )
 
-    specify("an update filter spares the points that it does not name", ({ name, qdrant }) =>
+    since(16, "an update filter spares the points that it does not name", ({ name, qdrant }) =>
       Effect.gen(function* () {
         const put = (n: number) => ({ points: [1, 2].map((id) => ({ id, vector: {}, payload: { n, id } })) })
         yield* ask(() => qdrant.upsert(name, { wait: true, ...put(1) }))

@@ -60,3 +60,14 @@ export const specifyOn =
   (start: Start) =>
   (what: string, test: (under: Under) => Effect.Effect<void>): void =>
     it.scopedLive(what, () => Effect.flatMap(withCollection(start), test))
+
+/** A test of what servers of 1.`minor` and later have: older ones ignore it, silently. */
+export const specifySince =
+  (start: Start) =>
+  (minor: number, what: string, test: (under: Under) => Effect.Effect<void>): void =>
+    specifyOn(start)(`${what} (1.${minor} and later)`, (under) =>
+      Effect.flatMap(
+        ask(() => under.qdrant.versionInfo()),
+        ({ version }) => (Number(version.split(".")[1]) >= minor ? test(under) : Effect.void)
+      )
+    )
