@@ -28,16 +28,21 @@ export const main = async (argv: ReadonlyArray<string>): Promise<void> => {
       process.stderr.write("\nFinishing what is under way. Press Ctrl-C again to end at once.\n")
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, signalled)
-  let closed = false
-  const noReader = (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error
-    closed = true
+  let unwritten: NodeJS.ErrnoException | undefined
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    unwritten ??= error
     Effect.runSync(Deferred.succeed(stop, undefined))
-  }
-  process.stdout.on("error", noReader)
+  })
   process.stderr.on("error", () => {})
   const code = await Effect.runPromise(Fiber.join(fiber))
-  process.exit(closed && code === 130 ? 0 : code)
+  // Who closes the pipe has seen enough; a disk that takes no output leaves somebody without it.
+  if (unwritten !== undefined && unwritten.code !== "EPIPE") {
+    process.stderr.write(
+      `error: The output could not be written: ${unwritten.message}. What was done is kept.\n`
+    )
+    process.exit(code === 0 || code === 130 ? 1 : code)
+  }
+  process.exit(unwritten !== undefined && code === 130 ? 0 : code)
 }
 
 /** Of the package that this code belongs to. */

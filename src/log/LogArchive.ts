@@ -8,11 +8,17 @@ import { Digest, Position } from "../../events/Ids.ts"
 
 export const archiveFormat = 1
 
+/** Names of files and collections are made of these: whatever an archive says, they stay names. */
+const LogId = Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9_-]{1,64}$/))
+const Epoch = Schema.Int.pipe(Schema.between(1, 1_000_000))
+/** Of a team or a project; `_` is the operator's. */
+const ScopeName = Schema.String.pipe(Schema.pattern(/^(?:_|[a-z0-9][a-z0-9_-]{0,62})$/))
+
 export const ArchiveHeader = Schema.Struct({
   kind: Schema.Literal("reprise-log"),
   format: Schema.Int,
-  logId: Schema.String,
-  epoch: Schema.Int,
+  logId: LogId,
+  epoch: Epoch,
   position: Position,
   hash: Digest
 })
@@ -27,8 +33,8 @@ export const ArchiveEvent = Schema.Struct({
   version: Schema.Int,
   type: Schema.String,
   schemaVersion: Schema.Int,
-  team: Schema.String,
-  project: Schema.String,
+  team: ScopeName,
+  project: ScopeName,
   sequence: Schema.Int,
   data: Schema.Unknown,
   metadata: Schema.Unknown,
@@ -39,8 +45,8 @@ export type ArchiveEvent = typeof ArchiveEvent.Type
 
 export const ArchiveBlob = Schema.Struct({
   kind: Schema.Literal("blob"),
-  team: Schema.String,
-  project: Schema.String,
+  team: ScopeName,
+  project: ScopeName,
   digest: Digest,
   bytes: Schema.Uint8ArrayFromBase64
 })
@@ -48,8 +54,8 @@ export const ArchiveBlob = Schema.Struct({
 /** `vector` is its stored bytes: float32, little endian. */
 export const ArchiveVector = Schema.Struct({
   kind: Schema.Literal("vector"),
-  team: Schema.String,
-  project: Schema.String,
+  team: ScopeName,
+  project: ScopeName,
   model: Schema.String,
   input: Digest,
   vector: Schema.Uint8ArrayFromBase64

@@ -149,13 +149,16 @@ export class LogImport {
 
   #vector({ input, model, project, team, vector }: Line<"vector">): void {
     if (vector.length % 4 !== 0) throw this.#refused("a vector's bytes are not float32")
+    const values = vectorOf(vector)
+    if (values.length === 0 || !values.every(Number.isFinite))
+      throw this.#refused("a vector has a number that is none")
     this.#counts.vectors += 1
     this.#staged?.vector({
       team,
       project,
       model: CodeFingerprint.make(model, { disableValidation: true }),
       inputHash: input,
-      vector: vectorOf(vector)
+      vector: values
     })
   }
 

@@ -1,6 +1,15 @@
 /** The bundled command line as a process: what only a process can show. */
-import { type ChildProcess, spawn } from "node:child_process"
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
@@ -69,6 +78,19 @@ describe("the process", { timeout: 120_000 }, () => {
     const wrong = await run("serch", "--json")
     assert.deepStrictEqual([wrong.code, JSON.parse(wrong.out).error.code], [2, "UsageError"])
     assert.match(wrong.err, /^error: .*Did you mean search\?\n$/)
+  })
+
+  it.skipIf(!existsSync("/dev/full"))("says in a sentence that its output cannot be written", async () => {
+    await run("add", "docs")
+    const full = openSync("/dev/full", "w")
+    const { status, stderr } = spawnSync(process.execPath, [cli, "status", "--json"], {
+      env: { PATH: process.env["PATH"], HOME: folder, REPRISE_DATA_DIR: join(folder, "data") },
+      stdio: ["ignore", full, "pipe"],
+      encoding: "utf8"
+    })
+    closeSync(full)
+    assert.strictEqual(status, 1)
+    assert.match(stderr, /^error: The output could not be written: ENOSPC[^\n]*\n$/)
   })
 
   it("prints one JSON object on standard output and nothing else, and no colours where there is no terminal", async () => {

@@ -261,6 +261,28 @@ describe("log export and import", () => {
         lines.map((line, at) => (at === 45 ? line.replace(/"vector":"..../, '"vector":"AAAA') : line)),
       52
     ],
+    [
+      "with a vector that is not finite",
+      (lines) =>
+        lines.map((line, at) => (at === 45 ? line.replace(/"vector":"[^"]*"/, '"vector":"AADAfw=="') : line)),
+      46
+    ],
+    [
+      "of a log whose id is a path",
+      (lines) => lines.map((line) => line.replace(/"logId":"[^"]*"/, '"logId":"../../log"')),
+      1
+    ],
+    [
+      "of an epoch that nobody reaches",
+      (lines) => lines.map((line) => line.replace('"epoch":1', '"epoch":9000000000000000')),
+      1
+    ],
+    [
+      "with a body of a team that is a path",
+      (lines) =>
+        lines.map((line, at) => (at === 15 ? line.replace(/"team":"[^"]*"/, '"team":"../../team"') : line)),
+      16
+    ],
     ["with a line after its end", (lines) => [...lines, lines[3] ?? ""], 53],
     ["that is something else", () => ["hello"], 1]
   ]
