@@ -107,7 +107,7 @@ export class FailpointFired extends Error {
 
 /**
  * Arms failpoints from a specification such as `log.commit.before:3:kill,index.row:1:throw`: name, which hit (counted
- * from 1, `*` for each), and what happens: `kill` (SIGKILL to the own process), `throw`, `hang`, `delay<ms>`, or `note`
+ * from 1, `*` for each), and what happens: `kill` (SIGKILL to the own process), `exit` (ends the own thread), `throw`, `hang`, `delay<ms>`, or `note`
  * (a line on standard error, for a test that wants to know what is reached).
  */
 export const armed = (specification: string): FailpointsService => {
@@ -134,6 +134,7 @@ const act = (action: string, name: string): void => {
   }
   if (action === "throw") throw new FailpointFired(`Failpoint ${name} fired.`)
   if (action === "kill") process.kill(process.pid, "SIGKILL")
+  if (action === "exit") process.exit(1)
   const cell = new Int32Array(new SharedArrayBuffer(4))
   Atomics.wait(cell, 0, 0, action.startsWith("delay") ? Number(action.slice("delay".length)) : undefined)
 }

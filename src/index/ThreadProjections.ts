@@ -4,7 +4,7 @@
 import { Effect, Either, Layer, Redacted, Schema } from "effect"
 import type { GenerationId } from "../../events/Ids.ts"
 import { UnknownEvent } from "../../events/Upcasters.ts"
-import { spawn } from "../threads/Thread.ts"
+import { spawnAnew } from "../threads/Thread.ts"
 import { EngineMismatch, EngineUnavailable } from "./Index.ts"
 import type { Applied, ProjectionStatus } from "./Projection.ts"
 import { type ProjectionError, ProjectionStopped } from "./Projection.ts"
@@ -77,7 +77,7 @@ const crossingData = ({ qdrant, ...data }: IndexerThreadData): CrossingThreadDat
 export const layer = (data: IndexerThreadData): Layer.Layer<Projections> =>
   Layer.scoped(
     Projections,
-    Effect.map(spawn<IndexerOperations>("indexer", crossingData(data)), (thread): ProjectionsService => {
+    Effect.map(spawnAnew<IndexerOperations>("indexer", crossingData(data)), (thread): ProjectionsService => {
       const ask =
         <Name extends "advance" | "status" | "recompute" | "maintain" | "drop" | "reset">(name: Name) =>
         (generation: GenerationId) =>

@@ -65,8 +65,30 @@ export const spawn = <Ops extends Operations>(
   data: unknown
 ): Effect.Effect<Thread<Ops>, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => start(name, data)),
+    Effect.sync(() => start<Ops>(name, data)),
     (thread) => Effect.promise(() => thread.close())
+  )
+
+/**
+ * As `spawn`, but a thread that ended is started anew by the next call. For cores that hold nothing which their files do
+ * not; what was in hand fails, and whoever calls decides how soon to call again.
+ */
+export const spawnAnew = <Ops extends Operations>(
+  name: ThreadName,
+  data: unknown
+): Effect.Effect<Thread<Ops>, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => ({ current: start<Ops>(name, data) })),
+      ({ current }) => Effect.promise(() => current.close())
+    ),
+    (held): Thread<Ops> => ({
+      call: (operation, argument, transfer) =>
+        Effect.suspend(() => {
+          if (held.current.isGone()) held.current = start<Ops>(name, data)
+          return held.current.call(operation, argument, transfer)
+        })
+    })
   )
 
 /**
@@ -115,7 +137,7 @@ const start = <Ops extends Operations>(name: ThreadName, data: unknown) => {
       waiting.set(request.id, resume as (reply: Effect.Effect<unknown, ThreadFailed>) => void)
       worker.postMessage(request, [...transfer])
     })
-  return { call, close: () => worker.terminate() }
+  return { call, close: () => worker.terminate(), isGone: () => gone !== undefined }
 }
 
 /** In a worker entry: what `spawn` was given. */

@@ -15,8 +15,9 @@ import { SearchRequest } from "../../src/search/Search.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 const settings = Schema.decodeSync(Settings)({})
-const embedded = (path: string) =>
+const embedded = (path: string, failpoints = "") =>
   Embedded.layer({
+    failpoints,
     configuration: { settings, directory: { path, origin: "flag", files: filesIn(path, join) } },
     command: "test"
   })
@@ -113,6 +114,26 @@ describe("the embedded runtime", () => {
           )
           assert.strictEqual((yield* build({ excluded: [], onProgress: silent })).embeddings.computed, 0)
         }).pipe(Effect.provide(context))
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "goes on when the thread of the index dies, however often",
+    () =>
+      Effect.gen(function* () {
+        const root = yield* files
+        const context = yield* Layer.build(embedded(yield* temporaryDirectory, "state.commit.before:2:exit"))
+        yield* Effect.gen(function* () {
+          const { add } = yield* Writer
+          const { search } = yield* Reader
+          for (const word of ["lighthouse", "pilot", "anchor"]) {
+            writeFileSync(join(root, `${word}.md`), `# ${word}\n\nWhere the ${word} is.\n`)
+            yield* add([root], addOptions)
+            const { degraded, hits } = yield* search(request(word))
+            assert.deepStrictEqual([degraded, hits[0]?.title], [false, word])
+          }
+        }).pipe(Effect.provide(context), Effect.timeout("40 seconds"))
       }),
     60_000
   )
