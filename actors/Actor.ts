@@ -85,6 +85,8 @@ export const spawn = <Message, E, R>(
     /** Monotonic, in milliseconds: when something was last done, or when there was last nothing to do. */
     let calmAt = yield* monotonicMs
     let inHand = 0
+    /** Something was done since the status was last looked at: one batch may take long, and each message is progress. */
+    let gotOn = false
 
     const waiting = () => Option.getOrElse(mailbox.unsafeSize(), () => 0)
     const inbox: Inbox<Message> = {
@@ -103,6 +105,7 @@ export const spawn = <Message, E, R>(
       poll: Effect.map(mailbox.clear, (messages) => [...messages]),
       done: (count) => {
         processed += count
+        if (count > 0) gotOn = true
       },
       failed: (reason) => {
         failures++
@@ -118,6 +121,8 @@ export const spawn = <Message, E, R>(
 
     const status: Effect.Effect<ActorStatus> = Effect.map(monotonicMs, (now) => {
       const idle = waiting() === 0 && inHand === 0
+      if (gotOn) calmAt = now
+      gotOn = false
       return {
         name,
         state,

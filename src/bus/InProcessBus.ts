@@ -138,10 +138,10 @@ class AckQueue<A> {
   /** Puts back what was not acknowledged in time. Sleeps until the next one can be due. */
   readonly redeliver: Effect.Effect<never> = Effect.forever(
     Effect.gen(this, function* () {
-      if (this.#taken.size === 0) {
-        this.#woken = yield* Deferred.make<void>()
-        yield* Deferred.await(this.#woken)
-      }
+      // Made before the look: what is lent in between wakes it.
+      const woken = yield* Deferred.make<void>()
+      this.#woken = woken
+      if (this.#taken.size === 0) yield* Deferred.await(woken)
       const now = yield* monotonic
       for (const [entry, dueAt] of this.#taken) {
         if (dueAt > now) continue
@@ -169,10 +169,7 @@ class AckQueue<A> {
   #takeOut(entry: Entry<A>): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#forget(entry)
-      const [putter] = this.#putters
-      if (putter !== undefined) this.#putters.delete(putter)
-      const admit = putter === undefined ? Effect.void : Deferred.succeed(putter, undefined)
-      return Effect.zipRight(admit, this.#lend(entry))
+      return this.#lend(entry)
     })
   }
 
@@ -187,9 +184,14 @@ class AckQueue<A> {
     return Effect.suspend(() => (this.#taken.delete(entry) ? this.#enqueue(entry) : Effect.void))
   }
 
+  /** It waits no more, however that came: there is room for somebody who wants to put. */
   #forget(entry: Entry<A>): void {
-    this.#waiting.delete(entry)
+    if (!this.#waiting.delete(entry)) return
     if (entry.key !== undefined) this.#keys.delete(entry.key)
+    const [putter] = this.#putters
+    if (putter === undefined) return
+    this.#putters.delete(putter)
+    Deferred.unsafeDone(putter, Effect.void)
   }
 
   #delivery(entry: Entry<A>): Delivery<A> {

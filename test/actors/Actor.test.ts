@@ -109,6 +109,36 @@ describe("an actor", () => {
     })
   )
 
+  it.scoped("A2: that is long at a batch, but gets on with it, is ready", () =>
+    Effect.gen(function* () {
+      const { health } = yield* Supervisor
+      const actor = yield* spawn<number, never, never>({
+        name: "plodder",
+        capacity: 8,
+        behaviour: (inbox) =>
+          Effect.forever(
+            Effect.flatMap(inbox.takeAll, (messages) =>
+              Effect.forEach(
+                messages,
+                () =>
+                  Effect.map(Effect.sleep("20 seconds"), () => {
+                    inbox.done(1)
+                  }),
+                { discard: true }
+              )
+            )
+          )
+      })
+      for (const message of [1, 2, 3]) yield* actor.tell(message)
+      for (const _ of [1, 2]) {
+        yield* TestClock.adjust("20 seconds")
+        assert.isTrue((yield* health).ready)
+      }
+      yield* TestClock.adjust("19 seconds")
+      assert.isTrue((yield* health).ready)
+    }).pipe(Effect.provide(Supervisor.layer))
+  )
+
   actorTest("that is idle for long is ready", (actor) =>
     Effect.gen(function* () {
       yield* echo(actor, "hello")

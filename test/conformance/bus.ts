@@ -326,6 +326,20 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
       { capacity: 2 }
     )
 
+    onBus(
+      "lets a sender go on when what filled the lane is withdrawn",
+      (bus) =>
+        Effect.gen(function* () {
+          const order = orderFor("one")
+          yield* bus.dispatch(order)
+          const sending = yield* Effect.fork(bus.dispatch(orderFor("two")))
+          yield* Effect.sleep("50 millis")
+          yield* bus.withdraw("prepare", order.jobId)
+          yield* Fiber.join(sending)
+        }),
+      { capacity: 1 }
+    )
+
     onBus("tells its state", (bus) =>
       Effect.gen(function* () {
         assert.isTrue((yield* bus.state).connected)
