@@ -70,6 +70,7 @@ export const openReading = (options: OpenOptions): Layer.Layer<Reader, OpenError
 export { defaultScope, ProjectScope } from "../../events/Ids.ts"
 export type { Receipt } from "../../events/Receipt.ts"
 export {
+  ModelDiffers,
   NotYetVisible,
   SearchAnswer,
   type SearchError,
@@ -78,6 +79,7 @@ export {
   SearchMode,
   SearchRequest
 } from "../search/Search.ts"
+export { ProviderAway, ProviderUnfit } from "./Outage.ts"
 export {
   Push,
   PushedDocument,
