@@ -49,6 +49,8 @@ export interface CoordinatorService {
   readonly whileHeld: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Open mutations by lane and what they wait for, whenever it changes: progress for people. */
   readonly progress: Stream.Stream<CoordinatorProgress>
+  /** The progress as of now. */
+  readonly counted: Effect.Effect<CoordinatorProgress>
   /** Those that asked for work since the program started. */
   readonly workers: Effect.Effect<ReadonlyArray<WorkerSeen>>
 }

@@ -57,6 +57,18 @@ describe("architecture", () => {
     assert.deepStrictEqual(show(against), [])
   })
 
+  it("an interface imports no other, but for the command that starts them all", () => {
+    const room = (file: string) => /^src\/(cli|http|mcp|messaging)\//.exec(file)?.[1]
+    const against = imports.filter(
+      ({ from, to }) =>
+        from !== "src/cli/commands/Serve.ts" &&
+        room(from) !== undefined &&
+        room(to) !== undefined &&
+        room(from) !== room(to)
+    )
+    assert.deepStrictEqual(show(against), [])
+  })
+
   it("events depend on nothing but effect and Node's own hashing", () => {
     const foreign = imports.filter(
       ({ from, to }) => from.startsWith("events/") && !/^(events\/|effect$|effect\/|node:crypto$)/.test(to)

@@ -153,6 +153,7 @@ export const layer: Layer.Layer<
           (released) => Deferred.succeed(released, undefined)
         ),
       progress: office.progress.changes,
+      counted: SubscriptionRef.get(office.progress),
       workers: Effect.sync(() => office.workers.all)
     })
   })

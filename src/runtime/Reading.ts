@@ -260,6 +260,7 @@ const makeReader = Effect.fnUntraced(function* (directory: string, context: Inde
         oldestAgeMs: oldestQueuedAt === undefined ? null : Math.max(0, now - oldestQueuedAt)
       })),
       bus: { kind: "memory", connected: true },
+      workers: [],
       ready: behind === undefined,
       healthy: problems.length === 0,
       problems

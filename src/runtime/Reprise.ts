@@ -58,8 +58,38 @@ export const DocumentDetail = Schema.Struct({
 })
 export type DocumentDetail = typeof DocumentDetail.Type
 
+export const StatusActor = Schema.Struct({
+  name: Schema.String,
+  state: Schema.String,
+  restarts: Schema.Int,
+  mailbox: Schema.Int,
+  processed: Schema.Int,
+  failed: Schema.Int,
+  lastError: Schema.optional(Schema.String)
+})
+
+export const StatusBus = Schema.Struct({
+  kind: Schema.String,
+  connected: Schema.Boolean,
+  detail: Schema.optional(Schema.String)
+})
+
+export const StatusWorker = Schema.Struct({
+  worker: Schema.String,
+  lane: Lane,
+  version: Schema.optional(Schema.String),
+  /** The chunker or model that it has. */
+  code: Schema.String,
+  seenMsAgo: Schema.Number,
+  granted: Schema.Int,
+  refused: Schema.Int,
+  /** Why it gets no work. */
+  unfit: Schema.optional(Schema.String)
+})
+
 export const Status = Schema.Struct({
-  runtime: Schema.Literal("embedded", "reading"),
+  /** `serve` where a server runs; what only it knows is there then. */
+  runtime: Schema.Literal("reading", "serve"),
   dataDirectory: Schema.String,
   log: Schema.Struct({ headPosition: Schema.Int, events: Schema.Int, bytes: Schema.Number }),
   documents: Schema.Int,
@@ -76,17 +106,7 @@ export const Status = Schema.Struct({
       failure: Schema.optional(Schema.String)
     })
   ),
-  actors: Schema.Array(
-    Schema.Struct({
-      name: Schema.String,
-      state: Schema.String,
-      restarts: Schema.Int,
-      mailbox: Schema.Int,
-      processed: Schema.Int,
-      failed: Schema.Int,
-      lastError: Schema.optional(Schema.String)
-    })
-  ),
+  actors: Schema.Array(StatusActor),
   generations: Schema.Array(
     Schema.Struct({
       id: GenerationId,
@@ -114,7 +134,9 @@ export const Status = Schema.Struct({
       oldestAgeMs: Schema.NullOr(Schema.Number)
     })
   ),
-  bus: Schema.Struct({ kind: Schema.String, connected: Schema.Boolean }),
+  bus: StatusBus,
+  /** Who asked the server for work since it started. */
+  workers: Schema.Array(StatusWorker),
   /** Searches can be answered. */
   ready: Schema.Boolean,
   /** Work is making progress, and nothing waits for a person. */

@@ -2,7 +2,7 @@
  * The server of a data directory: the embedded runtime with a door. Command lines of this machine reach it through a
  * socket, everybody else through the interface layers that it is given; it syncs its sources by itself; it ends in order.
  */
-import { Cause, Deferred, type Duration, Effect, Layer, Schedule } from "effect"
+import { Cause, Deferred, type Duration, Effect, Layer, Metric, MetricBoundaries, Schedule } from "effect"
 import type { Escalated } from "../../actors/Supervision.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import { type ProjectScope, scopeKey } from "../../events/Ids.ts"
@@ -11,6 +11,7 @@ import type { LogFailed } from "../log/Log.ts"
 import { type Configuration, settingsDigest } from "./Config.ts"
 import * as ControlServer from "./control/ControlServer.ts"
 import * as Embedded from "./Embedded.ts"
+import * as Overview from "./Overview.ts"
 import { Reader, Writer } from "./Reprise.ts"
 
 export interface ServingOptions {
@@ -19,6 +20,8 @@ export interface ServingOptions {
   readonly version: string
   /** What this process works on by itself. */
   readonly lanes: ReadonlyArray<Lane>
+  /** How patient the look at the work is. */
+  readonly watch?: Pick<Overview.OverviewOptions, "indexStall" | "laneStall" | "lookEvery">
   /** Failpoints to arm in the threads. */
   readonly failpoints?: string
 }
@@ -38,8 +41,48 @@ export const layer = (options: ServingOptions) => {
     version,
     settings: settingsDigest(configuration)
   })
-  return Layer.provideMerge(control, runtime)
+  const { embedding, index } = configuration.settings
+  const overview = Overview.layer({
+    version,
+    node: process.versions.node,
+    lanes,
+    engine: index,
+    provider: embedding.provider,
+    ...options.watch
+  })
+  return control.pipe(Layer.provideMerge(overview), Layer.provideMerge(counting), Layer.provideMerge(runtime))
 }
+
+const searches = Metric.counter("reprise_searches_total", {
+  description: "Searches that this process answered, by mode and outcome.",
+  incremental: true
+})
+const searchSeconds = Metric.histogram(
+  "reprise_search_duration_seconds",
+  MetricBoundaries.fromIterable([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]),
+  "How long searches took."
+)
+
+/** Counts the searches that interfaces ask for. */
+const counting: Layer.Layer<Reader, never, Reader> = Layer.effect(
+  Reader,
+  Effect.map(Reader, (reader) => ({
+    ...reader,
+    search: (request) =>
+      reader.search(request).pipe(
+        Effect.tapBoth({
+          onFailure: () => Metric.increment(Metric.tagged(counted(request.mode), "outcome", "failed")),
+          onSuccess: ({ tookMs }) =>
+            Effect.zipRight(
+              Metric.increment(Metric.tagged(counted(request.mode), "outcome", "answered")),
+              Metric.update(searchSeconds, tookMs / 1000)
+            )
+        })
+      )
+  }))
+)
+
+const counted = (mode: string) => Metric.tagged(searches, "mode", mode)
 
 /**
  * Serves until `stop` is done, then ends in order: commands that run finish or are rolled back. Fails where an actor was

@@ -337,7 +337,15 @@ export const Settings = Schema.Struct({
   http: group(
     Schema.Struct({
       host: or(text(1, 255, "Address on which the server listens."), "127.0.0.1"),
-      port: or(integer(0, 65_535, "Port on which the server listens; 0 takes any that is free."), 7878)
+      port: or(integer(0, 65_535, "Port on which the server listens; 0 takes any that is free."), 7878),
+      names: or(
+        text(
+          0,
+          1000,
+          "Names besides localhost under which requests may address the server, with commas between them."
+        ),
+        ""
+      )
     }),
     {}
   ),

@@ -1,14 +1,16 @@
 /** `status`, `config`, `doctor`: how it is, and how it should be. */
 import type { FileSystem, Path } from "@effect/platform"
 import { Effect, Schema } from "effect"
+import type { Configuration } from "../../runtime/Config.ts"
 import { Diagnosis } from "../../runtime/doctor/Check.ts"
+import { withLive } from "../../runtime/Live.ts"
 import { NativeModuleMissing } from "../../runtime/NativeModule.ts"
 import { Status } from "../../runtime/Reprise.ts"
 import { command, noArguments } from "../Definition.ts"
 import type { Io } from "../Io.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
-import { configuration, withReader } from "../Session.ts"
+import { configuration, serverOf, withReader } from "../Session.ts"
 import { bytes, counted, number, table, time } from "../Style.ts"
 
 export const status = command({
@@ -17,21 +19,33 @@ export const status = command({
   flags: {},
   arguments: noArguments,
   run: (_, __, common) =>
-    withReader(common, { embeds: false }, (reader) =>
+    withReader(common, { embeds: false }, (reader, loaded) =>
       Effect.gen(function* () {
-        const found = yield* reader.status(common.namedScope)
+        const stored = yield* reader.status(common.namedScope)
+        const live = yield* liveOf(loaded)
+        const found = live === undefined ? stored : withLive(stored, live)
         yield* print(common.json, Status, found, (page) => statusPage(page, found))
         return 0 as const
       })
     )
 })
 
+/** What a running server says of itself. One that cannot say it is named, and the files speak for themselves. */
+const liveOf = (loaded: Configuration) =>
+  Effect.gen(function* () {
+    const server = yield* serverOf(loaded)
+    return server === undefined ? undefined : yield* server.live
+  }).pipe(
+    Effect.catchAll(({ message }) => Effect.as(note(message), undefined)),
+    Effect.scoped
+  )
+
 const statusPage = ({ style, width }: Page, status: Status): string => {
-  const { chunks, documents, generations, lanes, log, problems, sources } = status
+  const { actors, bus, chunks, documents, generations, lanes, log, problems, sources, workers } = status
   const part = (title: string, text: string) => `\n${style.bold(title)}\n${text}`
   const titles = (...names: ReadonlyArray<string>) =>
     names.map((title) =>
-      /^(checkpoint|lag|documents|chunks|queued|processing|completed|failed|parked|cancelled|syncs)$/.test(
+      /^(checkpoint|lag|documents|chunks|queued|processing|completed|failed|parked|cancelled|syncs|restarts|waiting|processed|granted|refused)$/.test(
         title
       )
         ? { title, align: "right" as const }
@@ -105,6 +119,43 @@ const statusPage = ({ style, width }: Page, status: Status): string => {
         width
       )
     ),
+    status.runtime === "reading"
+      ? ""
+      : part(
+          `Server, ${bus.kind} bus ${bus.connected ? "connected" : "NOT CONNECTED"}`,
+          table(
+            style,
+            titles("actor", "state", "restarts", "waiting", "processed", "failed"),
+            actors.map((one) => [
+              one.name,
+              one.state,
+              number(one.restarts),
+              number(one.mailbox),
+              number(one.processed),
+              number(one.failed)
+            ]),
+            width
+          )
+        ),
+    workers.length === 0
+      ? ""
+      : part(
+          "Workers",
+          table(
+            style,
+            titles("worker", "lane", "version", "granted", "refused", "seen", "note"),
+            workers.map((one) => [
+              one.worker,
+              one.lane,
+              one.version ?? "",
+              number(one.granted),
+              number(one.refused),
+              `${time(one.seenMsAgo)} ago`,
+              one.unfit === undefined ? "" : `gets no work: ${one.unfit}`
+            ]),
+            width
+          )
+        ),
     problems.length === 0
       ? ""
       : part(

@@ -1,5 +1,5 @@
 /** `serve`: the process that holds a data directory for everybody else. */
-import { Effect, Logger, Schema } from "effect"
+import { Effect, Layer, Logger, Schema } from "effect"
 import { Lane } from "../../../events/Job.ts"
 import { nativeModule } from "../../runtime/NativeModule.ts"
 import { command, integerFlag, noArguments, textFlag } from "../Definition.ts"
@@ -13,6 +13,8 @@ import { configuration } from "../Session.ts"
 const Ready = Schema.Struct({
   ready: Schema.Literal(true),
   dataDirectory: Schema.String,
+  /** Address of the HTTP interface. */
+  http: Schema.String,
   socket: Schema.String,
   pid: Schema.Int
 })
@@ -52,11 +54,16 @@ export const serve = command({
         version: io.version,
         lanes: lanes === undefined ? Lane.literals : lanesOf(lanes)
       })
+      const { HttpAddress, layer: http } = yield* Effect.promise(() => import("../../http/Server.ts"))
+      // How the outside reaches the server: each interface is a layer over the runtime.
+      const interfaces = Layer.mergeAll(http({ settings: loaded.settings.http, version: io.version }))
       return yield* Effect.gen(function* () {
         const { socket } = yield* ControlServer
+        const { url } = yield* HttpAddress
         const ready = {
           ready: true as const,
           dataDirectory: loaded.directory.path,
+          http: url,
           socket,
           pid: process.pid
         }
@@ -64,10 +71,14 @@ export const serve = command({
           common.json,
           Ready,
           ready,
-          ({ style }) => `Serving ${style.cyan(printable(loaded.directory.path))}\n`
+          ({ style }) =>
+            `Serving ${style.cyan(printable(loaded.directory.path))}, status at ${style.cyan(url)}\n`
         )
         yield* Serving.untilStopped(loaded.settings.sync.interval, io.stop)
         return (yield* io.terminated) ? (0 as const) : (130 as const)
-      }).pipe(Effect.provide(runtime), Logger.withMinimumLogLevel(logLevelOf(loaded.settings.log.level)))
+      }).pipe(
+        Effect.provide(Layer.provideMerge(interfaces, runtime)),
+        Logger.withMinimumLogLevel(logLevelOf(loaded.settings.log.level))
+      )
     })
 })

@@ -7,6 +7,7 @@ import { NodeSocketServer } from "@effect/platform-node"
 import { RpcSerialization, RpcServer } from "@effect/rpc"
 import { Context, Effect, Layer, Schedule, Stream } from "effect"
 import type { PromotionError, PromotionProgress } from "../../../actors/Indexer/Promotion.ts"
+import { Overview } from "../Overview.ts"
 import { type Replayed, Writer } from "../Reprise.ts"
 import { makeOperations } from "./Operations.ts"
 import {
@@ -39,7 +40,9 @@ export class ControlServer extends Context.Tag("reprise/runtime/ControlServer")<
   ControlServerService
 >() {}
 
-export const layer = (options: ControlServerOptions): Layer.Layer<ControlServer, SocketRefused, Writer> =>
+export const layer = (
+  options: ControlServerOptions
+): Layer.Layer<ControlServer, SocketRefused, Writer | Overview> =>
   Layer.scoped(
     ControlServer,
     Effect.gen(function* () {
@@ -89,6 +92,7 @@ const handlers = (
   Control.toLayer(
     Effect.gen(function* () {
       const writer = yield* Writer
+      const { live } = yield* Overview
       const { breakable, finishing } = operations
       const hello: typeof ServerHello.Type = {
         version,
@@ -134,6 +138,7 @@ const handlers = (
         Cancel: ({ job, scope }) => finishing("cancel", () => writer.cancel(scope, job)),
         Pause: ({ lane, paused }) => finishing("pause", () => writer.pause(lane, paused)),
         Settled: () => writer.settled,
+        Live: () => live,
         Progress: () => writer.progress,
         Outage: () => writer.outage
       }

@@ -17,6 +17,7 @@ import { ProjectionStopped } from "../../index/Projection.ts"
 import { VerifyLevel } from "../../index/VerifyReport.ts"
 import { CommandConflict, HeadMoved, LogFailed } from "../../log/Log.ts"
 import { ThreadFailed } from "../../threads/Thread.ts"
+import { Live } from "../Live.ts"
 import { LanePaused, ProviderAway, ProviderUnfit } from "../Outage.ts"
 import { Replayed, SourceUnknown, Verified } from "../Reprise.ts"
 
@@ -164,6 +165,7 @@ export class Control extends RpcGroup.make(
   Rpc.make("Cancel", { payload: { scope: ProjectScope, job: JobId }, error: CommandFailed }),
   Rpc.make("Pause", { payload: { lane: Lane, paused: Schema.Boolean }, error: CommandFailed }),
   Rpc.make("Settled"),
+  Rpc.make("Live", { success: Live }),
   Rpc.make("Progress", { success: WorkProgress, stream: true }),
   /** Answers when a provider is away for longer than somebody who typed a command waits. */
   Rpc.make("Outage", { success: Schema.Union(ProviderAway, ProviderUnfit, LanePaused) })

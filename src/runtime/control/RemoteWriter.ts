@@ -6,12 +6,14 @@ import { RpcClient, RpcSerialization } from "@effect/rpc"
 import { RpcClientError } from "@effect/rpc/RpcClientError"
 import { Clock, Deferred, Effect, Layer, Option, Random, type Scope, Stream } from "effect"
 import type { PromotionError, PromotionProgress } from "../../../actors/Indexer/Promotion.ts"
+import type { Live } from "../Live.ts"
 import type { RepriseWriter } from "../Reprise.ts"
 import { Control, type PromotionStep, protocolVersion, ServerDiffers, ServerGone } from "./Protocol.ts"
 import { isAlive, socketOf } from "./SocketPlace.ts"
 
 export interface RemoteWriter {
   readonly writer: RepriseWriter<ServerGone>
+  readonly live: Effect.Effect<Live, ServerGone>
   readonly pid: number
   /** Whether the server's settings are those that the caller has. */
   readonly sameSettings: boolean
@@ -55,6 +57,7 @@ export const connect = (
     if (hello.protocol !== protocolVersion) return yield* new ServerDiffers(hello)
     return Option.some({
       writer: writerOver(client),
+      live: orLost<Live, never, never>(client.Live()),
       pid: hello.pid,
       sameSettings: hello.settings === settings
     })

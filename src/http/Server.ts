@@ -1,0 +1,119 @@
+/**
+ * The HTTP interface of a server.
+ */
+import { createServer, type Server } from "node:http"
+import { HttpApiBuilder, HttpServer } from "@effect/platform"
+import { NodeHttpServer } from "@effect/platform-node"
+import { Context, Duration, Effect, Layer, Schema } from "effect"
+import { defaultScope, type ProjectName, type ProjectScope, type TeamName } from "../../events/Ids.ts"
+import { Overview } from "../runtime/Overview.ts"
+import type { Settings } from "../runtime/Settings.ts"
+import { api, NotReady, Unhealthy, Unreadable } from "./Api.ts"
+import { guarded } from "./Guard.ts"
+import { page } from "./Metrics.ts"
+
+/** The address cannot be listened at. Nothing else was started. */
+export class HttpRefused extends Schema.TaggedError<HttpRefused>()("HttpRefused", {
+  host: Schema.String,
+  port: Schema.Int,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `The server cannot listen at ${this.host}:${this.port}: ${this.detail}. Set http.port (0 takes any that is free) or http.host.`
+  }
+}
+
+/** Where the interface listens. */
+export class HttpAddress extends Context.Tag("reprise/http/HttpAddress")<
+  HttpAddress,
+  { readonly url: string }
+>() {}
+
+export interface HttpOptions {
+  readonly settings: Settings["http"]
+  readonly version: string
+  /** For one request. */
+  readonly timeout?: Duration.Duration
+}
+
+/** Bodies say nothing here: no endpoint reads one. */
+const maxBody = 65_536
+const mostConnections = 256
+
+const bounded = (timeout: Duration.Duration): Server => {
+  const server = createServer({
+    requestTimeout: Duration.toMillis(timeout),
+    headersTimeout: Duration.toMillis(timeout),
+    keepAliveTimeout: 5_000,
+    connectionsCheckingInterval: 1_000,
+    maxHeaderSize: 16_384
+  })
+  server.maxConnections = mostConnections
+  return server
+}
+
+const health = HttpApiBuilder.group(api, "health", (handlers) =>
+  Effect.map(Overview, ({ live }) =>
+    handlers
+      .handle("healthz", () =>
+        Effect.flatMap(live, ({ alive, reasons }) =>
+          alive ? Effect.succeed({ healthy: true as const }) : new Unhealthy({ reasons })
+        )
+      )
+      .handle("readyz", () =>
+        Effect.flatMap(live, ({ ready, reasons }) =>
+          ready ? Effect.succeed({ ready: true as const }) : new NotReady({ reasons })
+        )
+      )
+  )
+)
+
+const operator = (version: string) =>
+  HttpApiBuilder.group(api, "operator", (handlers) =>
+    Effect.map(Overview, ({ info, status }) => {
+      const readable = <A>(effect: Effect.Effect<A, { readonly message: string }>) =>
+        Effect.mapError(effect, ({ message }) => new Unreadable({ message }))
+      return handlers
+        .handle("info", () => readable(info))
+        .handle("status", ({ urlParams: { project, team } }) => readable(status(narrowed(team, project))))
+        .handle("metrics", () => Effect.map(readable(status()), (found) => page(found, version)))
+    })
+  )
+
+const narrowed = (team: TeamName | undefined, project: ProjectName | undefined): ProjectScope | undefined =>
+  team === undefined && project === undefined
+    ? undefined
+    : { team: team ?? defaultScope.team, project: project ?? defaultScope.project }
+
+export const layer = (options: HttpOptions): Layer.Layer<HttpAddress, HttpRefused, Overview> => {
+  const { host, names, port } = options.settings
+  const { timeout = Duration.seconds(30) } = options
+  const allowed = [host, ...names.split(",")]
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => name !== "")
+  const guard = guarded({ names: allowed, timeout, maxBody })
+  const listening = NodeHttpServer.layer(() => bounded(timeout), { host, port }).pipe(
+    Layer.mapError(({ cause }) => new HttpRefused({ host, port, detail: String(cause) }))
+  )
+  // Around the routes themselves: what is given to `serve` as middleware sees responses that were sent.
+  const serving = Layer.unwrapEffect(
+    Effect.map(HttpApiBuilder.httpApp, (app) => HttpServer.serve(guard(app)))
+  ).pipe(
+    Layer.provide([HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer]),
+    Layer.provide(HttpApiBuilder.middlewareOpenApi({ path: "/openapi.json" })),
+    Layer.provide(
+      HttpApiBuilder.api(api).pipe(Layer.provide(health), Layer.provide(operator(options.version)))
+    )
+  )
+  const address = Layer.effect(
+    HttpAddress,
+    Effect.map(HttpServer.HttpServer, ({ address }) => ({ url: urlOf(address) }))
+  )
+  return Layer.merge(serving, address).pipe(Layer.provide(listening))
+}
+
+const urlOf = (address: HttpServer.Address): string => {
+  if (address._tag === "UnixAddress") return `unix:${address.path}`
+  const { hostname, port } = address
+  return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`
+}

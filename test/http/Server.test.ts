@@ -1,0 +1,177 @@
+/** The HTTP interface on a real server, through a client that is made of its description. */
+import { mkdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { FetchHttpClient, HttpApiClient, HttpClient } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Schedule, Schema } from "effect"
+import { defaultScope } from "../../events/Ids.ts"
+import { Lane } from "../../events/Job.ts"
+import { api } from "../../src/http/Api.ts"
+import * as Http from "../../src/http/Server.ts"
+import { filesIn } from "../../src/runtime/DataDirectory.ts"
+import { Reader, Writer } from "../../src/runtime/Reprise.ts"
+import * as Serving from "../../src/runtime/Serving.ts"
+import { Settings } from "../../src/runtime/Settings.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+const impatient = {
+  lookEvery: Duration.millis(50),
+  indexStall: Duration.millis(300),
+  laneStall: Duration.millis(300)
+}
+
+const serving = (folder: string, options: Partial<Serving.ServingOptions> = {}) => {
+  const directory = join(folder, "data")
+  const settings = Schema.decodeSync(Settings)({ http: { port: 0 } })
+  return Http.layer({ settings: settings.http, version: "1.2.3", timeout: Duration.seconds(20) }).pipe(
+    Layer.provideMerge(
+      Serving.layer({
+        configuration: {
+          settings,
+          directory: { path: directory, origin: "flag", files: filesIn(directory, join) },
+          entries: [],
+          warnings: []
+        },
+        environment: {},
+        version: "1.2.3",
+        lanes: Lane.literals,
+        ...options
+      })
+    )
+  )
+}
+
+const add = (folder: string) =>
+  Effect.gen(function* () {
+    const docs = join(folder, "docs")
+    mkdirSync(docs)
+    writeFileSync(join(docs, "note.md"), "# Note\n\nWhat is said here.\n")
+    const { add } = yield* Writer
+    return yield* add([docs], {
+      scope: defaultScope,
+      include: [],
+      exclude: [],
+      full: false,
+      stop: undefined
+    })
+  })
+
+const client = Effect.flatMap(Http.HttpAddress, ({ url }) =>
+  Effect.zip(Effect.succeed(url), HttpApiClient.make(api, { baseUrl: url }))
+)
+
+const onServer = <A, E>(
+  test: (
+    folder: string
+  ) => Effect.Effect<A, E, Effect.Effect.Context<ReturnType<typeof add> | typeof client> | Reader>,
+  options?: Partial<Serving.ServingOptions>
+) =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryDirectory
+    return yield* Effect.provide(test(folder), Layer.merge(serving(folder, options), FetchHttpClient.layer))
+  }).pipe(Effect.scoped)
+
+describe("a server over HTTP", { timeout: 60_000 }, () => {
+  it.live("says how it is, and what it stands on", () =>
+    onServer((folder) =>
+      Effect.gen(function* () {
+        const [url, http] = yield* client
+        yield* add(folder)
+        assert.deepStrictEqual(yield* http.healthz(), { healthy: true })
+        assert.deepStrictEqual(yield* http.readyz(), { ready: true })
+
+        const info = yield* http.info()
+        assert.deepInclude(info, { name: "reprise", version: "1.2.3", runtime: "serve" })
+        assert.deepStrictEqual(
+          Object.values(info.boundaries).map(({ state }) => state),
+          ["active", "active", "active", "active"]
+        )
+
+        const status = yield* http.status({ urlParams: {} })
+        assert.deepInclude(status, { documents: 1, runtime: "serve", ready: true, healthy: true })
+        assert.deepStrictEqual(
+          status.actors.map(({ name, state }) => [name, state]),
+          [
+            ["coordinator", "running"],
+            ["ingestor", "running"],
+            ["embedder", "running"]
+          ]
+        )
+        assert.isAtLeast(status.workers.length, 2)
+        const stored = yield* Effect.flatMap(Reader, (reader) => reader.status())
+        assert.deepStrictEqual(status.generations, stored.generations)
+
+        yield* Effect.flatMap(Reader, (reader) =>
+          reader.search({
+            scope: defaultScope,
+            query: "said",
+            mode: "sparse",
+            limit: 1,
+            filter: {},
+            waitMs: 0
+          })
+        )
+        const metrics = yield* http.metrics()
+        assert.include(metrics, `reprise_head_position ${status.log.headPosition}\n`)
+        assert.include(metrics, 'reprise_generation_lag_events{generation="g001",state="live"')
+        assert.include(metrics, 'reprise_lane_jobs{lane="prepare",state="completed"} 1\n')
+        assert.match(metrics, /reprise_searches_total\{.*mode="sparse".*\} [1-9]/)
+        assert.match(metrics, /reprise_search_duration_seconds_bucket\{le="\+Inf"\} [1-9]/)
+        // Every line is a comment or a sample: name, labels, number.
+        for (const line of metrics.trimEnd().split("\n"))
+          assert.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{(\w+="[^"]*",?)*\})? [0-9.e+-]+)$/)
+
+        const get = (path: string) => Effect.flatMap(HttpClient.get(`${url}${path}`), ({ json }) => json)
+        const description = yield* get("/openapi.json")
+        assert.hasAllKeys(Reflect.get(Object(description), "paths"), [
+          "/healthz",
+          "/readyz",
+          "/v1/info",
+          "/v1/status",
+          "/metrics"
+        ])
+        assert.deepInclude(yield* get("/nowhere"), { _tag: "Refused", code: "not-found" })
+        const wrong = yield* HttpClient.get(`${url}/v1/status?team=Not%20A%20Name`)
+        assert.strictEqual(wrong.status, 400)
+        const foreign = yield* HttpClient.get(`${url}/v1/info`, {
+          headers: { origin: "http://evil.example" }
+        })
+        assert.strictEqual(foreign.status, 403)
+      })
+    )
+  )
+
+  /** Asked again and again until it is unhealthy; a ping answers all the while. */
+  const untilUnhealthy = Effect.gen(function* () {
+    const [, http] = yield* client
+    const failure = yield* http
+      .healthz()
+      .pipe(Effect.repeat({ schedule: Schedule.spaced("50 millis"), times: 400 }), Effect.flip)
+    assert.deepInclude(yield* http.info(), { name: "reprise" })
+    assert.strictEqual((yield* Effect.flip(http.readyz()))._tag, "NotReady")
+    return failure._tag === "Unhealthy" ? failure.reasons : []
+  })
+
+  it.live("is unhealthy while the Indexer has something to apply and does not get on", () =>
+    onServer(
+      (folder) =>
+        Effect.gen(function* () {
+          yield* Effect.forkScoped(add(folder))
+          const [reason = ""] = yield* untilUnhealthy
+          assert.match(reason, /^indexer: \d+ waiting/)
+        }).pipe(Effect.scoped),
+      { watch: { ...impatient, laneStall: Duration.minutes(1) }, failpoints: "index.apply.before:1:hang" }
+    )
+  )
+
+  it.live("is unhealthy while a lane has work and nobody does any", () =>
+    onServer(
+      (folder) =>
+        Effect.gen(function* () {
+          yield* Effect.forkScoped(add(folder))
+          assert.include((yield* untilUnhealthy).join(), "lane prepare: 1 waiting")
+        }).pipe(Effect.scoped),
+      { watch: { ...impatient, indexStall: Duration.minutes(1) }, lanes: [] }
+    )
+  )
+})
