@@ -5,7 +5,7 @@
  * An engine that is away makes it wait and try again, visibly; an event or body that it cannot take stops the generation
  * where it is, and searches go on there.
  */
-import { Context, Effect, Layer, Queue, Schedule, Stream, SubscriptionRef } from "effect"
+import { Cause, Context, Effect, Layer, Queue, Schedule, Stream, SubscriptionRef } from "effect"
 import type { GenerationId } from "../events/Ids.ts"
 import { Projections, type ProjectionsError } from "../src/index/Projections.ts"
 import { Log } from "../src/log/Log.ts"
@@ -83,7 +83,16 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections> 
           Effect.annotateLogs({ actor: "indexer" })
         )
       ),
-      Effect.retry(pause),
+      // A bug is waited out as an engine is: nobody else would start this again, and whoever waits would wait for ever.
+      Effect.tapDefect((defect) =>
+        SubscriptionRef.update(status, (last) => ({ ...last, failures: last.failures + 1 })).pipe(
+          Effect.zipRight(Effect.logError("the live generation could not be advanced", defect)),
+          Effect.annotateLogs({ actor: "indexer" })
+        )
+      ),
+      Effect.sandbox,
+      Effect.retry({ schedule: pause, while: (cause) => !Cause.isInterrupted(cause) }),
+      Effect.unsandbox,
       Effect.orDie
     )
 

@@ -1,0 +1,55 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Logger, LogLevel } from "effect"
+import { Coordinator } from "../../actors/Coordinator.ts"
+import * as IndexerActor from "../../actors/Indexer.ts"
+import { Projections, type ProjectionsService } from "../../src/index/Projections.ts"
+import { Log } from "../../src/log/Log.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+import { addSource, submitOf, writeSide } from "../support/writeSide.ts"
+
+const unused = () => Effect.dieMessage("The Indexer does not ask for it.")
+
+/** Dies so many times, then is at the head at once. */
+const dying = (deaths: number) =>
+  Layer.effect(
+    Projections,
+    Effect.map(Log, (log): ProjectionsService => {
+      let left = deaths
+      return {
+        advance: () =>
+          Effect.flatMap(Effect.orDie(log.head), ({ position }) =>
+            left-- > 0
+              ? Effect.dieMessage("A bug.")
+              : Effect.succeed({ checkpoint: position, events: 1, inserted: 0, ended: 0, atHead: true })
+          ),
+        maintain: () => Effect.succeed(false),
+        clear: Effect.succeed(0),
+        status: unused,
+        verify: unused,
+        recompute: unused,
+        drop: unused,
+        reset: unused
+      }
+    })
+  )
+
+describe("the Indexer", () => {
+  it.scopedLive("goes on after a bug, and has counted it", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* Effect.gen(function* () {
+        const coordinator = yield* Coordinator
+        const indexer = yield* IndexerActor.Indexer
+        yield* coordinator.ask(addSource())
+        const { position } = yield* coordinator.ask(submitOf("one", "text"))
+        yield* Effect.timeout(indexer.untilVisible(position), "10 seconds")
+        assert.strictEqual((yield* indexer.status).failures, 2)
+      }).pipe(
+        Effect.provide(
+          IndexerActor.layer.pipe(Layer.provide(dying(2)), Layer.provideMerge(writeSide({ directory })))
+        ),
+        Logger.withMinimumLogLevel(LogLevel.None)
+      )
+    })
+  )
+})
