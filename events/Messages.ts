@@ -5,7 +5,7 @@
  * JSON in UTF-8. A member that is not described is refused; the scope is the subject's.
  */
 import { Schema } from "effect"
-import { MutationEnd, Outcome } from "./Commands.ts"
+import { Outcome } from "./Commands.ts"
 import { Descriptor, DocumentMetadata, DocumentVersion, Reason } from "./Document.ts"
 import {
   CommandId,
@@ -52,7 +52,10 @@ export const PublishedEvent = Schema.Struct({
   traceparent: Schema.optional(Schema.String),
   data: described(Schema.Unknown, "The event, as its schema version says."),
   descriptor: Schema.optional(
-    described(Descriptor, "What data.descriptor names: title, URI, metadata of the document.")
+    Descriptor.annotations({
+      identifier: "Descriptor",
+      description: "What data.descriptor names: title, URI, metadata of the document."
+    })
   ),
   omitted: Schema.optional(
     described(
@@ -179,7 +182,7 @@ export const Accomplished = Schema.Struct({
   ok: Schema.Literal(true),
   commandId: CommandId,
   command: PublicCommandName,
-  outcome: Schema.Literal(...Outcome.literals, ...MutationEnd.fields.outcome.literals),
+  outcome: Schema.Literal(...Outcome.literals, "committed", "cancelled"),
   documentId: Schema.optional(DocumentId),
   version: Schema.optional(DocumentVersion),
   mutationId: Schema.optional(
@@ -190,7 +193,7 @@ export const Accomplished = Schema.Struct({
     described(Sequence, "The sequence of its final event, once it has ended. A search can wait for it.")
   ),
   reason: Schema.optional(described(Reason, "Why the mutation ended without a commit.")),
-  receipt: Schema.optional(described(Receipt, "Of a sync."))
+  receipt: Schema.optional(Receipt.annotations({ identifier: "Receipt", description: "Of a sync." }))
 })
 export type Accomplished = typeof Accomplished.Type
 
