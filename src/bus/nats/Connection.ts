@@ -132,6 +132,8 @@ const open = Effect.fnUntraced(function* (
     version: client.info?.version ?? "unknown"
   })
   const state = yield* SubscriptionRef.make<NatsState>(here())
+  /** Told when the connection is lost: answers that were waited for then do not come any more. */
+  const lost = new Set<() => void>()
   const away = (detail: string) =>
     SubscriptionRef.set(state, { connected: false, server: servers, attempts, detail })
 
@@ -146,7 +148,12 @@ const open = Effect.fnUntraced(function* (
     }
     if (type === "disconnect") {
       return Effect.zipRight(
-        away("the connection was lost"),
+        Effect.zipRight(
+          away("the connection was lost"),
+          Effect.sync(() => {
+            for (const tell of lost) tell()
+          })
+        ),
         Effect.annotateLogs(Effect.logWarning("NATS connection lost"), { servers })
       )
     }
@@ -174,7 +181,7 @@ const open = Effect.fnUntraced(function* (
     Effect.flatMap((cause) => away(cause instanceof Error ? cause.message : "closed")),
     Effect.forkScoped
   )
-  return make(client, manager, state, options)
+  return make(client, manager, state, lost, options)
 })
 
 const openClient = (options: NatsOptions, more: ConnectionOptions) => {
@@ -219,6 +226,7 @@ const make = (
   client: Client,
   manager: JetStreamManager,
   state: SubscriptionRef.SubscriptionRef<NatsState>,
+  lost: Set<() => void>,
   { inboxPrefix, servers }: NatsOptions
 ): NatsService => {
   const whenConnected = <A>(what: string, then: Effect.Effect<A, NatsUnavailable>) =>
@@ -233,10 +241,27 @@ const make = (
             })
           )
     )
-  const attempt: NatsService["attempt"] = (what, call) =>
+  const attempt = <A>(what: string, call: () => Promise<A> | A): Effect.Effect<A, NatsUnavailable> =>
     whenConnected(
       what,
-      Effect.tryPromise({ try: async () => call(), catch: (cause) => unavailable(what, cause) })
+      Effect.async((resume) => {
+        const end = (result: Effect.Effect<A, NatsUnavailable>) => {
+          lost.delete(tell)
+          resume(result)
+        }
+        const tell = () =>
+          end(
+            new NatsUnavailable({ what, reason: "disconnected", detail: "the connection was lost meanwhile" })
+          )
+        lost.add(tell)
+        Promise.resolve()
+          .then(call)
+          .then(
+            (value) => end(Effect.succeed(value)),
+            (cause: unknown) => end(Effect.fail(unavailable(what, cause)))
+          )
+        return Effect.sync(() => void lost.delete(tell))
+      })
     )
   const publish: NatsService["publish"] = (subject, payload, options) =>
     whenConnected(

@@ -83,7 +83,10 @@ export const makePuller = (
     const request = JSON.stringify({ batch: 1, expires: nanos(Duration.toMillis(expires)) })
     const ask = Effect.gen(function* () {
       const now = yield* monotonic
-      open = open.filter((forgottenAt) => forgottenAt > now)
+      const known = open.filter((forgottenAt) => forgottenAt > now)
+      // Not even "nothing came": the consumer is gone, and nobody else answers for it.
+      if (known.length < open.length) refused = true
+      open = known
       if (refused) {
         refused = false
         yield* Effect.sleep(pause)
