@@ -77,6 +77,7 @@ const wrong = new Set([
 
 const unreachable = new Set([
   "NatsUnreachable",
+  "NatsUnavailable",
   "BusUnavailable",
   "ProviderUnavailable",
   "ProviderBusy",

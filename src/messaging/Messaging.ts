@@ -2,7 +2,7 @@
  * The public messaging: events out, commands in, requests answered. An interface like the command line: it runs beside
  * the one writer of a data directory, on a connection to NATS that is given to it.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { NatsConnection } from "../bus/nats/Connection.ts"
 import { declarations, ensure, type StreamOptions, usualStreamOptions } from "../bus/nats/Streams.ts"
 import type { SearchMode } from "../search/Search.ts"
@@ -44,4 +44,16 @@ export const layer = (options: MessagingOptions) =>
         Requests.layer({ ...Requests.usualRequests, descriptors, mode, version })
       )
     })
+  )
+
+/** Beside a bus that runs over NATS, on the bus's own connection; nothing where there is none. */
+export const whereConnected = (options: MessagingOptions) =>
+  Layer.unwrapEffect(
+    Effect.map(
+      Effect.serviceOption(NatsConnection),
+      Option.match({
+        onNone: () => Layer.empty,
+        onSome: (nats) => Layer.provide(layer(options), Layer.succeed(NatsConnection, nats))
+      })
+    )
   )

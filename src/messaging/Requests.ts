@@ -5,7 +5,7 @@
  * else (JetStream's own API, say) gets nothing. Each project has so many requests in hand; the next one is told to come
  * back, so that a flood of one is answered at once and takes nothing from others.
  */
-import { Cause, Context, Deferred, Effect, Either, FiberSet, Layer, Schedule, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, Either, FiberSet, Layer, Option, Schedule, Schema } from "effect"
 import { headers, type Msg, type Service, ServiceErrorCodeHeader, ServiceErrorHeader } from "nats"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import { operatorScope } from "../../events/Envelope.ts"
@@ -20,6 +20,7 @@ import {
 } from "../../events/Subjects.ts"
 import { NatsConnection } from "../bus/nats/Connection.ts"
 import { unavailable as natsUnavailable } from "../bus/nats/NatsErrors.ts"
+import { Overview } from "../runtime/Overview.ts"
 import { Reader, Status } from "../runtime/Reprise.ts"
 import { underSupervisor } from "./Fiber.ts"
 import { makePublicCommands, refusal } from "./PublicCommands.ts"
@@ -87,6 +88,7 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
   const nats = yield* NatsConnection
   const reader = yield* Reader
   const supervisor = yield* Supervisor
+  const overview = yield* Effect.serviceOption(Overview)
   const commands = yield* makePublicCommands
   const queries = yield* makePublicQueries(options)
   const runFork = yield* FiberSet.makeRuntime<never>()
@@ -132,6 +134,10 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
     const body = yield* readBody(data.length === 0 ? emptyBody : data)
     if (isOperator(scope)) {
       if (request !== "Status") return refused({ code: "scope", message: "Name a team and a project." })
+      if (Option.isSome(overview)) {
+        const status = yield* Effect.mapError(overview.value.status(), (): WireError => internal)
+        return { body: encodeStatus(status) }
+      }
       const status = yield* Effect.mapError(reader.status(), (): WireError => internal)
       const actors = (yield* supervisor.actors).map(({ lastError, stalledMs: _, ...actor }) => ({
         ...actor,

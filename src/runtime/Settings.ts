@@ -328,6 +328,12 @@ export const Settings = Schema.Struct({
           "Events older than this leave their stream; 0s keeps them as long as there is room."
         ),
         Duration.zero
+      ),
+      eventDescriptors: or(
+        flag(
+          "Published events carry title, URI and metadata of their document; with false they carry digests only."
+        ),
+        true
       )
     }),
     {}

@@ -55,8 +55,23 @@ export const serve = command({
         lanes: lanes === undefined ? Lane.literals : lanesOf(lanes)
       })
       const { HttpAddress, layer: http } = yield* Effect.promise(() => import("../../http/Server.ts"))
+      const { bus, nats, search } = loaded.settings
+      const messaging =
+        bus === "nats"
+          ? (yield* Effect.promise(() => import("../../messaging/Messaging.ts"))).whereConnected({
+              version: io.version,
+              mode: search.mode,
+              descriptors: nats.eventDescriptors,
+              streams: (yield* Effect.promise(() => import("../../runtime/ConfiguredNats.ts"))).streamOptions(
+                loaded.settings
+              )
+            })
+          : Layer.empty
       // How the outside reaches the server: each interface is a layer over the runtime.
-      const interfaces = Layer.mergeAll(http({ settings: loaded.settings.http, version: io.version }))
+      const interfaces = Layer.mergeAll(
+        http({ settings: loaded.settings.http, version: io.version }),
+        messaging
+      )
       return yield* Effect.gen(function* () {
         const { socket } = yield* ControlServer
         const { url } = yield* HttpAddress
