@@ -83,6 +83,7 @@ const unreachable = new Set([
   "ProviderBusy",
   "ProviderAway",
   "EngineUnavailable",
+  "IndexAway",
   "BusUnavailable",
   "ServerGone"
 ])

@@ -134,6 +134,16 @@ export const orOutage = <A, E extends CliError, R>(
   work: Effect.Effect<A, E, R>
 ): Effect.Effect<A, CliError, R> => Effect.raceFirst(work, Effect.flip(writer.outage))
 
+/** Work that embeds nothing, given up where the index is away: it is done, and cannot be seen yet. */
+export const orIndexAway = <A, E extends CliError, R>(
+  writer: AnyWriter,
+  work: Effect.Effect<A, E, R>
+): Effect.Effect<A, CliError, R> =>
+  Effect.raceFirst(
+    work,
+    Effect.flatMap(writer.outage, (outage) => (outage._tag === "IndexAway" ? outage : Effect.never))
+  )
+
 /**
  * Runs `use` with what writes would do and cost. No lock is taken, and nothing is made where there is no data directory
  * yet: an empty one that is gone afterwards stands in for it.

@@ -14,7 +14,7 @@ import {
   type EngineUnavailable,
   type GenerationRef
 } from "./Index.ts"
-import { Collection, type CollectionSettings, markerRecord } from "./qdrant/Collection.ts"
+import { Collection, type CollectionSettings, markerRecord, type StoredMarker } from "./qdrant/Collection.ts"
 import { CollectionPoints } from "./qdrant/CollectionPoints.ts"
 import { search } from "./qdrant/CollectionQuery.ts"
 import {
@@ -78,24 +78,43 @@ const generationOn = (
   failpoints: FailpointsService
 ): EngineGeneration => {
   const points = new CollectionPoints(collection, insertsOnly, failpoints)
-  const mark: EngineGeneration["mark"] = (marker) =>
-    Effect.gen(function* () {
-      failpoints.hit("index.marker.before")
-      yield* points.put({ points: [markerRecord(marker)] })
-      failpoints.hit("index.marker.after")
-    })
+  const put = (marker: StoredMarker) => points.put({ points: [markerRecord(marker)] })
+  /** Searches are told before points that they may find are changed; the next mark says that it is over. */
+  const begin = Effect.gen(function* () {
+    const stored = yield* collection.marker
+    if (stored !== undefined && !stored.isMoving)
+      yield* put({ ...stored, moves: stored.moves + 1, isMoving: true })
+  })
   return {
-    marker: collection.marker,
-    mark,
+    marker: Effect.map(
+      collection.marker,
+      (stored) =>
+        stored && {
+          logId: stored.logId,
+          epoch: stored.epoch,
+          checkpoint: stored.checkpoint,
+          horizon: stored.horizon
+        }
+    ),
+    mark: (marker) =>
+      Effect.gen(function* () {
+        failpoints.hit("index.marker.before")
+        const moves = (yield* collection.marker)?.moves ?? 0
+        yield* put({ ...marker, moves, isMoving: false })
+        failpoints.hit("index.marker.after")
+      }),
     rewind: (position) =>
       Effect.gen(function* () {
-        const marker = yield* collection.marker
-        if (marker !== undefined && marker.checkpoint > position)
-          yield* points.put({ points: [markerRecord({ ...marker, checkpoint: position })] })
+        const stored = yield* collection.marker
+        if (stored === undefined) return yield* points.rewind(position)
+        const { checkpoint, moves } = stored
+        const lowered = { ...stored, checkpoint: Math.min(checkpoint, position), moves: moves + 1 }
+        yield* put({ ...lowered, isMoving: true })
         yield* points.rewind(position)
+        yield* put({ ...lowered, isMoving: false })
       }),
     insert: (added) => points.insert(added),
-    end: (ended) => points.end(ended),
+    end: (ended) => (ended.length === 0 ? Effect.void : Effect.zipRight(begin, points.end(ended))),
     query: (query) => {
       const { dimensions } = collection.ref.spec
       return query.dense !== undefined && query.dense.length !== dimensions

@@ -5,6 +5,7 @@
  */
 import { Duration, Effect, Option, Schema, Stream } from "effect"
 import type { CoordinatorService } from "../../actors/Coordinator.ts"
+import type { IndexerService } from "../../actors/Indexer.ts"
 import { Lane } from "../../events/Job.ts"
 import type { ProviderState } from "../embedding/Pacing.ts"
 import type { ProvidersService } from "../embedding/Providers.ts"
@@ -39,25 +40,48 @@ export class LanePaused extends Schema.TaggedError<LanePaused>()("LanePaused", {
   }
 }
 
+/**
+ * What was accepted is not searchable yet: the server that holds the index is away, or holds something else under its
+ * name. Nothing is lost; the index catches up with the first command after that is mended.
+ */
+export class IndexAway extends Schema.TaggedError<IndexAway>()("IndexAway", { detail: Schema.String }) {
+  override get message() {
+    return `${this.detail.replace(/\.?$/, ".")} What was accepted is in the log, and searches are answered from there: the index catches up with the next command once this is mended.`
+  }
+}
+
+export const Outage = Schema.Union(ProviderAway, ProviderUnfit, LanePaused, IndexAway)
+export type Outage = typeof Outage.Type
+
 const lookEvery = Duration.millis(200)
+
+/** How long an index that cannot be brought further is waited for. */
+const indexPatience = Duration.seconds(10)
 
 /** How long nothing but a paused lane is waited for: what a scan brings meanwhile is still prepared. */
 const heldFor = Duration.seconds(2)
 
 /**
- * Answers once all that is left waits for a paused lane; at once when a provider refuses whatever it is asked; when one is
+ * Answers when the index could not be brought further for ten seconds; once all that is left waits for a paused lane; at once when a provider refuses whatever it is asked; when one is
  * away, at once if it computed nothing since the program started, else when that lasts longer than `patience`.
  */
 export const outage = (
   providers: ProvidersService,
   coordinator: CoordinatorService,
+  indexer: IndexerService,
   patience: Duration.Duration
-): Effect.Effect<ProviderAway | ProviderUnfit | LanePaused> =>
+): Effect.Effect<Outage> =>
   Effect.gen(function* () {
     let away = 0
     let held = 0
+    let indexAway = 0
     while (true) {
       yield* Effect.sleep(lookEvery)
+      const { problem } = yield* indexer.status
+      const isEngine = problem?._tag === "EngineUnavailable" || problem?._tag === "EngineMismatch"
+      indexAway = isEngine ? indexAway + Duration.toMillis(lookEvery) : 0
+      if (isEngine && indexAway >= Duration.toMillis(indexPatience))
+        return new IndexAway({ detail: problem.message })
       const lane = yield* coordinator.heldBy
       held = lane === undefined ? 0 : held + Duration.toMillis(lookEvery)
       if (lane !== undefined && held >= Duration.toMillis(heldFor)) return new LanePaused({ lane })

@@ -210,9 +210,10 @@ const makeReader = Effect.fnUntraced(function* (directory: string, context: Inde
           root: settings === undefined ? "" : settings.kind === "files" ? settings.root : settings.name
         }))
     )
-    const states = generations
-      .filter(({ state }) => state !== "retired")
-      .map((row) => generationStatus(context, row, head))
+    const states = yield* Effect.forEach(
+      generations.filter(({ state }) => state !== "retired"),
+      (row) => withEngine(context, row, head, generationStatus(context, row, head))
+    )
     const live = states.find(({ state }) => state === "live")
     const held = listed.flatMap(({ source, root }) =>
       source.held === undefined ? [] : [{ source: source.sourceId, root, count: source.held.count }]
@@ -379,6 +380,28 @@ const generationStatus = (
     return { ...described, checkpoint: 0, lag: head.position, documents: 0, chunks: 0, problem }
   }
 }
+
+/** A server can be away, emptied or restored while the state beside the log is as it was: the live one's is asked. */
+const withEngine = (
+  context: IndexContext,
+  row: GenerationRow,
+  head: { readonly logId: string; readonly epoch: number },
+  status: Status["generations"][number]
+): Effect.Effect<Status["generations"][number]> =>
+  row.state !== "live" || row.spec.engine !== "qdrant" || status.problem !== undefined
+    ? Effect.succeed(status)
+    : context.engine.openReadOnly(refOf(row, head)).pipe(
+        Effect.flatMap(({ marker }) => marker),
+        Effect.scoped,
+        Effect.map((marker) => {
+          if (marker !== undefined && marker.checkpoint >= status.checkpoint) return status
+          const problem = `its collection is ${marker === undefined ? "empty" : "older than its state"}; searches are answered from the log. Any writing command fills it again`
+          return { ...status, problem }
+        }),
+        Effect.catchAll(({ message }) =>
+          Effect.succeed({ ...status, problem: `${message} Searches are answered from the log.` })
+        )
+      )
 
 /** Size of the log and its content on disk. */
 const bytesOf = (directory: string): number =>

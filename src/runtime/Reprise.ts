@@ -18,7 +18,7 @@ import { Recomputed, type VerifyLevel, VerifyReport } from "../index/VerifyRepor
 import type { EventFilter, LogBehindIndex, LogFailed } from "../log/Log.ts"
 import type { JobRow, Page, SourceRow } from "../log/ReadModels.ts"
 import type { SearchAnswer, SearchError, SearchRequest } from "../search/Search.ts"
-import type { LanePaused, ProviderAway, ProviderUnfit } from "./Outage.ts"
+import type { Outage } from "./Outage.ts"
 
 /** A document as listed. Positions are left out: they are the operator's. */
 export const DocumentSummary = Schema.Struct({
@@ -274,10 +274,10 @@ export interface RepriseWriter<Gone = never> {
   /** What is under way, whenever it changes: progress for people. */
   readonly progress: Stream.Stream<CoordinatorProgress>
   /**
-   * Answers when somebody who typed a command waits no longer: the provider is away, or refuses whatever it is asked, or all
-   * that is left waits for a paused lane.
+   * Answers when somebody who typed a command waits no longer: the provider is away, or refuses whatever it is asked, all that
+   * is left waits for a paused lane, or the index is away.
    */
-  readonly outage: Effect.Effect<ProviderAway | ProviderUnfit | LanePaused>
+  readonly outage: Effect.Effect<Outage>
 }
 
 export class Writer extends Context.Tag("reprise/runtime/Writer")<Writer, RepriseWriter>() {}

@@ -219,7 +219,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     pause: (lane, paused) => coordinator.operate(new LanePause({ lane, paused })),
     settled: Effect.zipRight(coordinator.idle, visible).pipe(Effect.orDie),
     progress: coordinator.progress,
-    outage: outage(yield* Providers, coordinator, settings.embedding.patience)
+    outage: outage(yield* Providers, coordinator, indexer, settings.embedding.patience)
   })
 })
 

@@ -110,7 +110,8 @@ layer(replays, { timeout: "120 seconds", excludeTestServices: true })(
         const data = yield* fresh
         const what = `killed at ${failpoint}, hit ${hit}`
         const end = yield* run(data, { failpoints: `${failpoint}:${hit}:kill` })
-        assert.strictEqual(end.signal, "SIGKILL", `${what}: ${end.account}`)
+        // Each thread counts for itself: a later hit need not come in one of them.
+        assert.isTrue(end.signal === "SIGKILL" || (hit > 1 && end.done), `${what}: ${end.account}`)
         yield* assertRecovers(data, what)
       })
 

@@ -162,6 +162,9 @@ describe("an index on Qdrant", () => {
             const before = yield* found("keeper of the harbour")
             yield* double.down
             const away = yield* found("keeper of the harbour")
+            const { healthy, problems } = yield* Effect.flatMap(Reader, ({ status }) => status(defaultScope))
+            assert.isFalse(healthy)
+            assert.include(problems.join("\n"), double.url)
             assert.deepStrictEqual(
               [away.degraded, away.hits.map(({ chunkId, score }) => [chunkId, score])],
               [true, before.hits.map(({ chunkId, score }) => [chunkId, score])]
@@ -174,6 +177,7 @@ describe("an index on Qdrant", () => {
             const after = yield* found("dolphin")
             assert.deepStrictEqual([after.degraded, after.hits[0]?.title], [false, "Late"])
             assert.isTrue((yield* verified).clean)
+            assert.isTrue((yield* Effect.flatMap(Reader, ({ status }) => status(defaultScope))).healthy)
           })
         )
       }),

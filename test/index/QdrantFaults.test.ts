@@ -7,7 +7,7 @@ import { inert } from "../../src/faults/Failpoints.ts"
 import { matches } from "../../src/index/Filter.ts"
 import { forever, type GenerationRef, type Point } from "../../src/index/Index.ts"
 import { make, type QdrantSettings } from "../../src/index/QdrantIndex.ts"
-import { collectionName } from "../../src/index/qdrant/Collection.ts"
+import { collectionName, markerId } from "../../src/index/qdrant/Collection.ts"
 import { recordId } from "../../src/index/qdrant/PointRecord.ts"
 import {
   chunkOf,
@@ -333,6 +333,50 @@ describe("filters on Qdrant", () => {
         }
       }),
     { fastCheck: { numRuns: 15 } }
+  )
+})
+
+describe("a search while points are being moved", () => {
+  it.scopedLive("is repeated until two answers agree: what one of them misses is found", () =>
+    Effect.gen(function* () {
+      const double = yield* makeQdrantDouble()
+      const ref = newGeneration()
+      const index = yield* opened(double, ref)
+      const points = [1, 2, 3].map((chunk) => point({ chunk, from: 1 }))
+      yield* index.insert(points)
+      yield* mark(index, 1)
+      // Somebody died after he had said that points are moving.
+      double.tamper(collectionName(ref), markerId, (one) => ({
+        ...one,
+        payload: { ...one.payload, isMoving: true }
+      }))
+      const payload = double.points(collectionName(ref)).find(({ id }) => id === markerId)?.payload
+      const marker = { id: markerId, version: 0, score: 0, payload }
+      const result = [{ points: [marker] }, { points: [] }, { points: [] }]
+      double.misbehave(
+        { kind: "body", body: JSON.stringify({ result, status: "ok", time: 0 }) },
+        { operations: ["query_batch_points"] }
+      )
+      assert.lengthOf(yield* index.query(query({ at: 1 })), points.length)
+      const searches = double.requests.filter(({ operation }) => operation === "query_batch_points")
+      assert.lengthOf(searches, 6, "three looks of two requests each")
+    })
+  )
+
+  it.scopedLive("is made once where nothing moves", () =>
+    Effect.gen(function* () {
+      const double = yield* makeQdrantDouble()
+      const index = yield* opened(double)
+      const one = point({ from: 1 })
+      yield* index.insert([one])
+      yield* mark(index, 1)
+      yield* index.end([{ scope: here, id: one.id, until: 2 }])
+      yield* mark(index, 2)
+      yield* index.rewind(2)
+      yield* index.query(query({ at: 1 }))
+      const searches = double.requests.filter(({ operation }) => operation === "query_batch_points")
+      assert.lengthOf(searches, 2)
+    })
   )
 })
 

@@ -22,7 +22,7 @@ import { Io } from "../Io.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
 import { withProgress } from "../Progress.ts"
-import { type AnyWriter, configuration, orOutage, withQuotes, withWriter } from "../Session.ts"
+import { type AnyWriter, configuration, orIndexAway, orOutage, withQuotes, withWriter } from "../Session.ts"
 import { counted, number, type Style, time } from "../Style.ts"
 
 const Initialised = Schema.Struct({
@@ -149,7 +149,7 @@ export const remove = command({
       const { cwd } = yield* Io
       const resolved = names.map((name) => (existsSync(resolve(cwd, name)) ? resolve(cwd, name) : name))
       const receipt = yield* withWriter(common, { command: "reprise remove" }, (writer) =>
-        writer.remove(resolved, { scope: common.scope, dryRun })
+        orIndexAway(writer, writer.remove(resolved, { scope: common.scope, dryRun }))
       )
       yield* print(common.json, Receipt, receipt, (page) =>
         dryRun

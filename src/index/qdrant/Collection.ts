@@ -9,7 +9,7 @@ import type { Schemas as Qdrant } from "@qdrant/js-client-rest"
 import { Effect, Option, Schema } from "effect"
 import { canonicalJson } from "../../../events/Canonical.ts"
 import { GenerationId, uuidV5 } from "../../../events/Ids.ts"
-import type { EngineError, GenerationRef, Marker } from "../Index.ts"
+import type { EngineError, GenerationRef } from "../Index.ts"
 import { type Connection, mismatch, type Request } from "./Connection.ts"
 import { denseName, Record, sparseName } from "./PointRecord.ts"
 
@@ -69,8 +69,17 @@ const MarkerPayload = Schema.Struct({
   logId: Schema.String,
   epoch: Schema.Int,
   checkpoint: Schema.Int,
-  horizon: Schema.Int
+  horizon: Schema.Int,
+  /** How often points that are there were begun to be changed. */
+  moves: Schema.Int,
+  isMoving: Schema.Boolean
 })
+/**
+ * The marker, and whether points are being changed. Setting `until` takes a point out of a segment that Qdrant has
+ * optimised and puts it into another, and a search, which looks at segments side by side and takes no lock, may look at
+ * each while the point is not in it. A search that sees points moving is repeated until two answers agree.
+ */
+export type StoredMarker = typeof MarkerPayload.Type
 const decodeMarker = Schema.decodeUnknownOption(MarkerPayload)
 
 const IdentityPayload = Schema.Struct({
@@ -92,10 +101,10 @@ const identityOf = ({ epoch, generation, logId, spec }: GenerationRef): Identity
 })
 
 /** One that was damaged by hand marks nothing. */
-export const markerFrom = (record: Record | undefined): Marker | undefined =>
+export const markerFrom = (record: Record | undefined): StoredMarker | undefined =>
   Option.getOrUndefined(decodeMarker(record?.payload))
 
-export const markerRecord = (marker: Marker): Qdrant["PointStruct"] => ({
+export const markerRecord = (marker: StoredMarker): Qdrant["PointStruct"] => ({
   id: markerId,
   vector: {},
   payload: { reserved: "marker", ...marker }
@@ -174,7 +183,7 @@ export class Collection {
     })
   )
 
-  readonly marker: Effect.Effect<Marker | undefined, EngineError> = Effect.suspend(() =>
+  readonly marker: Effect.Effect<StoredMarker | undefined, EngineError> = Effect.suspend(() =>
     Effect.map(this.retrieve(markerId), markerFrom)
   )
 

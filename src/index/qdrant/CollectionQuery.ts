@@ -11,9 +11,9 @@ import type { Schemas as Qdrant } from "@qdrant/js-client-rest"
 import { Effect, Schema } from "effect"
 import { scopeKey } from "../../../events/Ids.ts"
 import { matches } from "../Filter.ts"
-import type { Candidate, EngineError, EngineQuery, Marker, Point } from "../Index.ts"
+import type { Candidate, EngineError, EngineQuery, Point } from "../Index.ts"
 import { denseScore, sparseScore } from "../Scores.ts"
-import { type Collection, markerFrom, markerId } from "./Collection.ts"
+import { type Collection, markerFrom, markerId, type StoredMarker } from "./Collection.ts"
 import { mismatch } from "./Connection.ts"
 import { narrowing } from "./FilterFields.ts"
 import { denseName, Record, sparseName, sparseNumbers, strictly } from "./PointRecord.ts"
@@ -50,9 +50,9 @@ export const visibleIn = (at: number, scope: string | undefined): Array<Qdrant["
 /** Fails unless the marker allows an answer at `at`. */
 export const checkMarker = (
   { name, ref }: Collection,
-  marker: Marker | undefined,
+  marker: StoredMarker | undefined,
   at: number
-): Effect.Effect<void, EngineError> => {
+): Effect.Effect<StoredMarker, EngineError> => {
   if (marker === undefined) return Effect.fail(mismatch("absent", `collection ${name} has no marker.`))
   const { checkpoint, epoch, horizon, logId } = marker
   if (logId !== ref.logId || epoch !== ref.epoch)
@@ -70,7 +70,7 @@ export const checkMarker = (
     return Effect.fail(
       mismatch("swept", `in collection ${name} what ended up to ${horizon} is swept, the query is at ${at}.`)
     )
-  return Effect.void
+  return Effect.succeed(marker)
 }
 
 /** One side of a query, as the server is asked for it. */
@@ -89,20 +89,42 @@ const markerQuery: Qdrant["QueryRequest"] = {
   with_payload: true
 }
 
+/** Points may be moving at every try; after so many something is wrong with the writer. */
+const mostTries = 6
+
 export const search = Effect.fnUntraced(function* (
   collection: Collection,
   query: EngineQuery,
   isExact: boolean
 ): Effect.fn.Return<ReadonlyArray<Candidate>, EngineError> {
+  let before: string | undefined
+  for (let tries = 0; tries < mostTries; tries++) {
+    const { candidates, isQuiet } = yield* lookOnce(collection, query, isExact)
+    const found = candidates.map(({ pointId }) => pointId).join(" ")
+    if (isQuiet || found === before) return candidates
+    before = found
+  }
+  return yield* mismatch("behind", `the points of collection ${collection.name} did not come to rest.`)
+})
+
+const lookOnce = Effect.fnUntraced(function* (
+  collection: Collection,
+  query: EngineQuery,
+  isExact: boolean
+): Effect.fn.Return<
+  { readonly candidates: ReadonlyArray<Candidate>; readonly isQuiet: boolean },
+  EngineError
+> {
   const narrowed = narrowing(query.filter)
   const sides =
     narrowed === undefined || query.limit < 1
       ? []
       : sidesOf(query, narrowed.conditions, narrowed.isWider, isExact)
   // Also where nothing can be found: what may not be answered is refused.
-  yield* askSides(collection, query, sides)
+  const first = yield* askSides(collection, query, sides)
+  if (sides.length === 0) return { candidates: [], isQuiet: true }
   const wanted = new Set(sides.flatMap((side) => contenders(side, query)))
-  const points = yield* readPoints(collection, query, [...wanted])
+  const { last, points } = yield* readPoints(collection, query, [...wanted])
   const scored = points.map((point) => ({
     point,
     dense: query.dense === undefined ? undefined : denseScore(query.dense, point.dense),
@@ -112,7 +134,7 @@ export const search = Effect.fnUntraced(function* (
     ...top(scored, query.limit, ({ dense }) => dense),
     ...top(scored, query.limit, ({ sparse }) => sparse)
   ])
-  return [...best]
+  const candidates = [...best]
     .sort((one, other) => (one.point.id < other.point.id ? -1 : 1))
     .map(({ dense, point, sparse }) => ({
       pointId: point.id,
@@ -122,6 +144,7 @@ export const search = Effect.fnUntraced(function* (
       ...(dense !== undefined && { dense }),
       ...(query.sparse !== undefined && { sparse: sparse ?? 0 })
     }))
+  return { candidates, isQuiet: !first.isMoving && !last.isMoving && first.moves === last.moves }
 })
 
 const sidesOf = (
@@ -170,7 +193,8 @@ const askSides = Effect.fnUntraced(function* (
   collection: Collection,
   query: EngineQuery,
   sides: ReadonlyArray<Side>
-) {
+): Effect.fn.Return<StoredMarker, EngineError> {
+  let earliest: StoredMarker | undefined
   do {
     const open = sides.filter(({ found }) => found === undefined)
     const searches = [markerQuery, ...open.map(({ asked, request }) => ({ ...request, limit: asked }))]
@@ -181,7 +205,8 @@ const askSides = Effect.fnUntraced(function* (
       Batch(Scored),
       true
     )
-    yield* checkMarker(collection, markerFrom(first?.points[0]), query.at)
+    const marker = yield* checkMarker(collection, markerFrom(first?.points[0]), query.at)
+    earliest ??= marker
     for (const [index, side] of open.entries()) {
       const points = answers[index]?.points ?? []
       const passed = yield* passing(points, query)
@@ -189,6 +214,7 @@ const askSides = Effect.fnUntraced(function* (
       else side.asked *= widening
     }
   } while (sides.some(({ found }) => found === undefined))
+  return earliest
 })
 
 /** Whether what was not answered lies below the worst wanted one by more than rounding could account for. */
@@ -229,18 +255,23 @@ const readPoints = Effect.fnUntraced(function* (
   collection: Collection,
   { at, scope }: EngineQuery,
   ids: ReadonlyArray<Scored["id"]>
-) {
+): Effect.fn.Return<{ readonly points: ReadonlyArray<Point>; readonly last: StoredMarker }, EngineError> {
   const points: Array<Point> = []
-  for (let from = 0; from < ids.length; from += vectorsAtOnce) {
+  let from = 0
+  while (true) {
     const page = ids.slice(from, from + vectorsAtOnce)
     const searches: ReadonlyArray<Qdrant["QueryRequest"]> = [
       markerQuery,
-      {
-        filter: { must: [{ has_id: [...page] }] },
-        limit: page.length,
-        with_payload: ["scope", "id", "chunk", "document", "from", "until", "zeros"],
-        with_vector: true
-      }
+      ...(page.length === 0
+        ? []
+        : [
+            {
+              filter: { must: [{ has_id: [...page] }] },
+              limit: page.length,
+              with_payload: ["scope", "id", "chunk", "document", "from", "until", "zeros"],
+              with_vector: true
+            }
+          ])
     ]
     const [marker, read] = yield* collection.ask(
       "POST",
@@ -249,14 +280,15 @@ const readPoints = Effect.fnUntraced(function* (
       Batch(Record),
       true
     )
-    yield* checkMarker(collection, markerFrom(marker?.points[0]), at)
+    const last = yield* checkMarker(collection, markerFrom(marker?.points[0]), at)
     const records = read?.points ?? []
     if (records.length !== page.length)
       return yield* mismatch("damaged", `points of collection ${collection.name} went away under a query.`)
     const { dimensions } = collection.ref.spec
     points.push(...(yield* Effect.forEach(records, (record) => strictly(record, scope, dimensions))))
+    from += vectorsAtOnce
+    if (from >= ids.length) return { points, last }
   }
-  return points
 })
 
 const top = <A extends { readonly point: Point }>(

@@ -18,7 +18,7 @@ import { VerifyLevel } from "../../index/VerifyReport.ts"
 import { CommandConflict, HeadMoved, LogFailed } from "../../log/Log.ts"
 import { ThreadFailed } from "../../threads/Thread.ts"
 import { Live } from "../Live.ts"
-import { LanePaused, ProviderAway, ProviderUnfit } from "../Outage.ts"
+import { Outage } from "../Outage.ts"
 import { Replayed, SourceUnknown, Verified } from "../Reprise.ts"
 
 /** Rises when a message changes its meaning or form. */
@@ -168,5 +168,5 @@ export class Control extends RpcGroup.make(
   Rpc.make("Live", { success: Live }),
   Rpc.make("Progress", { success: WorkProgress, stream: true }),
   /** Answers when a provider is away for longer than somebody who typed a command waits. */
-  Rpc.make("Outage", { success: Schema.Union(ProviderAway, ProviderUnfit, LanePaused) })
+  Rpc.make("Outage", { success: Outage })
 ) {}

@@ -18,7 +18,14 @@ import { type Finding, failed, guarded, ok, skipped } from "./Check.ts"
 export const indexCheck = (status: Status, holder: string | undefined): Finding => {
   const live = status.generations.find(({ state }) => state === "live")
   if (live === undefined) return skipped("index", "nothing was added yet")
-  if (live.problem !== undefined) return failed("index", `${live.id}: ${live.problem}`, "reprise replay")
+  if (live.problem !== undefined)
+    return failed(
+      "index",
+      `${live.id}: ${live.problem}`,
+      live.engine === "qdrant"
+        ? "Look at the server, and at qdrant.url and qdrant.apiKey (reprise config); what writes next fills it again. Or: reprise replay"
+        : "reprise replay"
+    )
   if (live.lag > 0 && holder === undefined) {
     return failed(
       "index",
