@@ -1,5 +1,5 @@
 /**
- * When a program that somebody waits for gives up: on a provider that is away, on a lane that is paused. A server would
+ * When a program that somebody waits for gives up: on a provider or an index that is away, on a lane that is paused. A server would
  * wait; whoever typed a command wants to hear of it, and whoever resumes the lane needs the lock. What was prepared is
  * kept, and the same command goes on from there.
  */
