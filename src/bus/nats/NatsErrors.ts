@@ -58,7 +58,9 @@ export const apiCodes = {
   storageFull: 10047,
   messagesFull: 10077,
   noMessage: 10037,
-  sequenceNotFound: 10043
+  sequenceNotFound: 10043,
+  /** Also of a message that its taker acknowledged a moment before. */
+  deleteFailed: 10057
 } as const
 
 const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -19,6 +19,8 @@ export interface QueuedMessage {
 const publishTimeout = Duration.seconds(5)
 /** How long a sender waits for a place in a full queue before it is told so. */
 const patience = Duration.seconds(30)
+/** Copies of a job's orders that are taken out at a time: more than its attempts. */
+const mostCopies = 64
 const fullAgain = Schedule.exponential("20 millis").pipe(Schedule.union(Schedule.spaced("500 millis")))
 
 /** Adds a message, whatever else waits there. */
@@ -61,7 +63,7 @@ export const takeOut = (
   at: Pick<QueuedMessage, "stream" | "subject">
 ): Effect.Effect<void, NatsUnavailable> =>
   Effect.gen(function* () {
-    while (true) {
+    for (let copies = 0; copies < mostCopies; copies++) {
       const last = yield* lastOf(nats, at)
       if (last === undefined) return
       yield* nats
@@ -102,6 +104,7 @@ export const unstick = (
 const gone: ReadonlyArray<number | undefined> = [
   apiCodes.noMessage,
   apiCodes.sequenceNotFound,
+  apiCodes.deleteFailed,
   apiCodes.consumerNotFound,
   apiCodes.streamNotFound
 ]
