@@ -77,9 +77,10 @@ export const layer = (
           const model = models.get(order.model) ?? configured
           const taken: Taken = { order, delivery, left: new Set(order.inputs) }
           const claimed = yield* claim(taken, model.fingerprint)
-          // Others may be fit for it: it is not acknowledged, so that it comes to them.
+          // It is sent again at once, and comes to others while this one keeps away.
           if (claimed._tag === "Refused" && claimed.unfit === true) {
             yield* Effect.logWarning("this worker is not fit for the work there is", claimed.reason)
+            yield* delivery.ack
             return yield* Effect.sleep(settings.unfitPause)
           }
           if (claimed._tag === "Refused") return yield* delivery.ack

@@ -57,9 +57,10 @@ export const layer = (
             ...(settings.version !== undefined && { version: settings.version })
           })
           const claim = yield* asking
-          // Others may be fit for it: it is not acknowledged, so that it comes to them.
+          // It is sent again at once, and comes to others while this one keeps away.
           if (claim._tag === "Refused" && claim.unfit === true) {
             yield* Effect.logWarning("this worker is not fit for the work there is", claim.reason)
+            yield* delivery.ack
             return yield* Effect.sleep(settings.unfitPause)
           }
           if (claim._tag === "Granted") {

@@ -178,8 +178,10 @@ export class Jobs {
     if (job.state !== "running" || job.attempt !== request.attempt) {
       return refused(`Attempt ${request.attempt} is over; the last one is ${job.attempt}.`)
     }
-    if (job.code !== request.code)
+    if (job.code !== request.code) {
+      if (job.worker === undefined) job.until = Math.min(job.until, now + afterUnfitMs)
       return { ...refused(`It needs ${job.code}, not ${request.code}.`), unfit: true }
+    }
     if (job.worker !== undefined && job.worker !== request.worker) {
       return refused(`${job.worker} works on it.`)
     }
@@ -276,6 +278,9 @@ export class Jobs {
     return job
   }
 }
+
+/** An order that came to a worker that is not fit for it is sent again this much later: once that copy is gone. */
+const afterUnfitMs = 500
 
 const refused = (reason: string): Extract<Claim, { readonly _tag: "Refused" }> => ({
   _tag: "Refused",

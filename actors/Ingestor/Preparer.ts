@@ -38,6 +38,12 @@ export interface PreparerOptions {
   readonly limits: PrepareLimits
 }
 
+/** Chunks of one document. */
+export const maxChunks = 50_000
+
+/** How long preparing one document may take. */
+export const timeLimit = Duration.minutes(2)
+
 const chunkersOf = (options: PreparerOptions): PreparerService["chunkers"] =>
   new Map(options.chunkers.map((settings) => [makeChunker(settings).fingerprint, settings]))
 

@@ -1,7 +1,7 @@
 /**
  * The embedded runtime: everything in one process, no server. It holds the data directory's lock for as long as it lives.
  */
-import { Duration, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import * as CoordinatorBehaviour from "../../actors/Coordinator/Behaviour.ts"
 import * as CoordinatorSettings from "../../actors/Coordinator/Settings.ts"
 import * as Embedder from "../../actors/Embedder.ts"
@@ -53,6 +53,8 @@ export interface EmbeddedOptions {
   readonly wait?: boolean
   /** What is worked on in this process; all of it unless given. */
   readonly lanes?: ReadonlyArray<Lane>
+  /** Of the program, named where its workers are. */
+  readonly version?: string
 }
 
 /** The log with its readers; the read connections are opened once the writer has made the files. */
@@ -89,9 +91,12 @@ const coordinatorSettings = (settings: Settings) =>
 
 const preparer = ({ configuration, threads = true }: EmbeddedOptions) => {
   const { chunking, files } = configuration.settings
-  const options = { chunkers: [chunking], limits: { maxBytes: files.maxBytes, maxChunks: 50_000 } }
+  const options = {
+    chunkers: [chunking],
+    limits: { maxBytes: files.maxBytes, maxChunks: Preparer.maxChunks }
+  }
   return threads
-    ? Preparer.layerInWorkers({ ...options, threads: files.jobs, timeout: Duration.minutes(2) })
+    ? Preparer.layerInWorkers({ ...options, threads: files.jobs, timeout: Preparer.timeLimit })
     : Preparer.layerInThread(options)
 }
 
@@ -118,7 +123,9 @@ const projections = ({ failpoints = "", threads = true }: EmbeddedOptions, index
 const actors = (options: EmbeddedOptions, index: IndexOptions) => {
   const { settings } = options.configuration
   const { lanes = Lane.literals } = options
-  const ingestor = Ingestor.layer({ ...Ingestor.usualSettings, slots: settings.files.jobs * 2 }).pipe(
+  const version = options.version === undefined ? {} : { version: options.version }
+  const slots = settings.files.jobs * 2
+  const ingestor = Ingestor.layer({ ...Ingestor.usualSettings, ...version, slots }).pipe(
     Layer.provide(preparer(options))
   )
   const files = FilesReader.layer({ maxFileBytes: settings.files.maxBytes }).pipe(
@@ -126,7 +133,7 @@ const actors = (options: EmbeddedOptions, index: IndexOptions) => {
   )
   const workers = Layer.merge(
     lanes.includes("prepare") ? ingestor : Layer.empty,
-    lanes.includes("embed") ? Embedder.layer() : Layer.empty
+    lanes.includes("embed") ? Embedder.layer({ ...Embedder.usualSettings, ...version }) : Layer.empty
   )
   const sync = Layer.provideMerge(Roots.layer, Sync.layer({ heldShare: settings.files.removalThreshold }))
   return Layer.mergeAll(Promotion.layer, sync, workers).pipe(

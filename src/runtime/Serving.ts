@@ -20,6 +20,8 @@ export interface ServingOptions {
   readonly version: string
   /** What this process works on by itself. */
   readonly lanes: ReadonlyArray<Lane>
+  /** Whether a NATS server that is not there yet is waited for. */
+  readonly wait?: boolean
   /** How patient the look at the work is. */
   readonly watch?: Pick<Overview.OverviewOptions, "indexStall" | "laneStall" | "lookEvery">
   /** Failpoints to arm in the threads. */
@@ -33,6 +35,8 @@ export const layer = (options: ServingOptions) => {
     configuration,
     command: "reprise serve",
     lanes,
+    version,
+    ...(options.wait !== undefined && { wait: options.wait }),
     ...(failpoints !== undefined && { failpoints })
   })
   const control = ControlServer.layer({

@@ -97,6 +97,16 @@ describe("jobs", () => {
     assert.deepStrictEqual(jobs.due(190), [job])
   })
 
+  it("are sent again soon when their order came to a worker with other code", () => {
+    const jobs = new Jobs({ ...limits, unclaimedMs: 9000 })
+    const job = add(jobs, "a")
+    jobs.next("prepare", always)
+    jobs.start(job, 1, 0)
+    jobs.claim({ jobId: job.id, attempt: 1, worker: "w", code: hashing.fingerprint }, 100)
+    assert.deepStrictEqual(jobs.due(599), [])
+    assert.deepStrictEqual(jobs.due(600), [job])
+  })
+
   it("refuse a worker with other code, and an attempt that is over", () => {
     const jobs = new Jobs(limits)
     const job = add(jobs, "a")

@@ -2,7 +2,7 @@
 import { Effect, Layer, Logger, Schema } from "effect"
 import { Lane } from "../../../events/Job.ts"
 import { nativeModule } from "../../runtime/NativeModule.ts"
-import { command, integerFlag, noArguments, textFlag } from "../Definition.ts"
+import { command, flag, integerFlag, noArguments, textFlag } from "../Definition.ts"
 import { Io } from "../Io.ts"
 import { logLevelOf } from "../Logging.ts"
 import { print } from "../Output.ts"
@@ -24,7 +24,7 @@ const lanesWords = `none, or some of ${Lane.literals.join(",")}`
 export const lanesOf = (text: string): ReadonlyArray<Lane> =>
   text === "none" ? [] : Lane.literals.filter((lane) => text.split(",").includes(lane))
 
-const areLanes = (text: string): boolean =>
+export const areLanes = (text: string): boolean =>
   text === "none" || text.split(",").every((name) => Lane.literals.some((lane) => lane === name))
 
 export const serve = command({
@@ -37,11 +37,12 @@ export const serve = command({
       words: lanesWords,
       holds: areLanes
     }),
-    port: integerFlag("port", "Port of the HTTP interface, 0 for any (setting: http.port)", 0, 65_535)
+    port: integerFlag("port", "Port of the HTTP interface, 0 for any (setting: http.port)", 0, 65_535),
+    wait: flag("wait", "Wait for a NATS server that is not there yet, instead of exiting with 3")
   },
   arguments: noArguments,
   stops: true,
-  run: ({ lanes, port }, _, common) =>
+  run: ({ lanes, port, wait }, _, common) =>
     Effect.gen(function* () {
       const io = yield* Io
       const loaded = yield* configuration(common, { "http.port": port })
@@ -52,6 +53,7 @@ export const serve = command({
         configuration: loaded,
         environment: io.environment,
         version: io.version,
+        wait,
         lanes: lanes === undefined ? Lane.literals : lanesOf(lanes)
       })
       const { HttpAddress, layer: http } = yield* Effect.promise(() => import("../../http/Server.ts"))

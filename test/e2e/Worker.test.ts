@@ -1,0 +1,134 @@
+/** `reprise worker` as processes, on a real NATS server. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { natsServer } from "../support/NatsServer.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+const cli = join(import.meta.dirname, "..", "..", ".cache", "bin", "reprise.js")
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+/** Starts processes that are gone when the scope is. */
+const processes = (folder: string, environment: Readonly<Record<string, string>>) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new Set<ChildProcess>()),
+      (children) => Effect.sync(() => children.forEach((child) => void child.kill("SIGKILL")))
+    ),
+    (children) =>
+      (words: ReadonlyArray<string>, more: Readonly<Record<string, string>> = {}) => {
+        const child = spawn(process.execPath, [cli, ...words], {
+          cwd: folder,
+          env: { PATH: process.env["PATH"], HOME: folder, REPRISE_HTTP_PORT: "0", ...environment, ...more },
+          stdio: ["ignore", "pipe", "pipe"]
+        })
+        children.add(child)
+        let out = ""
+        let err = ""
+        let closed = false
+        child.stdout.on("data", (part: Buffer) => {
+          out += part.toString()
+        })
+        child.stderr.on("data", (part: Buffer) => {
+          err += part.toString()
+        })
+        const ended = new Promise<Ended>((resolve) => {
+          child.on("close", (code) => {
+            closed = true
+            resolve({ code, out, err })
+          })
+        })
+        const ready = async (): Promise<unknown> => {
+          while (!out.includes("\n") && !closed) await new Promise((wake) => setTimeout(wake, 20))
+          assert.isFalse(closed, err)
+          const line: unknown = JSON.parse(out)
+          assert.deepInclude(line, { ready: true })
+          return line
+        }
+        return { child, ended, ready }
+      }
+  )
+
+describe("reprise worker", { timeout: 90_000 }, () => {
+  it.scopedLive("does the work of a server that does none; one with other settings gets none", () =>
+    Effect.gen(function* () {
+      const nats = yield* natsServer()
+      const folder = yield* temporaryDirectory
+      const docs = join(folder, "docs")
+      mkdirSync(docs)
+      for (let n = 0; n < 8; n++)
+        writeFileSync(join(docs, `n${n}.md`), `# Note ${n}\n\nWhat is said in note ${n}.\n`)
+      const start = yield* processes(folder, { REPRISE_BUS: "nats", REPRISE_NATS_URL: nats.url })
+      const data = { REPRISE_DATA_DIR: join(folder, "data") }
+      const json = (words: ReadonlyArray<string>) =>
+        Effect.map(
+          Effect.promise(() => start([...words, "--json"], data).ended),
+          ({ code, err, out }) => {
+            assert.strictEqual(code, 0, err)
+            return JSON.parse(out)
+          }
+        )
+
+      const server = start(["serve", "--lanes", "none", "--json"], data)
+      yield* Effect.promise(server.ready)
+      const foreign = start(["worker", "--name", "foreign", "--lanes", "prepare", "--json"], {
+        REPRISE_CHUNKING_MAX_TOKENS: "64",
+        REPRISE_CHUNKING_OVERLAP_TOKENS: "0"
+      })
+      yield* Effect.promise(foreign.ready)
+      const adding = yield* Effect.fork(json(["add", "docs"]))
+      // The one that is not fit is asked first: it says so, and leaves the work to the others.
+      let unfit: unknown
+      for (let tries = 0; unfit === undefined && tries < 30; tries++) {
+        const { workers } = yield* json(["status"])
+        unfit = workers.find((one: { worker: string; unfit?: string }) =>
+          /^foreign\.prepare-/.test(one.worker)
+        )?.unfit
+      }
+      assert.match(String(unfit), /^It needs structure-/)
+      const left = start(["worker", "--name", "left", "--json"])
+      assert.deepInclude(yield* Effect.promise(left.ready), {
+        ready: true,
+        worker: "left",
+        lanes: ["prepare", "embed"]
+      })
+      assert.deepInclude(yield* adding, { requested: 8, added: 8, failed: 0, parked: 0 })
+
+      const { jobs } = yield* json(["jobs", "list"])
+      const did = new Set(
+        jobs.map((job: { attempts: ReadonlyArray<{ worker: string }> }) => job.attempts.at(-1)?.worker)
+      )
+      for (const name of did) assert.match(String(name), /^left\.(prepare-\d|embed)$/)
+      const status = yield* json(["status"])
+      assert.deepInclude(status.bus, { kind: "nats", connected: true })
+      left.child.kill("SIGTERM")
+      assert.strictEqual((yield* Effect.promise(() => left.ended)).code, 0)
+      server.child.kill("SIGTERM")
+      assert.strictEqual((yield* Effect.promise(() => server.ended)).code, 0)
+    })
+  )
+
+  it.scopedLive("exits 3 where there is no NATS server, and waits for one if it is told to", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryDirectory
+      const start = yield* processes(folder, { REPRISE_NATS_URL: "nats://127.0.0.1:9" })
+      const { code, out } = yield* Effect.promise(() => start(["worker", "--json"]).ended)
+      assert.strictEqual(code, 3)
+      assert.strictEqual(JSON.parse(out).error.code, "NatsUnreachable")
+      const waiting = start(["worker", "--wait", "--json"])
+      const first = yield* Effect.promise(() =>
+        Promise.race([waiting.ended, new Promise((wake) => setTimeout(() => wake("waiting"), 4_000))])
+      )
+      assert.strictEqual(first, "waiting")
+      waiting.child.kill("SIGTERM")
+      assert.strictEqual((yield* Effect.promise(() => waiting.ended)).code, 0)
+    })
+  )
+})
