@@ -13,7 +13,7 @@ import {
   type ProviderError,
   ProviderRefused
 } from "./EmbeddingModel.ts"
-import type { BatchRefused, Provider, Purpose } from "./Provider.ts"
+import { AnswerUnusable, type BatchRefused, type Provider, type Purpose } from "./Provider.ts"
 import { isVector, unitVector } from "./UnitVector.ts"
 
 /** Embedded where the provider itself is in question: nothing in it can be refused for what it says. */
@@ -21,6 +21,12 @@ export const probeInput: EmbeddingInput = {
   id: "probe",
   text: "The quick brown fox jumps over the lazy dog."
 }
+
+/** Two, because some providers answer one text well and several wrongly. */
+const harmlessInputs: ReadonlyArray<EmbeddingInput> = [
+  probeInput,
+  { id: "probe-2", text: "Bright vixens jump while dozy fowl quack." }
+]
 
 export const checkedModel = (provider: Provider): EmbeddingModelService => {
   const { request: _, ...properties } = provider
@@ -74,26 +80,39 @@ const embedAll = Effect.fnUntraced(function* (
 
 /** The requests of one call. Remembers whether the provider was found to work, so that this is asked once. */
 const conversation = (provider: Provider, purpose: Purpose) => {
-  let harmlessWorks = false
+  /** How many harmless texts of one request were answered rightly. */
+  let harmless = 0
   let tokens = 0
 
-  const malformed = (detail: string, inputs: ReadonlyArray<EmbeddingInput>) =>
-    new ProviderRefused({ provider: provider.name, detail, inputs: inputs.map(({ id }) => id) })
-
-  /** Before inputs are blamed: a provider that refuses a harmless text too is not set up right, and no document is bad. */
+  /**
+   * Before inputs are blamed: a provider that does no better with harmless texts is not set up right, and no document is
+   * bad. `several`: the batch had several inputs, and it may be that which the provider cannot do.
+   */
   const confirmHarmlessWorks = Effect.fnUntraced(function* (
     detail: string,
-    inputs: ReadonlyArray<EmbeddingInput>
+    inputs: ReadonlyArray<EmbeddingInput>,
+    several = false
   ): Effect.fn.Return<void, ProviderError> {
-    if (harmlessWorks) return
-    const answer = yield* Effect.either(provider.request([probeInput], purpose))
-    if (answer._tag === "Left" && answer.left._tag !== "BatchRefused") return yield* answer.left
-    if (answer._tag === "Left" || !isVector(unitVector(answer.right.vectors[0], provider.dimensions)))
-      return yield* malformed(
-        `${detail}; a harmless text fares no better, so check the model's settings`,
-        inputs
-      )
-    harmlessWorks = true
+    const texts = harmlessInputs.slice(0, several ? 2 : 1)
+    if (harmless >= texts.length) return
+    const answer = yield* Effect.either(provider.request(texts, purpose))
+    if (
+      answer._tag === "Left" &&
+      answer.left._tag !== "BatchRefused" &&
+      answer.left._tag !== "AnswerUnusable"
+    )
+      return yield* answer.left
+    const vectors = answer._tag === "Left" ? [] : answer.right.vectors
+    if (
+      vectors.length !== texts.length ||
+      !vectors.every((vector) => isVector(unitVector(vector, provider.dimensions)))
+    )
+      return yield* new ProviderRefused({
+        provider: provider.name,
+        detail: `${detail}; a harmless text fares no better, so check the model's settings`,
+        inputs: inputs.map(({ id }) => id)
+      })
+    harmless = texts.length
   })
 
   /**
@@ -105,13 +124,13 @@ const conversation = (provider: Provider, purpose: Purpose) => {
   /** One request, its answer checked. */
   const askOnce = Effect.fnUntraced(function* (
     inputs: ReadonlyArray<EmbeddingInput>
-  ): Effect.fn.Return<ReadonlyArray<Outcome>, ProviderError | BatchRefused> {
+  ): Effect.fn.Return<ReadonlyArray<Outcome>, ProviderError | BatchRefused | AnswerUnusable> {
     const answer = yield* provider.request(inputs, purpose)
     if (purpose === "document") (yield* Failpoints).hit("provider.answered")
-    if (answer.vectors.length !== inputs.length) {
-      const counts = `${answer.vectors.length} vectors for ${inputs.length} inputs`
-      return yield* malformed(`it answered with ${counts}`, inputs)
-    }
+    if (answer.vectors.length !== inputs.length)
+      return yield* new AnswerUnusable({
+        detail: `it answered with ${answer.vectors.length} vectors for ${inputs.length} inputs`
+      })
     const outcomes: Array<Outcome> = []
     let unusable = 0
     let problem = ""
@@ -149,7 +168,10 @@ const conversation = (provider: Provider, purpose: Purpose) => {
       const failure = answer.left
       const isOnThese =
         failure._tag === "ProviderUnavailable" && purpose === "document" && (yield* answersHarmless)
-      if (failure._tag !== "BatchRefused" && !isOnThese) return yield* failure
+      const isUnusable = failure._tag === "AnswerUnusable"
+      if (failure._tag !== "BatchRefused" && !isUnusable && !isOnThese) return yield* failure
+      // Asked before the batch is divided: a provider that counts every batch wrong is not to be paid for each half of it.
+      if (isUnusable) yield* confirmHarmlessWorks(failure.detail, part, part.length > 1)
       if (part.length > 1) {
         const middle = Math.ceil(part.length / 2)
         waiting.push(part.slice(middle), part.slice(0, middle))
@@ -157,7 +179,7 @@ const conversation = (provider: Provider, purpose: Purpose) => {
       }
       if (failure._tag === "BatchRefused" && !failure.tooLong)
         yield* confirmHarmlessWorks(failure.detail, part)
-      outcomes.push(refusal(provider, first, failure.detail, isOnThese))
+      outcomes.push(refusal(provider, first, failure.detail, isOnThese || isUnusable))
     }
     return outcomes
   })

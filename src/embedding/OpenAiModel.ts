@@ -15,7 +15,7 @@ import {
 } from "./EmbeddingModel.ts"
 import { embeddingsEndpoint } from "./Endpoint.ts"
 import { type PacingSettings, paced } from "./Pacing.ts"
-import type { BatchRefused, Provider, Purpose } from "./Provider.ts"
+import type { Provider, Purpose, RequestError } from "./Provider.ts"
 import { Providers } from "./Providers.ts"
 
 export interface OpenAiSettings {
@@ -137,11 +137,12 @@ const learnDimensions = (name: string, request: Provider["request"]) =>
     return yield* new ProviderRefused({ provider: name, detail, inputs: [probeInput.id] })
   })
 
-/** What refuses a harmless text is not set up right. */
+/** What refuses a harmless text, or has no answer to it, is not set up right. */
 const asProviderRefusal =
   (provider: string) =>
-  <A>(asked: Effect.Effect<A, ProviderError | BatchRefused>): Effect.Effect<A, ProviderError> =>
-    Effect.catchTag(asked, "BatchRefused", ({ detail }) => {
-      const advice = `${detail}; it refuses a harmless text, so check the model's settings`
-      return new ProviderRefused({ provider, detail: advice, inputs: [probeInput.id] })
+  <A>(asked: Effect.Effect<A, RequestError>): Effect.Effect<A, ProviderError> =>
+    Effect.mapError(asked, (error) => {
+      if (error._tag !== "BatchRefused" && error._tag !== "AnswerUnusable") return error
+      const detail = `${error.detail}; so it does with a harmless text: check the model's settings`
+      return new ProviderRefused({ provider, detail, inputs: [probeInput.id] })
     })

@@ -16,7 +16,7 @@ import {
   ProviderRefused,
   ProviderUnavailable
 } from "./EmbeddingModel.ts"
-import { type Answer, BatchRefused } from "./Provider.ts"
+import { type Answer, AnswerUnusable, BatchRefused, type RequestError } from "./Provider.ts"
 import { retryAfterMs } from "./RetryAfter.ts"
 
 export interface TransportSettings {
@@ -30,8 +30,7 @@ export interface TransportSettings {
   readonly pacing: { readonly concurrency: number }
 }
 
-type TransportError = ProviderError | BatchRefused
-export type Send = (inputs: ReadonlyArray<EmbeddingInput>) => Effect.Effect<Answer, TransportError>
+export type Send = (inputs: ReadonlyArray<EmbeddingInput>) => Effect.Effect<Answer, RequestError>
 
 const longestConnect = Duration.seconds(10)
 const mostRedirects = 3
@@ -77,7 +76,7 @@ const exchange = Effect.fnUntraced(function* (
   settings: TransportSettings,
   client: HttpClient.HttpClient.With<unknown, Scope.Scope>,
   inputs: ReadonlyArray<EmbeddingInput>
-): Effect.fn.Return<Answer, TransportError, Scope.Scope> {
+): Effect.fn.Return<Answer, RequestError, Scope.Scope> {
   const response = yield* follow(settings, client, inputs)
   if (response.status !== 200) return yield* refusal(settings, response, inputs)
   const numbers = inputs.length * (settings.dimensions ?? mostDimensionsUnasked)
@@ -90,7 +89,7 @@ const follow = Effect.fnUntraced(function* (
   settings: TransportSettings,
   client: HttpClient.HttpClient.With<unknown, Scope.Scope>,
   inputs: ReadonlyArray<EmbeddingInput>
-): Effect.fn.Return<HttpClientResponse.HttpClientResponse, TransportError, Scope.Scope> {
+): Effect.fn.Return<HttpClientResponse.HttpClientResponse, RequestError, Scope.Scope> {
   let url = settings.endpoint
   for (let redirects = 0; redirects <= mostRedirects; redirects++) {
     const response = yield* Effect.mapError(client.execute(requestTo(settings, url, inputs)), (error) =>
@@ -156,7 +155,7 @@ const readAnswer = Effect.fnUntraced(function* (
   settings: TransportSettings,
   body: string,
   inputs: ReadonlyArray<EmbeddingInput>
-): Effect.fn.Return<Answer, ProviderError> {
+): Effect.fn.Return<Answer, ProviderError | AnswerUnusable> {
   const json = yield* Effect.try({
     try: (): unknown => JSON.parse(body),
     catch: () =>
@@ -167,23 +166,16 @@ const readAnswer = Effect.fnUntraced(function* (
           : "its answer is not JSON, or was cut"
       )
   })
-  const ids = inputs.map(({ id }) => id)
   const { data, usage } = yield* Effect.mapError(decodeResponse(json), () =>
-    refused(settings, "its answer is JSON, but not that of /v1/embeddings (data, index, embedding)", ids)
+    unusable("its answer is JSON, but not that of /v1/embeddings (data, index, embedding)")
   )
   if (data.length !== inputs.length)
-    return yield* refused(
-      settings,
-      `it answered with ${data.length} vectors for ${inputs.length} inputs`,
-      ids
-    )
+    return yield* unusable(`it answered with ${data.length} vectors for ${inputs.length} inputs`)
   const vectors = new Map<number, unknown>()
   for (const { embedding, index } of data) {
-    const id = inputs[index]?.id
-    if (id === undefined)
-      return yield* refused(settings, `it answered for input number ${index}, which is none`)
-    if (vectors.has(index))
-      return yield* refused(settings, `it answered twice for input number ${index}`, [id])
+    if (inputs[index] === undefined)
+      return yield* unusable(`it answered for input number ${index}, which is none`)
+    if (vectors.has(index)) return yield* unusable(`it answered twice for input number ${index}`)
     vectors.set(index, embedding)
   }
   return {
@@ -197,7 +189,7 @@ const refusal = Effect.fnUntraced(function* (
   settings: TransportSettings,
   response: HttpClientResponse.HttpClientResponse,
   inputs: ReadonlyArray<EmbeddingInput>
-): Effect.fn.Return<never, TransportError> {
+): Effect.fn.Return<never, RequestError> {
   const { status } = response
   const body = yield* Effect.orElseSucceed(text(settings, response, mostErrorBytes), () => "")
   const { code, message, tooLong } = readComplaint(body)
@@ -238,6 +230,8 @@ const refusal = Effect.fnUntraced(function* (
 
 const refused = (settings: TransportSettings, detail: string, inputs: ReadonlyArray<string> = []) =>
   new ProviderRefused({ provider: settings.name, detail, inputs })
+
+const unusable = (detail: string) => new AnswerUnusable({ detail })
 
 const unavailable = (settings: TransportSettings, detail: string) =>
   new ProviderUnavailable({ provider: settings.name, detail })

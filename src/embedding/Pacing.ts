@@ -6,8 +6,8 @@
  */
 import { Cause, Clock, Data, Deferred, Duration, Effect, Exit, Option, Schedule } from "effect"
 import * as Breaker from "./Breaker.ts"
-import { type ProviderError, ProviderUnavailable } from "./EmbeddingModel.ts"
-import type { BatchRefused, Provider, Purpose } from "./Provider.ts"
+import { ProviderUnavailable } from "./EmbeddingModel.ts"
+import type { Provider, Purpose, RequestError } from "./Provider.ts"
 
 export interface PacingSettings {
   /** Requests at a time for documents. Queries have lanes of their own, so that they do not stand behind batches. */
@@ -40,10 +40,8 @@ export interface ProviderState {
   readonly pauseMs: number
 }
 
-type CallError = ProviderError | BatchRefused
-
 export interface Pace {
-  readonly run: <A>(call: Effect.Effect<A, CallError>, purpose: Purpose) => Effect.Effect<A, CallError>
+  readonly run: <A>(call: Effect.Effect<A, RequestError>, purpose: Purpose) => Effect.Effect<A, RequestError>
   readonly state: Effect.Effect<ProviderState>
 }
 
@@ -91,7 +89,7 @@ export const makePace = (name: string, settings: PacingSettings): Effect.Effect<
       })
 
     /** What an outcome says about the provider. */
-    const learn = (error: Option.Option<CallError>, began: number, trial: boolean) =>
+    const learn = (error: Option.Option<RequestError>, began: number, trial: boolean) =>
       Effect.gen(function* () {
         const now = yield* monotonicMs
         if (Option.isNone(error)) return yield* become(Breaker.answered(breaker))
@@ -124,7 +122,7 @@ export const makePace = (name: string, settings: PacingSettings): Effect.Effect<
     })
 
     /** Sends it, unless the door closed while it waited for a place in its lane. */
-    const send = <A>(call: Effect.Effect<A, CallError>): Effect.Effect<Option.Option<A>, CallError> =>
+    const send = <A>(call: Effect.Effect<A, RequestError>): Effect.Effect<Option.Option<A>, RequestError> =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           const began = yield* monotonicMs
@@ -144,7 +142,7 @@ export const makePace = (name: string, settings: PacingSettings): Effect.Effect<
         })
       )
 
-    const attempt = <A>(call: Effect.Effect<A, CallError>, { places }: Lane, deadline: number) =>
+    const attempt = <A>(call: Effect.Effect<A, RequestError>, { places }: Lane, deadline: number) =>
       Effect.gen(function* () {
         while (true) {
           yield* admitted(deadline)

@@ -21,6 +21,21 @@ export class BatchRefused extends Schema.TaggedError<BatchRefused>()("BatchRefus
   }
 }
 
+/**
+ * The answer cannot be told apart into one for each input: another number of vectors, an index twice, another shape.
+ * Divide the batch and ask again, unless harmless texts fare no better.
+ */
+export class AnswerUnusable extends Schema.TaggedError<AnswerUnusable>()("AnswerUnusable", {
+  detail: Schema.String
+}) {
+  override get message() {
+    return `The answer cannot be used: ${this.detail}`
+  }
+}
+
+/** What one request may fail with. */
+export type RequestError = ProviderError | BatchRefused | AnswerUnusable
+
 /** Passages and questions may get different prefixes, and a question fails sooner. */
 export type Purpose = "document" | "query"
 
@@ -36,5 +51,5 @@ export interface Provider extends Omit<EmbeddingModelService, "embed" | "embedQu
   readonly request: (
     inputs: ReadonlyArray<EmbeddingInput>,
     purpose: Purpose
-  ) => Effect.Effect<Answer, ProviderError | BatchRefused>
+  ) => Effect.Effect<Answer, RequestError>
 }

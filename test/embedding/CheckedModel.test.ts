@@ -172,6 +172,42 @@ describe("checkedModel", () => {
     })
   )
 
+  it.effect(
+    "E3 finds the one input that a provider counts wrong with, and keeps the vectors of the others",
+    () =>
+      Effect.gen(function* () {
+        const { model, requests } = fake((texts) =>
+          Effect.map(good(texts), ({ tokens, vectors }) => ({
+            vectors: texts.includes("miscounted") ? [...vectors, [1, 1]] : vectors,
+            tokens
+          }))
+        )
+        const { refused, vectors } = yield* model.embed(
+          inputs(64, (n) => (n === 41 ? "miscounted" : `text ${n}`))
+        )
+        assert.deepStrictEqual(
+          refused.map(({ detail, inputs, retryable }) => ({ detail, inputs, retryable })),
+          [{ detail: "it answered with 2 vectors for 1 inputs", inputs: ["id-41"], retryable: true }]
+        )
+        assert.strictEqual(vectors.filter((vector) => vector !== undefined).length, 63)
+        // 1 + 2 · log₂ 64 halves, and the harmless texts.
+        assert.strictEqual(requests.length, 14)
+      })
+  )
+
+  it.effect("E3 does not divide the batches of a provider that counts every batch wrong", () =>
+    Effect.gen(function* () {
+      const { model, requests } = fake((texts) => good(texts.slice(0, 1)))
+      const error = yield* Effect.flip(model.embed(inputs(64, (n) => `text ${n}`)))
+      assert.strictEqual(error._tag, "ProviderRefused")
+      assert.include(error.message, "1 vectors for 64 inputs; a harmless text fares no better")
+      assert.deepStrictEqual(
+        requests.map((texts) => texts.length),
+        [64, 2]
+      )
+    })
+  )
+
   it.effect("passes on what concerns the provider as a whole", () =>
     Effect.gen(function* () {
       for (const failure of [

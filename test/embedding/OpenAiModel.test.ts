@@ -309,9 +309,12 @@ describe("E2 OpenAiModel and a provider that fails", () => {
 
 describe("E3 OpenAiModel and answers that are none", () => {
   const refused: ReadonlyArray<readonly [Misbehaviour, string]> = [
-    [{ kind: "too few" }, "1 vectors for 2 inputs (inputs id-0, id-1)"],
+    [
+      { kind: "too few" },
+      "1 vectors for 2 inputs; a harmless text fares no better, so check the model's settings (inputs id-0, id-1)"
+    ],
     [{ kind: "too many" }, "3 vectors for 2 inputs"],
-    [{ kind: "repeated index" }, "answered twice for input number 0 (inputs id-0)"],
+    [{ kind: "repeated index" }, "answered twice for input number 0"],
     [{ kind: "no index" }, "not that of /v1/embeddings"],
     [{ kind: "wrong dimensions" }, "9 dimensions instead of 8; a harmless text fares no better"],
     [{ kind: "body", body: "null" }, "not that of /v1/embeddings"],
