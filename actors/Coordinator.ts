@@ -62,7 +62,7 @@ export interface CoordinatorProgress {
   readonly parked: number
   readonly vectorsComputed: number
   readonly vectorsReused: number
-  /** What embedding waits for: a provider that is away, or refuses. */
+  /** What work waits for: a provider that is away, or refuses; content that cannot be read. */
   readonly outage: Outage | undefined
 }
 

@@ -16,6 +16,7 @@ import {
 } from "../src/embedding/EmbeddingModel.ts"
 import { confirmSameModel, probe, probeKey } from "../src/embedding/Probe.ts"
 import { Content, type ContentService } from "../src/log/Content.ts"
+import type { LogFailed } from "../src/log/Log.ts"
 import { monotonicMs, spawn } from "./Actor.ts"
 import { Batches, type Gathered, type Taken } from "./Embedder/Batches.ts"
 import { readInputs } from "./Embedder/readInputs.ts"
@@ -86,7 +87,9 @@ export const layer = (
           if (claimed._tag === "Refused") return yield* delivery.ack
           const texts = yield* Effect.either(readInputs(content, order))
           if (texts._tag === "Left") {
-            yield* fail(taken, texts.left.code, texts.left.message, texts.left.retryable)
+            const { left } = texts
+            if (left._tag === "LogFailed") yield* postpone(taken, unread(left))
+            else yield* fail(taken, left.code, left.message, left.retryable)
             return yield* delivery.ack
           }
           if (texts.right.size === 0) return yield* delivery.ack
@@ -104,13 +107,13 @@ export const layer = (
           retryable
         })
 
-      const postpone = ({ order }: Taken, { message, provider, refused }: Away) =>
+      const postpone = ({ order }: Taken, { message, provider, refused }: Omit<Away, "_tag">) =>
         bus.report({
           _tag: "Postponed",
           jobId: order.jobId,
           attempt: order.attempt,
           worker,
-          provider,
+          ...(provider !== undefined && { provider }),
           message,
           refused
         })
@@ -144,6 +147,7 @@ export const layer = (
               Effect.succeed<Away>({ _tag: "Away", provider, message, refused: false }),
             ProviderRefused: ({ message, provider }) =>
               Effect.succeed<Away>({ _tag: "Away", provider, message, refused: true }),
+            LogFailed: (error) => Effect.succeed<Away>({ _tag: "Away", ...unread(error) }),
             ProviderBusy: ({ retryAfterMs }) =>
               Effect.delay(
                 Effect.suspend(() => embed(batch, confirm)),
@@ -224,7 +228,7 @@ interface Answered extends Embedded {
 }
 
 /** Fails where another model answers than the one that made what the project has. */
-type Confirm = (batch: Gathered) => Effect.Effect<Float32Array | undefined, ProviderError>
+type Confirm = (batch: Gathered) => Effect.Effect<Float32Array | undefined, ProviderError | LogFailed>
 
 /** Once for each project and model in the life of a worker, before its first batch. */
 const confirming = (content: ContentService): Confirm => {
@@ -234,7 +238,7 @@ const confirming = (content: ContentService): Confirm => {
     Effect.gen(function* () {
       const key = `${scopeKey(scope)}/${model.fingerprint}`
       if (model.probed !== true || confirmed.has(key)) return undefined
-      const [recorded] = yield* Effect.orDie(content.vectors(scope, model.fingerprint, [probeKey]))
+      const [recorded] = yield* content.vectors(scope, model.fingerprint, [probeKey])
       const vector = recorded === undefined ? yield* probe(model) : undefined
       if (recorded !== undefined) yield* confirmSameModel(model, recorded)
       confirmed.add(key)
@@ -249,13 +253,21 @@ interface Failed {
   readonly message: string
 }
 
-/** The provider could not be asked, or refused as it would refuse anything. */
+/** The provider could not be asked, or refused as it would refuse anything; or content could not be read. */
 interface Away {
   readonly _tag: "Away"
-  readonly provider: string
+  /** Absent where it was the content. */
+  readonly provider: string | undefined
   readonly message: string
   readonly refused: boolean
 }
+
+/** A fault of the disk is none of the documents'. */
+const unread = ({ message }: LogFailed): Omit<Away, "_tag"> => ({
+  provider: undefined,
+  message,
+  refused: false
+})
 
 /** A batch is halved until whatever the provider fails on stands alone: two requests for each halving. */
 const longestFor = ({ items, model }: Gathered): Duration.Duration =>

@@ -131,7 +131,16 @@ export const layer = (
           }
         }).pipe(
           Effect.catchTags({
-            LogFailed: (error) => Effect.succeed(failed("log-failed", error.message, true)),
+            // A fault of the disk is none of the document's.
+            LogFailed: ({ message }) =>
+              Effect.succeed<WorkResult>({
+                _tag: "Postponed",
+                jobId,
+                attempt,
+                worker,
+                message,
+                refused: false
+              }),
             PreparerFailed: (error) => Effect.succeed(failed(error.code, error.detail, true))
           }),
           Effect.catchAllDefect((defect) =>

@@ -1,12 +1,14 @@
 /**
- * Models whose provider is away, or refuses whatever it is asked: no document is to blame. Their jobs wait in the queue
- * and lose no attempt; after a pause that grows, one job at a time finds out whether the provider is back.
+ * Models whose provider is away, or refuses whatever it is asked, and models and chunkers whose workers could not read
+ * stored content: no document is to blame. Their jobs wait in the queue and lose no attempt; after a pause that grows, one
+ * job at a time finds out whether it is over.
  */
 import type { CodeFingerprint } from "../../events/Ids.ts"
 
 /** What a provider said that could not be asked. Credentials and settings are mended by people: `refused`. */
 export interface Outage {
-  readonly provider: string
+  /** Absent where stored content could not be read. */
+  readonly provider?: string
   readonly message: string
   readonly refused: boolean
 }
@@ -32,29 +34,29 @@ export class Outages {
   }
 
   /** Batches that failed together are one outage: what comes within the pause does not lengthen it. */
-  notice(model: CodeFingerprint, outage: Outage, now: number): void {
-    const before = this.#noticed.get(model)
+  notice(code: CodeFingerprint, outage: Outage, now: number): void {
+    const before = this.#noticed.get(code)
     if (before !== undefined && now < before.until) return
     const times = (before?.times ?? 0) + 1
     const { firstPause, longestPause } = this.#limits
     const until = now + Math.min(firstPause * 2 ** (times - 1), longestPause)
-    this.#noticed.set(model, { outage, times, until })
+    this.#noticed.set(code, { outage, times, until })
   }
 
   /** It answers again. */
-  over(model: CodeFingerprint): void {
-    this.#noticed.delete(model)
+  over(code: CodeFingerprint): void {
+    this.#noticed.delete(code)
   }
 
-  /** Whether a job may begin now. `asking`: whether one of the model's is being worked on. */
-  allows(model: CodeFingerprint, now: number, asking: () => boolean): boolean {
-    const noticed = this.#noticed.get(model)
+  /** Whether a job may begin now. `asking`: whether one of the code's is being worked on. */
+  allows(code: CodeFingerprint, now: number, asking: () => boolean): boolean {
+    const noticed = this.#noticed.get(code)
     return noticed === undefined || (noticed.until <= now && !asking())
   }
 
-  /** Of models that nothing waits for any more, nobody needs to know. */
-  keepOnly(isNeeded: (model: CodeFingerprint) => boolean): void {
-    for (const model of this.#noticed.keys()) if (!isNeeded(model)) this.#noticed.delete(model)
+  /** Of code that nothing waits for any more, nobody needs to know. */
+  keepOnly(isNeeded: (code: CodeFingerprint) => boolean): void {
+    for (const code of this.#noticed.keys()) if (!isNeeded(code)) this.#noticed.delete(code)
   }
 
   /** The one that has lasted longest. */

@@ -41,6 +41,8 @@ export const takeResult = (
   if (result._tag === "Vectors") return takeVectors(desk, turn, result)
   const job = desk.jobs.get(result.jobId)
   if (job === undefined) return Effect.void
+  // Whatever was made of it, its content could be read.
+  if (job.lane === "prepare" && result._tag !== "Postponed") desk.outages.over(job.code)
   switch (result._tag) {
     case "Prepared":
       return job.lane === "prepare" ? takePrepared(desk, turn, prepared, job, result) : Effect.void
@@ -59,7 +61,7 @@ export const takeResult = (
   }
 }
 
-/** Its provider is away: the attempt counts for nothing, and the job waits with all others of its model. */
+/** What it needs is away: the attempt counts for nothing, and the job waits with all others of its model or chunker. */
 const postpone = (desk: Desk, turn: Turn, job: Job, outage: Result<"Postponed">): void => {
   desk.attemptEnded(job, turn, "paced", outage.message)
   desk.lines.leave(job.work)

@@ -7,6 +7,7 @@ import type { Digest } from "../../events/Ids.ts"
 import type { EmbedOrder } from "../../src/bus/Bus.ts"
 import { renderInput } from "../../src/documents/RenderedInput.ts"
 import type { ContentService } from "../../src/log/Content.ts"
+import type { LogFailed } from "../../src/log/Log.ts"
 
 /** The order cannot be carried out. */
 export class Unreadable extends Data.TaggedError("Unreadable")<{
@@ -18,14 +19,13 @@ export class Unreadable extends Data.TaggedError("Unreadable")<{
 const decodeDescriptor = Schema.decodeEither(Schema.parseJson(Descriptor))
 const decodeManifest = Schema.decodeEither(Schema.parseJson(Manifest))
 
-/** By input hash, in the order of the manifest. */
+/** By input hash, in the order of the manifest. Fails with `LogFailed` where the disk is to blame, not the order. */
 export const readInputs = Effect.fnUntraced(function* (
   content: ContentService,
   order: EmbedOrder
-): Effect.fn.Return<ReadonlyMap<Digest, string>, Unreadable> {
+): Effect.fn.Return<ReadonlyMap<Digest, string>, Unreadable | LogFailed> {
   const body = (digest: Digest) =>
     content.blob(order.scope, digest).pipe(
-      Effect.mapError(({ message }) => new Unreadable({ code: "log-failed", message, retryable: true })),
       Effect.flatMap((bytes) =>
         bytes === undefined
           ? Effect.fail(

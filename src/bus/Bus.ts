@@ -91,12 +91,16 @@ export type WorkResult =
       readonly retryable: boolean
     }
   | {
-      /** The model's provider is away, or refuses whatever it is asked: no fault of the job, which waits for it. */
+      /**
+       * The model's provider is away, or refuses whatever it is asked; or stored content could not be read. No fault of the
+       * job, which waits until that is over.
+       */
       readonly _tag: "Postponed"
       readonly jobId: JobId
       readonly attempt: number
       readonly worker: string
-      readonly provider: string
+      /** Absent where it was the content store. */
+      readonly provider?: string
       readonly message: string
       /** Credentials or settings are wrong: it does not pass of itself. */
       readonly refused: boolean

@@ -4,11 +4,13 @@
  * kept, and the same command goes on from there.
  */
 import { Duration, Effect, Option, Schema, Stream } from "effect"
+import type * as Outages from "../../actors/Coordinator/Outages.ts"
 import type { CoordinatorService } from "../../actors/Coordinator.ts"
 import type { IndexerService } from "../../actors/Indexer.ts"
 import { Lane } from "../../events/Job.ts"
 import type { ProviderState } from "../embedding/Pacing.ts"
 import type { ProvidersService } from "../embedding/Providers.ts"
+import { LogFailed } from "../log/Log.ts"
 
 /** The provider is away. Run the same command again when it is back: it does only what is left. */
 export class ProviderAway extends Schema.TaggedError<ProviderAway>()("ProviderAway", {
@@ -50,7 +52,7 @@ export class IndexAway extends Schema.TaggedError<IndexAway>()("IndexAway", { de
   }
 }
 
-export const Outage = Schema.Union(ProviderAway, ProviderUnfit, LanePaused, IndexAway)
+export const Outage = Schema.Union(ProviderAway, ProviderUnfit, LanePaused, IndexAway, LogFailed)
 export type Outage = typeof Outage.Type
 
 const lookEvery = Duration.millis(200)
@@ -62,8 +64,9 @@ const indexPatience = Duration.seconds(10)
 const heldFor = Duration.seconds(2)
 
 /**
- * Answers when the index could not be brought further for ten seconds; once all that is left waits for a paused lane; at once when a provider refuses whatever it is asked; when one is
- * away, at once if it computed nothing since the program started, else when that lasts longer than `patience`.
+ * Answers when the index could not be brought further for ten seconds; once all that is left waits for a paused lane; at
+ * once when a provider refuses whatever it is asked; when one is away, at once if it computed nothing since the program
+ * started, else when that lasts longer than `patience`, as when stored content cannot be read.
  */
 export const outage = (
   providers: ProvidersService,
@@ -87,18 +90,23 @@ export const outage = (
       if (lane !== undefined && held >= Duration.toMillis(heldFor)) return new LanePaused({ lane })
       const progress = Option.getOrUndefined(yield* Stream.runHead(coordinator.progress))
       const said = progress?.outage
-      if (said?.refused === true) return new ProviderUnfit({ provider: said.provider, detail: said.message })
+      if (said?.refused === true && said.provider !== undefined)
+        return new ProviderUnfit({ provider: said.provider, detail: said.message })
       // A circuit that opened tells it before the first batch is given back.
       const gone = (yield* providers.states).find(isAway)
-      const found = said ?? (gone && { provider: gone.provider, message: lastWords(gone) })
+      const found: Pick<Outages.Outage, "provider" | "message"> | undefined =
+        said ?? (gone && { provider: gone.provider, message: lastWords(gone) })
       if (found === undefined) {
         away = 0
         continue
       }
       away += Duration.toMillis(lookEvery)
+      const { provider } = found
       const worked = progress !== undefined && progress.vectorsComputed > 0
-      if (worked && away < Duration.toMillis(patience)) continue
-      return new ProviderAway({ provider: found.provider, detail: found.message })
+      if ((worked || provider === undefined) && away < Duration.toMillis(patience)) continue
+      if (provider === undefined)
+        return new LogFailed({ operation: "read stored content", cause: found.message })
+      return new ProviderAway({ provider, detail: found.message })
     }
   })
 

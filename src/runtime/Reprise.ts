@@ -275,7 +275,7 @@ export interface RepriseWriter<Gone = never> {
   readonly progress: Stream.Stream<CoordinatorProgress>
   /**
    * Answers when somebody who typed a command waits no longer: the provider is away, or refuses whatever it is asked, all that
-   * is left waits for a paused lane, or the index is away.
+   * is left waits for a paused lane, stored content cannot be read, or the index is away.
    */
   readonly outage: Effect.Effect<Outage>
 }

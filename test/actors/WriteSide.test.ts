@@ -34,7 +34,7 @@ import {
   ProviderRefused,
   ProviderUnavailable
 } from "../../src/embedding/EmbeddingModel.ts"
-import { LogReader } from "../../src/log/Log.ts"
+import { LogFailed, LogReader } from "../../src/log/Log.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import {
@@ -623,6 +623,42 @@ describe("failure", () => {
       }),
       { model: awayFor(9, error), settings: quick }
     )
+
+  for (const lane of ["prepare", "embed"] as const) {
+    let faults = 9
+    onDisk(
+      `of the disk under what ${lane} reads counts against no document, however often it is read`,
+      Effect.gen(function* () {
+        yield* begin
+        const ends = yield* Effect.forEach(["a", "b", "c"], (name) => settle(submitOf(name, `of ${name}`)), {
+          concurrency: "unbounded"
+        })
+        assert.deepStrictEqual(
+          ends.map(({ outcome }) => outcome),
+          ["committed", "committed", "committed"]
+        )
+        const { rows } = yield* Effect.flatMap(ReadModels, (readModels) =>
+          readModels.jobs({ lane, limit: 10 })
+        )
+        const attempts = rows.flatMap((row) => row.attempts)
+        assert.strictEqual(attempts.filter(({ outcome }) => outcome === "paced").length, 9)
+        assert.isEmpty(attempts.filter(({ outcome }) => outcome === "failed"))
+        assert.include(attempts.find(({ outcome }) => outcome === "paced")?.error, "disk I/O error")
+      }),
+      {
+        settings: quick,
+        content: (content, of) => ({
+          ...content,
+          blob: (scope, digest) =>
+            Effect.suspend(() =>
+              of === lane && faults-- > 0
+                ? Effect.fail(new LogFailed({ operation: "read content", cause: "disk I/O error" }))
+                : content.blob(scope, digest)
+            )
+        })
+      }
+    )
+  }
 
   {
     const asked: Array<number> = []

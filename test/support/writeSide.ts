@@ -15,6 +15,7 @@ import {
   DocumentSubmit,
   defaultScope,
   documentId,
+  type Lane,
   type ProjectScope,
   SourceAdd,
   type SourceId,
@@ -29,7 +30,7 @@ import { defaultPrepareLimits } from "../../src/documents/PrepareLimits.ts"
 import { EmbeddingModel, type EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
 import * as HashingModel from "../../src/embedding/HashingModel.ts"
 import { Failpoints, type FailpointsService, inert } from "../../src/faults/Failpoints.ts"
-import type { Content } from "../../src/log/Content.ts"
+import { Content, type ContentService } from "../../src/log/Content.ts"
 import { Log, type LogReader, type LogService } from "../../src/log/Log.ts"
 import * as ReadConnections from "../../src/log/ReadConnections.ts"
 import type { ReadModels } from "../../src/log/ReadModels.ts"
@@ -65,6 +66,8 @@ export interface WriteSideOptions {
   readonly workers?: boolean
   /** Wraps the log that the Coordinator writes to. */
   readonly log?: (log: LogService) => LogService
+  /** Wraps the content that a worker reads. */
+  readonly content?: (content: ContentService, lane: Lane) => ContentService
   readonly failpoints?: FailpointsService
   /** The log's writer in a thread of its own. */
   readonly thread?: boolean
@@ -98,12 +101,20 @@ export const preparerInThread = Preparer.layerInThread({
 
 export const writeSide = (options: WriteSideOptions) => {
   const model = options.model ?? hashing
+  const { content } = options
+  const reading = (lane: Lane) =>
+    content === undefined
+      ? Layer.empty
+      : Layer.effect(
+          Content,
+          Effect.map(Content, (all) => content(all, lane))
+        )
   const workers =
     options.workers === false
       ? Layer.empty
       : Layer.mergeAll(
-          Ingestor.layer({ ...Ingestor.usualSettings, slots: 4 }),
-          Embedder.layer({ ...Embedder.usualSettings, ...options.embedder })
+          Layer.provide(Ingestor.layer({ ...Ingestor.usualSettings, slots: 4 }), reading("prepare")),
+          Layer.provide(Embedder.layer({ ...Embedder.usualSettings, ...options.embedder }), reading("embed"))
         )
   const own = options.log
   const coordinator =

@@ -60,7 +60,7 @@ const Failed = Schema.TaggedStruct("Failed", {
 })
 const Postponed = Schema.TaggedStruct("Postponed", {
   ...worked,
-  provider: Schema.String,
+  provider: Schema.optionalWith(Schema.String, { exact: true }),
   message: Schema.String,
   refused: Schema.Boolean
 })

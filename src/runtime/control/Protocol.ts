@@ -105,9 +105,13 @@ const WorkProgress = Schema.Struct({
   parked: Schema.Int,
   vectorsComputed: Schema.Int,
   vectorsReused: Schema.Int,
-  /** A provider that cannot be asked. */
+  /** A provider that cannot be asked; without one, content that cannot be read. */
   outage: Schema.UndefinedOr(
-    Schema.Struct({ provider: Schema.String, message: Schema.String, refused: Schema.Boolean })
+    Schema.Struct({
+      provider: Schema.optionalWith(Schema.String, { exact: true }),
+      message: Schema.String,
+      refused: Schema.Boolean
+    })
   )
 })
 
