@@ -5,11 +5,13 @@
  * An engine that is away makes it wait and try again, visibly; an event or body that it cannot take stops the generation
  * where it is, and searches go on there.
  */
-import { Cause, Context, Effect, Layer, Queue, Schedule, Stream, SubscriptionRef } from "effect"
+import { Cause, Context, Duration, Effect, Layer, Queue, Schedule, Stream, SubscriptionRef } from "effect"
 import type { GenerationId } from "../events/Ids.ts"
 import { Projections, type ProjectionsError } from "../src/index/Projections.ts"
 import { Log } from "../src/log/Log.ts"
 import { ReadModels } from "../src/log/ReadModels.ts"
+import { type ActorStatus, monotonicMs } from "./Actor.ts"
+import { Supervisor } from "./Supervisor.ts"
 
 export interface IndexerStatus {
   readonly generation: GenerationId | undefined
@@ -37,12 +39,13 @@ const pause = Schedule.exponential("100 millis", 2).pipe(
   Schedule.jittered
 )
 
-export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections> = Layer.scoped(
+export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections | Supervisor> = Layer.scoped(
   Indexer,
   Effect.gen(function* () {
     const log = yield* Log
     const readModels = yield* ReadModels
     const projections = yield* Projections
+    const supervisor = yield* Supervisor
     const status = yield* SubscriptionRef.make<IndexerStatus>({
       generation: undefined,
       visible: 0,
@@ -54,12 +57,39 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections> 
     const wakeUps = yield* Queue.sliding<void>(1)
     const refresh = Effect.asVoid(Queue.offer(wakeUps, undefined))
 
+    let crashed = false
+    let crashes = 0
+    let lastError: string | undefined
+    let calmAt = yield* monotonicMs
+    let moved = -1
+    /** As the others of the tree: what waits is the events after the visible position. */
+    const asActor: Effect.Effect<ActorStatus> = Effect.gen(function* () {
+      const { applied, failures, generation, visible } = yield* SubscriptionRef.get(status)
+      const now = yield* monotonicMs
+      const waiting = generation === undefined ? 0 : Math.max(0, (yield* log.head).position - visible)
+      if (waiting === 0 || moved !== visible + applied) calmAt = now
+      moved = visible + applied
+      return {
+        name: "indexer",
+        state: crashed ? "restarting" : "running",
+        restarts: crashes,
+        mailbox: waiting,
+        processed: applied,
+        failed: failures,
+        lastError,
+        stalledMs: now - calmAt
+      }
+    })
+    // An engine that is away is waited for: whether the index gets on is judged by whoever knows of its boundaries.
+    yield* supervisor.register(asActor, Duration.infinity)
+
     /** Applies until nothing is left of what the log holds now. */
     const catchUp = Effect.gen(function* () {
       while (true) {
         const live = yield* readModels.live
         if (live === undefined) return
         const applied = yield* projections.advance(live.generation)
+        crashed = false
         yield* SubscriptionRef.update(status, (last) => ({
           generation: live.generation,
           visible: Math.max(last.visible, applied.checkpoint),
@@ -74,18 +104,26 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections> 
       }
     }).pipe(
       Effect.tapError((problem) =>
-        SubscriptionRef.update(status, (last) => ({
-          ...last,
-          failures: last.failures + 1,
-          problem: problem._tag === "LogFailed" ? undefined : problem
-        })).pipe(
+        SubscriptionRef.update(status, (last) => {
+          lastError = problem.message
+          return {
+            ...last,
+            failures: last.failures + 1,
+            problem: problem._tag === "LogFailed" ? undefined : problem
+          }
+        }).pipe(
           Effect.zipRight(Effect.logWarning("the live generation could not be advanced", problem.message)),
           Effect.annotateLogs({ actor: "indexer" })
         )
       ),
       // A bug is waited out as an engine is: nobody else would start this again, and whoever waits would wait for ever.
       Effect.tapDefect((defect) =>
-        SubscriptionRef.update(status, (last) => ({ ...last, failures: last.failures + 1 })).pipe(
+        SubscriptionRef.update(status, (last) => {
+          crashed = true
+          crashes++
+          lastError = Cause.pretty(defect).split("\n")[0]
+          return { ...last, failures: last.failures + 1 }
+        }).pipe(
           Effect.zipRight(Effect.logError("the live generation could not be advanced", defect)),
           Effect.annotateLogs({ actor: "indexer" })
         )

@@ -18,7 +18,8 @@ export interface Health {
 }
 
 export interface SupervisorService {
-  readonly register: (status: Effect.Effect<ActorStatus>) => Effect.Effect<void>
+  /** `stall`, where it has a patience of its own; infinite where somebody else judges whether it gets on. */
+  readonly register: (status: Effect.Effect<ActorStatus>, stall?: Duration.Duration) => Effect.Effect<void>
   readonly escalate: (escalated: Escalated) => Effect.Effect<void>
   /** In the order of starting. */
   readonly actors: Effect.Effect<ReadonlyArray<ActorStatus>>
@@ -33,18 +34,21 @@ export class Supervisor extends Context.Tag("reprise/actors/Supervisor")<Supervi
     Layer.effect(
       Supervisor,
       Effect.gen(function* () {
-        const children: Array<Effect.Effect<ActorStatus>> = []
+        const children: Array<Effect.Effect<Judged>> = []
         const failed = yield* Deferred.make<never, Escalated>()
-        const actors = Effect.suspend(() => Effect.all(children))
+        const all = Effect.suspend(() => Effect.all(children))
         return Supervisor.of({
-          register: (status) => Effect.sync(() => void children.push(status)),
+          register: (status, patience = stall) =>
+            Effect.sync(
+              () => void children.push(Effect.map(status, (seen) => ({ ...seen, stall: patience })))
+            ),
           escalate: (escalated) =>
             Effect.zipRight(
               Effect.logError("actor given up", escalated.message),
               Effect.asVoid(Deferred.fail(failed, escalated))
             ),
-          actors,
-          health: Effect.map(actors, (all) => judge(all, stall)),
+          actors: Effect.map(all, (judged) => judged.map(({ stall: _, ...status }) => status)),
+          health: Effect.map(all, judge),
           failure: Deferred.await(failed)
         })
       })
@@ -53,8 +57,12 @@ export class Supervisor extends Context.Tag("reprise/actors/Supervisor")<Supervi
   static readonly layer: Layer.Layer<Supervisor> = Supervisor.layerWith(Duration.seconds(30))
 }
 
-const judge = (actors: ReadonlyArray<ActorStatus>, stall: Duration.Duration): Health => {
-  const stuck = actors.filter(({ stalledMs }) => stalledMs > Duration.toMillis(stall))
+interface Judged extends ActorStatus {
+  readonly stall: Duration.Duration
+}
+
+const judge = (actors: ReadonlyArray<Judged>): Health => {
+  const stuck = actors.filter(({ stall, stalledMs }) => stalledMs > Duration.toMillis(stall))
   const failed = actors.filter(({ state }) => state === "failed")
   const restarting = actors.filter(({ state }) => state === "restarting")
   return {

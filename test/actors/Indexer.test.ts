@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, LogLevel } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import * as IndexerActor from "../../actors/Indexer.ts"
+import { Supervisor } from "../../actors/Supervisor.ts"
 import { Projections, type ProjectionsService } from "../../src/index/Projections.ts"
 import { Log } from "../../src/log/Log.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
@@ -19,7 +20,7 @@ const dying = (deaths: number) =>
         advance: () =>
           Effect.flatMap(Effect.orDie(log.head), ({ position }) =>
             left-- > 0
-              ? Effect.dieMessage("A bug.")
+              ? Effect.die(new Error("A bug."))
               : Effect.succeed({ checkpoint: position, events: 1, inserted: 0, ended: 0, atHead: true })
           ),
         maintain: () => Effect.succeed(false),
@@ -34,6 +35,43 @@ const dying = (deaths: number) =>
   )
 
 describe("the Indexer", () => {
+  it.scopedLive(
+    "is seen in the tree of actors, and makes the whole unready while a bug keeps it from its work",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        yield* Effect.gen(function* () {
+          const coordinator = yield* Coordinator
+          yield* coordinator.ask(addSource())
+          const { actors, health } = yield* Supervisor
+          const look = Effect.map(actors, (all) => all.find(({ name }) => name === "indexer"))
+          const crashed = yield* look.pipe(
+            Effect.delay("10 millis"),
+            Effect.repeat({ until: (seen) => seen?.state === "restarting" }),
+            Effect.timeout("10 seconds")
+          )
+          assert.strictEqual(crashed?.lastError, "Error: A bug.")
+          const { healthy, ready, reasons } = yield* health
+          assert.deepStrictEqual(
+            { healthy, ready, reasons },
+            {
+              healthy: true,
+              ready: false,
+              reasons: ["indexer: restarting, Error: A bug."]
+            }
+          )
+        }).pipe(
+          Effect.provide(
+            IndexerActor.layer.pipe(
+              Layer.provide(dying(Number.POSITIVE_INFINITY)),
+              Layer.provideMerge(writeSide({ directory }))
+            )
+          ),
+          Logger.withMinimumLogLevel(LogLevel.None)
+        )
+      })
+  )
+
   it.scopedLive("goes on after a bug, and has counted it", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
@@ -44,6 +82,17 @@ describe("the Indexer", () => {
         const { position } = yield* coordinator.ask(submitOf("one", "text"))
         yield* Effect.timeout(indexer.untilVisible(position), "10 seconds")
         assert.strictEqual((yield* indexer.status).failures, 2)
+        const { actors, health } = yield* Supervisor
+        const seen = (yield* actors).find(({ name }) => name === "indexer")
+        assert.deepInclude(seen, {
+          state: "running",
+          mailbox: 0,
+          restarts: 2,
+          failed: 2,
+          lastError: "Error: A bug.",
+          stalledMs: 0
+        })
+        assert.isTrue((yield* health).ready)
       }).pipe(
         Effect.provide(
           IndexerActor.layer.pipe(Layer.provide(dying(2)), Layer.provideMerge(writeSide({ directory })))

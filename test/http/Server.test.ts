@@ -93,6 +93,7 @@ describe("a server over HTTP", { timeout: 60_000 }, () => {
           status.actors.map(({ name, state }) => [name, state]),
           [
             ["coordinator", "running"],
+            ["indexer", "running"],
             ["ingestor", "running"],
             ["embedder", "running"]
           ]
