@@ -1,9 +1,10 @@
 /** A real nats-server with JetStream on 127.0.0.1, with a store of its own, that can be killed, restarted and reloaded. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createConnection, createServer } from "node:net"
 import { join } from "node:path"
 import { Duration, Effect, Schedule, type Scope } from "effect"
+import { natsProgram } from "./natsTests.ts"
 import { temporaryDirectory } from "./temporaryDirectory.ts"
 
 export interface NatsServer {
@@ -28,11 +29,6 @@ export interface NatsServerOptions {
   /** Further lines of the configuration file: accounts, authorization, tls, max_payload. `{directory}` is replaced. */
   readonly configuration?: string
 }
-
-/** Debian's package puts it where a user's path does not always look. */
-const program = ["nats-server", "/usr/sbin/nats-server"].find(
-  (one) => spawnSync(one, ["--version"]).status === 0
-)
 
 const freePort = Effect.async<number>((resume) => {
   const server = createServer()
@@ -61,6 +57,7 @@ const greets = (port: number) =>
 
 export const natsServer = (options: NatsServerOptions = {}): Effect.Effect<NatsServer, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const program = natsProgram
     if (program === undefined)
       return yield* Effect.die("nats-server is missing. Install the package nats-server (Debian, Ubuntu).")
     const directory = yield* temporaryDirectory
