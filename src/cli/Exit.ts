@@ -54,6 +54,7 @@ export class JobUnknown extends Schema.TaggedError<JobUnknown>()("JobUnknown", {
 const wrong = new Set([
   "UsageError",
   "NothingThere",
+  "ArchiveMissing",
   "PathsMissing",
   "JobUnknown",
   "ConfigInvalid",

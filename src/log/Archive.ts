@@ -3,15 +3,15 @@
  * here it is driven so that the thread is free between them.
  */
 
-import { createReadStream, renameSync, rmSync } from "node:fs"
-import { open } from "node:fs/promises"
+import { renameSync, rmSync } from "node:fs"
+import { type FileHandle, open } from "node:fs/promises"
 import { hostname } from "node:os"
 import { StringDecoder } from "node:string_decoder"
 import { Clock, Effect, Schema } from "effect"
 import { Failpoints } from "../faults/Failpoints.ts"
 import { DirectoryInvalid, DirectoryNewer } from "./DirectoryFormat.ts"
 import { LogFailed, LogLocked } from "./Log.ts"
-import { ArchiveRefused, SourceDamaged, TargetNotEmpty } from "./LogArchive.ts"
+import { ArchiveMissing, ArchiveRefused, SourceDamaged, TargetNotEmpty } from "./LogArchive.ts"
 import * as LogBackup from "./LogBackup.ts"
 import { type ExportReport, exportLines } from "./LogExport.ts"
 import { type ImportReport, LogImport } from "./LogImport.ts"
@@ -21,6 +21,7 @@ import type { Holder } from "./WriterLock.ts"
 
 /** Why nothing was exported, imported, backed up or restored. */
 export const ArchiveError = Schema.Union(
+  ArchiveMissing,
   ArchiveRefused,
   TargetNotEmpty,
   SourceDamaged,
@@ -91,12 +92,17 @@ export const importFrom = Effect.fn("Archive.import")(function* (
   const failpoints = yield* Failpoints
   const holder = yield* thisProcess("reprise log import")
   return yield* promised("import", async () => {
-    const target = new LogImport(directory, holder, failpoints)
+    const archive = await openArchive(file)
     try {
-      for await (const line of linesOf(file)) target.line(line)
-      return target.finish()
+      const target = new LogImport(directory, holder, failpoints)
+      try {
+        for await (const line of linesOf(archive)) target.line(line)
+        return target.finish()
+      } finally {
+        target.abandon()
+      }
     } finally {
-      target.abandon()
+      await archive.close()
     }
   })
 })
@@ -128,11 +134,22 @@ const thisProcess = (command: string): Effect.Effect<Holder> =>
     command
   }))
 
-async function* linesOf(file: string): AsyncGenerator<string> {
+/** Before anything is made in the directory that it is to be read into. */
+const openArchive = async (file: string): Promise<FileHandle> => {
+  const missing = (code: string) => new ArchiveMissing({ file, code })
+  const archive = await open(file, "r").catch((cause: NodeJS.ErrnoException) => {
+    throw missing(cause.code ?? "unknown")
+  })
+  if (!(await archive.stat()).isDirectory()) return archive
+  await archive.close()
+  throw missing("EISDIR")
+}
+
+async function* linesOf(archive: FileHandle): AsyncGenerator<string> {
   const decoder = new StringDecoder("utf8")
   let parts: Array<string> = []
   let length = 0
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) {
+  for await (const chunk of archive.createReadStream({ highWaterMark: 1 << 20, autoClose: false })) {
     const pieces = decoder.write(chunk).split("\n")
     for (const [at, piece] of pieces.entries()) {
       parts.push(piece)

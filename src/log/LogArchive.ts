@@ -85,6 +85,22 @@ export class ArchiveRefused extends Schema.TaggedError<ArchiveRefused>()("Archiv
   }
 }
 
+/** There is no such archive, or it may not be read. Nothing was done. */
+export class ArchiveMissing extends Schema.TaggedError<ArchiveMissing>()("ArchiveMissing", {
+  file: Schema.String,
+  code: Schema.String
+}) {
+  override get message() {
+    const why =
+      this.code === "ENOENT"
+        ? "does not exist"
+        : this.code === "EISDIR"
+          ? "is a directory, not an archive"
+          : `cannot be read (${this.code})`
+    return `${this.file} ${why}. Nothing was imported. Name a file that reprise log export wrote.`
+  }
+}
+
 /** The target is in use for something else. Nothing of it was changed. */
 export class TargetNotEmpty extends Schema.TaggedError<TargetNotEmpty>()("TargetNotEmpty", {
   target: Schema.String,

@@ -58,6 +58,9 @@ export const fileIdentity = (path: string): string => {
   return found === undefined ? "absent" : `${found.dev}:${found.ino}`
 }
 
+/** Whether there is no database at all: an emptied file is none, SQLite would begin a new one in it. */
+export const isEmpty = (path: string): boolean => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0
+
 /** The files of a data directory that belong to the log. */
 export const fileNames = {
   log: "log.sqlite",

@@ -3,8 +3,8 @@
  * of it stays. The same archive again changes nothing.
  */
 import { createHash } from "node:crypto"
-import { existsSync } from "node:fs"
 import { join } from "node:path"
+import SqliteDatabase from "better-sqlite3"
 import { Either, Schema } from "effect"
 import { CodeFingerprint, sha256 } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
@@ -17,7 +17,7 @@ import {
   archiveFormat,
   TargetNotEmpty
 } from "./LogArchive.ts"
-import { fileNames, openForReading } from "./LogDatabase.ts"
+import { fileNames, isEmpty, openForReading } from "./LogDatabase.ts"
 import { StagedLog } from "./StagedLog.ts"
 import { vectorOf } from "./StoredContent.ts"
 import { acquireLock, type Holder } from "./WriterLock.ts"
@@ -138,7 +138,14 @@ export class LogImport {
     if (event.position === this.#header?.position && event.hash !== this.#header.hash) {
       throw this.#refused("the last event is not the one that the header names")
     }
-    this.#staged?.event(row, hash)
+    try {
+      this.#staged?.event(row, hash)
+    } catch (cause) {
+      if (!isConstraint(cause)) throw cause
+      throw this.#refused(
+        `the event at position ${event.position} has the id of an earlier one, or its place in the stream ${event.stream}`
+      )
+    }
   }
 
   #blob({ bytes, digest, project, team }: Line<"blob">): void {
@@ -184,10 +191,13 @@ export class LogImport {
   }
 }
 
+const isConstraint = (cause: unknown): boolean =>
+  cause instanceof SqliteDatabase.SqliteError && cause.code.startsWith("SQLITE_CONSTRAINT")
+
 /** Whether the directory's log is this one, at least up to the archive's head. An empty one is none yet. */
 const holdsAlready = (directory: string, header: ArchiveHeader): boolean => {
   const path = join(directory, fileNames.log)
-  if (!existsSync(path)) return false
+  if (isEmpty(path)) return false
   const db = openForReading(path, 0)
   try {
     const head = db.prepare<[], { position: number }>("SELECT max(position) AS position FROM events").get()

@@ -7,7 +7,7 @@ import type { FailpointsService } from "../faults/Failpoints.ts"
 import { checkFormat, createDirectory, DirectoryInvalid, DirectoryNewer } from "./DirectoryFormat.ts"
 import { behind, readHeadFile, type Witness } from "./HeadFile.ts"
 import { LogBehindIndex, LogFailed, LogLocked } from "./Log.ts"
-import { fileNames } from "./LogDatabase.ts"
+import { fileNames, isEmpty, openForReading } from "./LogDatabase.ts"
 import { SchemaNewer } from "./migrations/Migrations.ts"
 import { snapshotBeforeMigration } from "./migrations/Snapshot.ts"
 import { recordLosses } from "./RollbackLosses.ts"
@@ -78,6 +78,13 @@ const openLocked = (
 ): { readonly core: WriterCore; readonly rolledBack: LogBehindIndex | undefined } => {
   const { directory } = options
   const path = (name: keyof typeof fileNames) => join(directory, fileNames[name])
+  const orphaned = isEmpty(path("log")) ? logIdOf(path("content")) : undefined
+  if (orphaned !== undefined) {
+    throw new DirectoryInvalid({
+      directory,
+      detail: `its ${fileNames.content} belongs to the log ${orphaned}, but its ${fileNames.log} is gone or empty. Nothing was changed. Put that file back, or a whole backup (reprise log restore) or export (reprise log import) in a new directory.`
+    })
+  }
   const witnessed = readHeadFile(path("head"))
   const core = new WriterCore(
     {
@@ -112,6 +119,20 @@ const openLocked = (
   } catch (cause) {
     core.close()
     throw cause
+  }
+}
+
+/** The log that a content file belongs to, where it says so. */
+const logIdOf = (content: string): string | undefined => {
+  if (isEmpty(content)) return undefined
+  const db = openForReading(content, 0)
+  try {
+    const isMade = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'meta'").get() !== undefined
+    return isMade
+      ? db.prepare<[], { value: string }>("SELECT value FROM meta WHERE key = 'log_id'").get()?.value
+      : undefined
+  } finally {
+    db.close()
   }
 }
 

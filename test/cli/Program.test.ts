@@ -98,6 +98,8 @@ describe("a data directory from nothing", { timeout: 120_000 }, () => {
       assert.strictEqual((yield* json(["log", "verify"], at)).value.damaged, 0)
       assert.strictEqual((yield* run(["log", "export", "log.ndjson"], at)).code, 0)
       assert.strictEqual((yield* run(["log", "backup", "backup"], at)).code, 0)
+      const none = yield* json(["log", "import", "none.ndjson"], at)
+      assert.deepStrictEqual([none.code, none.value.error.code], [2, "ArchiveMissing"])
       const full = yield* json(["log", "backup", "backup"], at)
       assert.deepStrictEqual([full.code, full.value.error.code], [2, "TargetNotEmpty"])
       for (const [name, words] of [

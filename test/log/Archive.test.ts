@@ -6,8 +6,9 @@ import { Effect } from "effect"
 import { sha256 } from "../../events/index.ts"
 import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
 import * as Archive from "../../src/log/Archive.ts"
+import { chainHash, genesis } from "../../src/log/HashChain.ts"
 import { LogLocked } from "../../src/log/Log.ts"
-import { ArchiveRefused, TargetNotEmpty } from "../../src/log/LogArchive.ts"
+import { ArchiveMissing, ArchiveRefused, TargetNotEmpty } from "../../src/log/LogArchive.ts"
 import { openSnapshot } from "../../src/log/SqliteSnapshot.ts"
 import {
   appendOf,
@@ -300,6 +301,50 @@ describe("log export and import", () => {
     )
   }
 
+  for (const [what, spoil] of [
+    ["an id", (event: ArchivedEvent, earlier: ArchivedEvent) => ({ ...event, id: earlier.id })],
+    [
+      "a place in its stream",
+      (event: ArchivedEvent, earlier: ArchivedEvent) => ({
+        ...event,
+        stream: earlier.stream,
+        version: earlier.version
+      })
+    ]
+  ] as const)
+    it.scopedLive(
+      `O6: an archive with ${what} used twice is refused with the line, not blamed on the disk`,
+      () =>
+        Effect.gen(function* () {
+          const { file, imported } = yield* exported
+          const lines = readFileSync(file, "utf8").trimEnd().split("\n")
+          writeFileSync(file, resealed(lines, 5, spoil))
+          const refusal = yield* Effect.flip(Archive.importFrom(file, imported))
+          assert.instanceOf(refusal, ArchiveRefused)
+          assert.strictEqual(refusal.line, 6)
+          assert.include(refusal.detail, "the event at position 5 has the id of an earlier one, or its place")
+          assert.notIncludeMembers(readdirSync(imported), ["log.sqlite", "content.sqlite", "import.part"])
+        })
+    )
+
+  it.scopedLive(
+    "an archive that is not there, or is a directory, is named, and no data directory is made",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* temporaryDirectory
+        const imported = join(folder, "imported")
+        for (const [file, why] of [
+          [join(folder, "none.ndjson"), "does not exist"],
+          [folder, "is a directory"]
+        ] as const) {
+          const missing = yield* Effect.flip(Archive.importFrom(file, imported))
+          assert.instanceOf(missing, ArchiveMissing)
+          assert.include(missing.message, `${file} ${why}`)
+        }
+        assert.isFalse(existsSync(imported))
+      })
+  )
+
   it.scopedLive("an export that fails leaves a former archive as it was", () =>
     Effect.gen(function* () {
       const { directory, file } = yield* exported
@@ -322,6 +367,44 @@ describe("log export and import", () => {
     })
   )
 })
+
+interface ArchivedEvent {
+  readonly position: number
+  readonly id: string
+  readonly stream: string
+  readonly version: number
+  readonly type: string
+  readonly schemaVersion: number
+  readonly team: string
+  readonly project: string
+  readonly sequence: number
+  readonly data: unknown
+  readonly metadata: unknown
+  readonly recordedAt: number
+}
+
+/** The archive with its event at `at` spoilt by the one before, and everything that would give it away made anew. */
+const resealed = (
+  lines: ReadonlyArray<string>,
+  at: number,
+  spoil: (event: ArchivedEvent, earlier: ArchivedEvent) => ArchivedEvent
+): string => {
+  const parsed = lines.map((line) => JSON.parse(line))
+  parsed[at] = spoil(parsed[at], parsed[at - 1])
+  let previous: Buffer = genesis
+  for (const line of parsed.filter(({ kind }) => kind === "event")) {
+    previous = chainHash(previous, {
+      ...line,
+      data: JSON.stringify(line.data),
+      metadata: JSON.stringify(line.metadata)
+    })
+    line.hash = previous.toString("hex")
+  }
+  parsed[0].hash = previous.toString("hex")
+  const body = parsed.slice(0, -1).map((line) => `${JSON.stringify(line)}\n`)
+  const end = { ...parsed.at(-1), digest: sha256(body.join("")) }
+  return `${body.join("")}${JSON.stringify(end)}\n`
+}
 
 const exchange = (lines: ReadonlyArray<string>, one: number, other: number): ReadonlyArray<string> =>
   lines.map((line, at) => (at === one ? lines[other] : at === other ? lines[one] : line) ?? "")

@@ -1,10 +1,19 @@
-import { copyFileSync, readFileSync, renameSync } from "node:fs"
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import SqliteDatabase from "better-sqlite3"
 import { Effect } from "effect"
 import { defaultScope, eventId, Position, sha256 } from "../../events/index.ts"
 import { armed, type FailpointName, type FailpointsService } from "../../src/faults/Failpoints.ts"
+import { DirectoryInvalid } from "../../src/log/DirectoryFormat.ts"
 import { readHeadFile } from "../../src/log/HeadFile.ts"
 import { LogBehindIndex, LogLocked } from "../../src/log/Log.ts"
 import { synchronousOf } from "../../src/log/LogDatabase.ts"
@@ -51,6 +60,37 @@ const rows = (directory: string) => {
 }
 
 describe("the log's writer", () => {
+  for (const [what, empty] of [
+    ["emptied", (log: string) => writeFileSync(log, "")],
+    ["deleted", (log: string) => rmSync(log)]
+  ] as const)
+    it.scoped(`refuses content beside a log that was ${what}, and begins no other log`, () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const { close, core } = openTestWriter(directory)
+        core.writeGroup([wholeDocument("one", 1)])
+        close()
+        const [log, content] = [join(directory, "log.sqlite"), join(directory, "content.sqlite")]
+        empty(log)
+        const before = readFileSync(content)
+        const names = readdirSync(directory).filter((name) => !name.startsWith("content.sqlite-"))
+        for (const acceptRollback of [false, true]) {
+          const refusal = yield* Effect.flip(
+            Effect.try({
+              try: () => openTestWriter(directory, { acceptRollback }),
+              catch: (cause) => cause
+            })
+          )
+          assert.instanceOf(refusal, DirectoryInvalid)
+          assert.include(refusal.message, "its log.sqlite is gone or empty")
+        }
+        assert.isTrue(!existsSync(log) || readFileSync(log).length === 0)
+        assert.isTrue(before.equals(readFileSync(content)))
+        const after = readdirSync(directory).filter((name) => !name.startsWith("content.sqlite-"))
+        assert.deepStrictEqual(after, names)
+      })
+    )
+
   it.scoped("numbers events by position, stream version and the project's sequence", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
