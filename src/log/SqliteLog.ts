@@ -7,19 +7,21 @@ import {
   Clock,
   Deferred,
   Effect,
+  ExecutionStrategy,
+  Exit,
   Layer,
   PubSub,
   Queue,
   Random,
   Ref,
   Schema,
-  type Scope,
+  Scope,
   Stream
 } from "effect"
 import { Event } from "../../events/Catalogue.ts"
 import { Position } from "../../events/Ids.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
-import { spawn } from "../threads/Thread.ts"
+import { type OneThread, spawn } from "../threads/Thread.ts"
 import type { Witness } from "./HeadFile.ts"
 import {
   type Append,
@@ -57,7 +59,10 @@ const maxWaiting = 1024
 export const layerInThread = (options: SqliteLogOptions): Layer.Layer<Log, OpeningRefused> =>
   Layer.scoped(Log, Effect.flatMap(Effect.flatMap(openingOptions(options), inThread), makeLog))
 
-/** The core runs in the `log-writer` worker; a group is what arrived during its last write. */
+/**
+ * The core runs in the `log-writer` worker; a group is what arrived during its last write. What was in hand when the
+ * worker ended fails; the next write opens the log anew.
+ */
 export const layer = (
   options: SqliteLogOptions & {
     /** Failpoints to arm in the worker, in the notation of `armed`. */
@@ -151,23 +156,90 @@ interface Waiting {
 
 const closed = new LogFailed({ operation: "append", cause: "The log was closed meanwhile." })
 
+/** An opened writer in a thread; the scope is the thread's own. */
+interface Opened {
+  readonly thread: OneThread<WriterOperations>
+  readonly scope: Scope.CloseableScope
+  readonly head: Head
+}
+
 const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoints: string) {
   const data: WriterThreadData = { failpoints }
-  const thread = yield* spawn<WriterOperations>("log-writer", data)
+  const all = yield* Effect.scope
   const slots = yield* Effect.makeSemaphore(maxWaiting)
-  const opened: OpenAnswer = yield* Effect.acquireRelease(
-    Effect.mapError(thread.call("open", options), refused(options.directory)),
-    () => Effect.ignore(thread.call("close", undefined))
+
+  const openIn = (scope: Scope.CloseableScope, opening: OpeningOptions) =>
+    Effect.gen(function* () {
+      const thread = yield* spawn<WriterOperations>("log-writer", data)
+      const answer: OpenAnswer = yield* Effect.acquireRelease(
+        Effect.mapError(thread.call("open", opening), refused(options.directory)),
+        () => Effect.ignore(thread.call("close", undefined))
+      )
+      if (answer._tag === "Refused")
+        return yield* Schema.decode(OpeningRefused)(answer.refusal).pipe(Effect.orDie, Effect.flip)
+      return { thread, scope, head: answer.head }
+    }).pipe(
+      Scope.extend(scope),
+      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+    )
+  const open = (opening: OpeningOptions): Effect.Effect<Opened, OpeningRefused> =>
+    Effect.flatMap(Scope.fork(all, ExecutionStrategy.sequential), (scope) => openIn(scope, opening))
+
+  const first = yield* open(options)
+  let current = first
+  let newest = first.head
+  const one = yield* Effect.makeSemaphore(1)
+
+  /**
+   * The connections of a thread that ended, and with them the lock, went with it: the directory is opened as by a new
+   * process, and what was acknowledged here is a witness. Whoever asks for this has heard of the failure and reads
+   * everything again; the epoch alone must be the one that it knows.
+   */
+  const reopen: Effect.Effect<Opened, LogFailed> = Effect.gen(function* () {
+    if (!current.thread.isGone()) return current
+    // Waits until the thread is gone wholly: until then it may hold the lock.
+    yield* Scope.close(current.scope, Exit.void)
+    const again = yield* open({
+      ...options,
+      acceptRollback: false,
+      witnesses: [...options.witnesses, { name: "this process", head: newest }],
+      now: yield* Clock.currentTimeMillis
+    })
+    if (again.head.epoch !== newest.epoch) {
+      yield* Scope.close(again.scope, Exit.void)
+      const cause = `It was recovered by another process meanwhile (epoch ${again.head.epoch}, not ${newest.epoch}). Start this one again.`
+      return yield* new LogFailed({ operation: "go on", cause })
+    }
+    current = again
+    yield* Effect.logWarning("the log's thread had ended; the log was opened anew").pipe(
+      Effect.annotateLogs({ head: again.head.position })
+    )
+    return again
+  }).pipe(
+    Effect.mapError((refusal) =>
+      refusal._tag === "LogFailed" ? refusal : new LogFailed({ operation: "be opened anew", cause: refusal })
+    ),
+    Effect.uninterruptible,
+    one.withPermits(1)
   )
-  if (opened._tag === "Refused")
-    return yield* Schema.decode(OpeningRefused)(opened.refusal).pipe(Effect.orDie, Effect.flip)
+
   const transport: Transport = {
-    head: opened.head,
+    head: first.head,
     write: (request) =>
-      thread.call("write", request).pipe(
-        Effect.mapError((cause) => new LogFailed({ operation: "append", cause })),
+      Effect.suspend(() => (current.thread.isGone() ? reopen : Effect.succeed(current))).pipe(
+        Effect.flatMap(({ thread }) =>
+          Effect.mapError(
+            thread.call("write", request),
+            (cause) => new LogFailed({ operation: "append", cause })
+          )
+        ),
         Effect.tap((result) => warn(result.warning)),
         Effect.flatMap((result) => outcomeOf(result, 0)),
+        Effect.tap(({ head }) =>
+          Effect.sync(() => {
+            if (head.position > newest.position) newest = head
+          })
+        ),
         slots.withPermits(1)
       )
   }

@@ -59,11 +59,16 @@ export const entryPath = (name: ThreadName): string => {
   }
 }
 
+/** One thread, which may have ended. */
+export interface OneThread<Ops extends Operations> extends Thread<Ops> {
+  readonly isGone: () => boolean
+}
+
 /** Starts a thread and ends it with the scope. `data` is structured-cloned and reaches the entry as `threadData`. */
 export const spawn = <Ops extends Operations>(
   name: ThreadName,
   data: unknown
-): Effect.Effect<Thread<Ops>, never, Scope.Scope> =>
+): Effect.Effect<OneThread<Ops>, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => start<Ops>(name, data)),
     (thread) => Effect.promise(() => thread.close())

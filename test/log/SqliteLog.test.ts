@@ -1,5 +1,8 @@
+import { rmSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Fiber, Layer, Stream } from "effect"
+import SqliteDatabase from "better-sqlite3"
+import { Chunk, Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { defaultScope, documentStream, sha256 } from "../../events/index.ts"
 import { Content } from "../../src/log/Content.ts"
 import { ContentMissing, HeadMoved, Log, LogFailed, LogReader, VersionConflict } from "../../src/log/Log.ts"
@@ -9,7 +12,15 @@ import * as SqliteContent from "../../src/log/SqliteContent.ts"
 import * as SqliteLog from "../../src/log/SqliteLog.ts"
 import * as SqliteLogReader from "../../src/log/SqliteLogReader.ts"
 import * as SqliteReadModels from "../../src/log/SqliteReadModels.ts"
-import { appendOf, blobOf, committed, documentNamed, model, submitted } from "../support/logEvents.ts"
+import {
+  appendOf,
+  blobOf,
+  committed,
+  documentNamed,
+  model,
+  openTestWriter,
+  submitted
+} from "../support/logEvents.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 const transports = {
@@ -207,3 +218,70 @@ for (const transport of ["in its caller's thread", "in a worker"] as const) {
     )
   })
 }
+
+describe("the log's thread, when it ends", () => {
+  for (const [failpoint, kept] of [
+    ["log.commit.before:2:exit", false],
+    ["log.commit.after:2:exit", true]
+  ] as const)
+    it.scopedLive(`at ${failpoint} fails what was in hand, and the next write opens the log anew`, () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const log = yield* openedIn(directory, failpoint)
+        yield* log.append(submit("a"))
+        assert.instanceOf(yield* Effect.flip(log.append(submit("b"))), LogFailed)
+        const again = yield* log.append(submit("b"))
+        assert.deepStrictEqual(again, {
+          firstPosition: 2,
+          lastPosition: 2,
+          lastSequence: 2,
+          repeated: kept
+        })
+        assert.strictEqual((yield* log.head).position, 2)
+      })
+    )
+
+  it.scopedLive("writes nothing while another process has taken the lock, and says which", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const log = yield* openedIn(directory, "log.commit.before:2:exit")
+      yield* log.append(submit("a"))
+      yield* Effect.flip(log.append(submit("b")))
+      const other = yield* Effect.retry(
+        Effect.try(() => openTestWriter(directory)),
+        { times: 100, schedule: Schedule.spaced("50 millis") }
+      )
+      const refused = yield* Effect.flip(log.append(submit("b")))
+      assert.instanceOf(refused, LogFailed)
+      assert.include(refused.message, "is being written by test")
+      other.close()
+      assert.isFalse((yield* log.append(submit("b"))).repeated)
+    })
+  )
+
+  it.scopedLive("goes on with no log that lost what was acknowledged here", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const log = yield* openedIn(directory, "log.commit.before:2:exit")
+      yield* log.append(submit("a"))
+      yield* Effect.flip(log.append(submit("b")))
+      const db = yield* Effect.retry(
+        Effect.try(() => {
+          const { close } = openTestWriter(directory)
+          close()
+          return new SqliteDatabase(join(directory, "log.sqlite"))
+        }),
+        { times: 100, schedule: Schedule.spaced("50 millis") }
+      )
+      db.exec("DELETE FROM events")
+      db.close()
+      rmSync(join(directory, "head"))
+      const refused = yield* Effect.flip(log.append(submit("b")))
+      assert.instanceOf(refused, LogFailed)
+      assert.include(refused.message, "this process")
+    })
+  )
+})
+
+const openedIn = (directory: string, failpoints: string) =>
+  Effect.map(Layer.build(SqliteLog.layer({ directory, failpoints })), (context) => Context.get(context, Log))
