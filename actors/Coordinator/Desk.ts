@@ -116,12 +116,6 @@ export class Desk {
     return (this.live ?? this.settings).spec
   }
 
-  /** Of a model that work is done for; none of any other. */
-  dimensionsOf(model: string): number | undefined {
-    const rows = [...(this.live === undefined ? [] : [this.live]), ...this.building, this.settings]
-    return rows.find(({ spec }) => spec.model === model)?.spec.dimensions
-  }
-
   get unclaimedMs(): number {
     return Duration.toMillis(this.settings.unclaimed)
   }

@@ -9,7 +9,6 @@ import { Digest } from "../../events/Ids.ts"
 import { VectorsRecorded, vectorsStream } from "../../events/Vectors.ts"
 import type { WorkResult } from "../../src/bus/Bus.ts"
 import { probeKey } from "../../src/embedding/Probe.ts"
-import { isVector, unitVector } from "../../src/embedding/UnitVector.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
 import { complete, expecting, knownVectors, openNextJob, park, refusedContent, startOver } from "./advance.ts"
 import { type Desk, documentKey, unfinished } from "./Desk.ts"
@@ -221,18 +220,14 @@ const takeVectors = Effect.fnUntraced(function* (
   result: Result<"Vectors">
 ): Effect.fn.Return<void, LogFailed> {
   const { model, scope } = result
-  const dimensions = desk.dimensionsOf(model)
-  if (dimensions === undefined) return
-  const vectors = checked(dimensions, result.vectors)
-  if (vectors === undefined) return yield* refuseVectors(desk, turn, result)
   desk.outages.over(model)
-  const wanted = vectors.filter(({ inputHash }) => desk.inputs.isWanted(scope, model, inputHash))
+  const wanted = result.vectors.filter(({ inputHash }) => desk.inputs.isWanted(scope, model, inputHash))
   for (const { jobId } of result.jobs) {
     const job = desk.jobs.get(jobId)
     if (job !== undefined) desk.jobs.extend(job, turn.now)
   }
   // Kept with the first vectors of a model, so that a later process can tell whether it is still the same.
-  const probes = vectors.filter(({ inputHash }) => inputHash === probeKey)
+  const probes = result.vectors.filter(({ inputHash }) => inputHash === probeKey)
   if (wanted.length === 0 && probes.length === 0) return
   const known = yield* knownVectors(
     desk,
@@ -242,15 +237,17 @@ const takeVectors = Effect.fnUntraced(function* (
   )
   for (const { inputHash, vector } of probes) {
     if (known.has(inputHash) || turn.freshVector(scope, model, inputHash) !== undefined) continue
-    turn.vector({ ...scope, model, inputHash, vector }, vectorDigest(vector))
+    const stored = storedForm(vector)
+    turn.vector({ ...scope, model, inputHash, vector: stored }, vectorDigest(stored))
   }
   const concerned = new Set<Work>()
   let count = 0
   for (const { inputHash, vector } of wanted) {
     const there = known.get(inputHash) ?? turn.freshVector(scope, model, inputHash)
-    const digest = there ?? vectorDigest(vector)
+    const stored = storedForm(vector)
+    const digest = there ?? vectorDigest(stored)
     if (there === undefined) {
-      turn.vector({ ...scope, model, inputHash, vector }, digest)
+      turn.vector({ ...scope, model, inputHash, vector: stored }, digest)
       count++
     }
     const waiters = desk.inputs.recorded(scope, model, inputHash, digest, there === undefined)
@@ -297,41 +294,8 @@ const settleEmbedding = (desk: Desk, turn: Turn, work: Work): void => {
   }
 }
 
-/**
- * Copies that share no buffer with the sender, in the form in which vectors are stored; none where one of them is no
- * vector of the model. What a worker sends is believed no more than a provider is: a vector
- * is kept for ever, and one that fits no index would stop all of them.
- */
-const checked = (
-  dimensions: number,
-  vectors: Result<"Vectors">["vectors"]
-): Result<"Vectors">["vectors"] | undefined => {
-  const good: Array<Result<"Vectors">["vectors"][number]> = []
-  for (const { inputHash, vector } of vectors) {
-    const unit = unitVector(vector, dimensions)
-    if (isVector(unit)) good.push({ inputHash, vector: unit })
-  }
-  return good.length === vectors.length ? good : undefined
-}
-
-/** An attempt of those that it names, as if it had failed. */
-const refuseVectors = Effect.fnUntraced(function* (desk: Desk, turn: Turn, result: Result<"Vectors">) {
-  const { batchId, model, worker } = result
-  yield* Effect.annotateLogs(Effect.logWarning("Vectors that are none were refused"), {
-    batchId,
-    model,
-    worker
-  })
-  for (const { attempt, jobId } of result.jobs) {
-    const job = desk.jobs.get(jobId)
-    if (job?.lane !== "embed" || job.state !== "running" || job.attempt !== attempt) continue
-    yield* failAttempt(desk, turn, job, {
-      code: "vector-invalid",
-      message: "The worker sent something that is no vector of the model.",
-      retryable: true
-    })
-  }
-})
+/** A copy that shares no buffer with the sender, −0 as +0. */
+const storedForm = (vector: Float32Array): Float32Array => vector.map((value) => value + 0)
 
 const vectorDigest = (vector: Float32Array): Digest =>
   Digest.make(

@@ -5,18 +5,29 @@
  * order, and an answer that is there already is given again. The stream has one reader and needs no consumers: messages
  * are read by their number and deleted, each project at its own pace, so that a flood of one holds nobody else up.
  */
-import { Context, Duration, Effect, Either, FiberMap, Layer, Schedule, Stream, SubscriptionRef } from "effect"
+import {
+  Context,
+  Duration,
+  Effect,
+  Either,
+  FiberMap,
+  Layer,
+  Option,
+  Schedule,
+  Schema,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import { headers, type StoredMsg } from "nats"
 import { type CommandId, type ProjectScope, scopeKey, sha256 } from "../../events/Ids.ts"
-import type { Answer, RejectedMessage, WireError } from "../../events/Messages.ts"
+import { Answer, type RejectedMessage, type WireError } from "../../events/Messages.ts"
 import { answerSubject, parseSubject, rejectedSubject, scopeOfTokens } from "../../events/Subjects.ts"
-import { NatsConnection } from "../bus/nats/Connection.ts"
+import { NatsConnection, type NatsService } from "../bus/nats/Connection.ts"
 import { apiCodes, type NatsUnavailable } from "../bus/nats/NatsErrors.ts"
 import type { StreamConflict } from "../bus/nats/Streams.ts"
 import { pushedDocumentId } from "../runtime/Push.ts"
 import { underSupervisor } from "./Fiber.ts"
 import { defaultSource, makePublicCommands, type PublicCommands, refusal } from "./PublicCommands.ts"
-import { digestHeader, encodeAnswer, storedAnswer } from "./StoredAnswers.ts"
 import { type CommandMessage, decodeCommand, readBody, type WireBody } from "./WireBody.ts"
 
 export interface IntakeOptions {
@@ -49,21 +60,39 @@ export class CommandIntake extends Context.Tag("reprise/messaging/CommandIntake"
   { readonly status: Effect.Effect<IntakeStatus> }
 >() {}
 
+/** Of the body that an answer belongs to: another body under the same id is a conflict. */
+const digestHeader = "Reprise-Command-Digest"
+
 const encoder = new TextEncoder()
+const encodeAnswer = Schema.encodeSync(Schema.parseJson(Answer))
+const decodeAnswer = Schema.decodeUnknownOption(Schema.parseJson(Answer))
+
+/** The answer that a command got before, by direct get: also what `AnswerRead` gives. */
+export const storedAnswer = Effect.fnUntraced(function* (
+  nats: NatsService,
+  stream: string,
+  scope: ProjectScope,
+  commandId: CommandId
+) {
+  const stored = yield* nats
+    .attempt(`read the answer to ${commandId}`, () =>
+      nats.manager.streams.getMessage(stream, { last_by_subj: answerSubject(scope, commandId) })
+    )
+    .pipe(
+      Effect.catchIf(
+        ({ apiCode }) => apiCode === apiCodes.noMessage,
+        () => Effect.succeed(undefined)
+      )
+    )
+  if (stored === undefined) return undefined
+  const answer = Option.getOrUndefined(decodeAnswer(stored.string()))
+  return answer && { answer, digest: stored.header.get(digestHeader) }
+})
 
 const patience = Schedule.exponential("200 millis", 2).pipe(
   Schedule.union(Schedule.spaced("5 seconds")),
   Schedule.jittered
 )
-
-/** Looks at a message that a bug of ours came in the way of. */
-const mostFaults = 3
-
-const internal: WireError = {
-  code: "internal",
-  message:
-    "The command met a fault of Reprise itself, which its log describes, and was taken out. It may be sent again."
-}
 
 /** Looks that follow an empty one: a hint may come before its message is stored. */
 const lingering = [Duration.millis(5), Duration.millis(20), Duration.millis(100)]
@@ -97,8 +126,6 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
   const syncs = yield* FiberMap.make<string>()
   /** Messages that a pass over a source still holds while the reading went on. */
   const held = new Set<number>()
-  /** How often a bug of ours came in the way of a message. */
-  const faults = new Map<number, number>()
   const count = (change: Partial<Record<"answered" | "rejected" | "inHand", number>>) =>
     SubscriptionRef.update(status, (now) => ({
       ...now,
@@ -218,33 +245,6 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
     }
   }
 
-  /**
-   * A bug that one message meets holds up neither its neighbours nor, for ever, those behind it: it is tried again at later
-   * looks, then taken out. Nothing is stored as its answer, so that the same command may be sent again.
-   */
-  const sheltered = (
-    message: StoredMsg,
-    scope: ProjectScope
-  ): { readonly lane: string; readonly work: Work } => {
-    const fault = (cause: unknown): Work => {
-      const times = (faults.get(message.seq) ?? 0) + 1
-      faults.set(message.seq, times)
-      const said = Effect.logError("a command could not be handled", cause)
-      if (times < mostFaults) return said
-      const takenOut = Effect.zipRight(rejected(message, scope, internal), remove(message))
-      return Effect.zipRight(
-        said,
-        Effect.tap(takenOut, () => faults.delete(message.seq))
-      )
-    }
-    try {
-      const { lane, work } = workOf(message, scope)
-      return { lane, work: Effect.catchAllDefect(work, fault) }
-    } catch (cause) {
-      return { lane: `message/${message.seq}`, work: fault(cause) }
-    }
-  }
-
   const next = (filter: string, after: number): Effect.Effect<StoredMsg | undefined, NatsUnavailable> => {
     const query = { seq: after + 1, next_by_subj: filter }
     return nats
@@ -271,7 +271,7 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
         cursor = message.seq
         if (held.has(message.seq)) continue
         taken++
-        const { lane, work } = sheltered(message, scope)
+        const { lane, work } = workOf(message, scope)
         if (lane === "SourceSync") yield* inBackground(scope, message, work)
         else lanes.set(lane, [...(lanes.get(lane) ?? []), work])
       }

@@ -29,12 +29,6 @@ export const readBody = (bytes: Uint8Array): Either.Either<WireBody, WireError> 
     return wrong("malformed", "The body is no JSON in UTF-8.")
   }
   if (!isObject(value)) return wrong("malformed", "The body is no JSON object.")
-  if (!isBounded(value)) {
-    return wrong(
-      "malformed",
-      `The body nests deeper than ${deepest} levels, or holds a number beyond a double.`
-    )
-  }
   const { commandId } = value
   return Either.right({
     fields: value,
@@ -45,25 +39,6 @@ export const readBody = (bytes: Uint8Array): Either.Either<WireBody, WireError> 
 
 const isObject = (value: Json): value is { readonly [key: string]: Json | undefined } =>
   Predicate.isReadonlyRecord(value)
-
-/** Objects and lists within each other. No message has more than four; what walks a value calls itself for each. */
-const deepest = 32
-
-/** JSON's grammar bounds neither nesting nor numbers: `1e999` is read as infinity, which has no form to be hashed in. */
-const isBounded = (body: Json): boolean => {
-  let level: ReadonlyArray<Json | undefined> = [body]
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > deepest) return false
-    const below: Array<Json | undefined> = []
-    for (const value of level) {
-      if (typeof value === "number" && !Number.isFinite(value)) return false
-      if (typeof value !== "object" || value === null) continue
-      for (const member of Object.values(value)) below.push(member)
-    }
-    level = below
-  }
-  return true
-}
 
 /** Half characters have no canonical form; what holds one is refused further on, or stored with U+FFFD in their place. */
 const digestOf = (value: Json): Digest => {

@@ -6,7 +6,6 @@ import { Preparer } from "../../actors/Ingestor/Preparer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import {
   type Command,
-  type Digest,
   DocumentRemove,
   defaultScope,
   type EventType,
@@ -14,11 +13,8 @@ import {
   prepareJobId,
   sha256
 } from "../../events/index.ts"
-import { Bus } from "../../src/bus/Bus.ts"
 import * as InProcessBus from "../../src/bus/InProcessBus.ts"
-import { isVector, unitVector } from "../../src/embedding/UnitVector.ts"
 import { armed, type FailpointName } from "../../src/faults/Failpoints.ts"
-import { Content } from "../../src/log/Content.ts"
 import { Log, LogFailed, LogReader, type LogService } from "../../src/log/Log.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
 import * as FaultyBus from "../support/FaultyBus.ts"
@@ -26,7 +22,6 @@ import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import {
   addSource,
   documentNamed,
-  hashing,
   logRoom,
   nextCommandId,
   nextKey,
@@ -106,49 +101,6 @@ describe("a bus that loses, repeats, delays and reorders", () => {
         assert.deepStrictEqual(yield* eventsOf("DocumentRejected"), [])
       }),
       { settings: impatient, bus: FaultyBus.layer(quickBus, seed, rates) }
-    )
-  }
-})
-
-describe("a worker that sends what is no vector of the model", () => {
-  const wrongs: ReadonlyArray<readonly [string, (vector: Float32Array) => Float32Array]> = [
-    ["too short", (vector) => vector.slice(1)],
-    ["not a number", (vector) => vector.map((value, at) => (at === 3 ? Number.NaN : value))],
-    ["zero", (vector) => vector.map(() => 0)]
-  ]
-  for (const [what, wrong] of wrongs) {
-    const inputs = new Set<Digest>()
-    /** Its first two results are wrong. */
-    const lying = Layer.effect(
-      Bus,
-      Effect.map(Bus, (bus) => {
-        let left = 2
-        return Bus.of({
-          ...bus,
-          report: (result) => {
-            if (result._tag !== "Vectors") return bus.report(result)
-            for (const { inputHash } of result.vectors) inputs.add(inputHash)
-            if (left-- <= 0) return bus.report(result)
-            const vectors = result.vectors.map((one) => ({ ...one, vector: wrong(one.vector) }))
-            return bus.report({ ...result, vectors })
-          }
-        })
-      })
-    ).pipe(Layer.provide(quickBus))
-    onDisk(
-      `${what}: nothing of it is kept, and the document is embedded again`,
-      Effect.gen(function* () {
-        const coordinator = yield* Coordinator
-        yield* begin
-        yield* ask(submitOf("document", "# Text\n\nOwn.\n"))
-        yield* coordinator.idle
-        assert.strictEqual((yield* eventsOf("DocumentCommitted")).length, 1)
-        const content = yield* Content
-        const stored = yield* content.vectors(defaultScope, hashing.fingerprint, [...inputs])
-        assert.isAbove(stored.length, 0)
-        for (const vector of stored) assert.isTrue(isVector(unitVector(vector, hashing.dimensions)))
-      }),
-      { settings: impatient, bus: lying }
     )
   }
 })

@@ -1,4 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { randomOf } from "../support/random.ts"
 import { assertSoundLog } from "../support/wholeDirectory.ts"
 import { assertRecovers, openWay, type Way } from "./Ways.ts"
 
@@ -6,14 +7,6 @@ import { assertRecovers, openWay, type Way } from "./Ways.ts"
 const rounds = process.env["REPRISE_CRASH"] === "all" ? 1000 : 26
 /** With a third death in a row, a document that ran alone in two of them is held to be the killer, and parked. */
 const killsPerRound = 2
-
-/** Mulberry32: moments that are the same in every run. */
-const randomOf = (seed: number) => () => {
-  seed = (seed + 0x6d2b79f5) | 0
-  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-  return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-}
 
 describe("P1, P2: add, killed at random moments, again and again over one directory", () => {
   let way: Way | undefined

@@ -1,20 +1,15 @@
 /** Commands over JetStream on a real server: each is answered, all its answers are equal, and no crash loses one. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Logger, LogLevel, Random, type Scope } from "effect"
-import type { NatsConnection as Client, Msg } from "nats"
-import { NatsConnection } from "../../src/bus/nats/Connection.ts"
-import { declarations, ensure, usualStreamOptions } from "../../src/bus/nats/Streams.ts"
-import * as CommandIntake from "../../src/messaging/CommandIntake.ts"
-import type { PublicCommands } from "../../src/messaging/PublicCommands.ts"
+import { Effect, Fiber, Layer, Random, type Scope } from "effect"
+import type { Msg, NatsConnection } from "nats"
 import { ask, messagingRuntime, plainClient } from "../support/messagingRuntime.ts"
 import { type NatsServer, natsServer } from "../support/NatsServer.ts"
-import { connected } from "../support/natsClient.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 interface World {
   readonly server: NatsServer
   readonly directory: string
-  readonly client: Client
+  readonly client: NatsConnection
   /** What came on answer and rejection subjects, in the order of its coming. */
   readonly heard: ReadonlyArray<Msg>
 }
@@ -159,54 +154,6 @@ describe("commands over JetStream", () => {
         assert.deepStrictEqual(yield* hits(world, "stored"), [])
       })
     )
-  )
-
-  onServer("that nothing can hash or walk are rejected, and those behind them are carried out", (world) =>
-    Effect.gen(function* () {
-      // Stored while nobody takes them, so that they stand before the others.
-      yield* whileRunning(world, Effect.void)
-      const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
-      yield* send(world, "acme.sales.DocumentSubmit", '{"commandId":"infinite","more":1e999}')
-      yield* send(world, "acme.sales.DocumentSubmit", `{"commandId":"deep","text":${deep}}`)
-      yield* submit(world, "behind", "Behind them.")
-      yield* whileRunning(
-        world,
-        Effect.gen(function* () {
-          yield* answered(world, "behind")
-          yield* drained(world)
-          yield* until(() => on(world, "reprise.rejected.acme.sales").length === 2)
-          const codes = on(world, "reprise.rejected.acme.sales").map((text) => JSON.parse(text).error.code)
-          assert.deepStrictEqual(codes, ["malformed", "malformed"])
-        })
-      )
-    })
-  )
-
-  onServer("that meet a fault of ours hold up nobody, and are taken out when they meet it again", (world) =>
-    Effect.gen(function* () {
-      const { answers, commands } = declarations(usualStreamOptions)
-      const nats = yield* connected(world.server.url)
-      yield* Effect.forEach([answers, commands], (one) => ensure(nats, one))
-      const faulty: PublicCommands = {
-        run: (_, { command, message: { commandId } }) =>
-          commandId === "poison"
-            ? Effect.dieMessage("a bug")
-            : Effect.succeed({ ok: false, commandId, command, error: { code: "test", message: "Heard." } })
-      }
-      yield* submit(world, "poison", "Poison.")
-      yield* submit(world, "beside", "Beside it.")
-      const { run } = yield* CommandIntake.make(faulty, {
-        ...CommandIntake.usualIntake,
-        sweep: Duration.millis(50),
-        ready: Effect.void
-      }).pipe(Effect.provideService(NatsConnection, nats))
-      yield* Effect.forkScoped(Effect.interruptible(run))
-      yield* answered(world, "beside")
-      yield* drained(world)
-      const [rejection = ""] = on(world, "reprise.rejected.acme.sales")
-      assert.strictEqual(JSON.parse(rejection).error.code, "internal")
-      assert.deepStrictEqual(on(world, "reprise.answer.acme.sales.poison"), [])
-    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 
   onServer("two tenants with one Nats-Msg-Id: who is dropped sends again until it is answered", (world) =>

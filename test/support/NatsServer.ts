@@ -51,6 +51,8 @@ const greets = (port: number) =>
     return Effect.sync(() => socket.destroy())
   }).pipe(
     Effect.retry(Schedule.spaced("20 millis")),
+    // It is waited for while a scope acquires it: without this the time would never be over.
+    Effect.interruptible,
     Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error("nats-server did not start.") }),
     Effect.orDie
   )
