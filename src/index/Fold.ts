@@ -18,17 +18,11 @@ import { decodeEvent, type UnknownEvent } from "../../events/Upcasters.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import type { LogSnapshot } from "../log/LogSnapshot.ts"
 import { uuidBytes, uuidText } from "./Fingerprint.ts"
-import {
-  decodeIds,
-  encodeIds,
-  type FoldedDocument,
-  type GenerationState,
-  type LedgerRow,
-  type ScopeChange,
-  type StateChange
-} from "./GenerationState.ts"
+import type { GenerationState } from "./GenerationState.ts"
 import { forever, type Point } from "./Index.ts"
+import type { FoldedDocument, LedgerRow, ScopeChange, StateChange } from "./StateSchema.ts"
 import { openVersion, type VersionPoint } from "./VersionPoints.ts"
+import { decodeIds, encodeIds } from "./WordIds.ts"
 
 /** What the fold of a generation needs to know. */
 export interface FoldContext {

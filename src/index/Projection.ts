@@ -18,7 +18,7 @@ import { ContentDamaged, type LogSnapshot } from "../log/LogSnapshot.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import { uuidText } from "./Fingerprint.ts"
 import { defaultLimits, type FoldContext, type FoldLimits, foldNext } from "./Fold.ts"
-import { GenerationState, type LedgerRow, type StateIdentity, StateUnusable } from "./GenerationState.ts"
+import { GenerationState } from "./GenerationState.ts"
 import {
   type EngineError,
   type EngineGeneration,
@@ -28,6 +28,7 @@ import {
   type GenerationRef,
   type Point
 } from "./Index.ts"
+import { type LedgerRow, type StateIdentity, StateUnusable } from "./StateSchema.ts"
 import { type OpenedVersion, openVersion } from "./VersionPoints.ts"
 
 /** The fold cannot go on: an event or body that this program cannot take. The live generation stays as it is. */

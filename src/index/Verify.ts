@@ -16,9 +16,9 @@ import {
   uuidBytes,
   uuidText
 } from "./Fingerprint.ts"
-import type { LedgerRow, ScopeRow } from "./GenerationState.ts"
 import type { EngineError, ScannedPoint } from "./Index.ts"
 import type { OpenGeneration } from "./Projection.ts"
+import type { LedgerRow, ScopeRow } from "./StateSchema.ts"
 import type { Difference, VerifyLevel, VerifyReport } from "./VerifyReport.ts"
 
 export interface VerifyOptions {

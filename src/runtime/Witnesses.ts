@@ -4,7 +4,7 @@
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { Digest, Position } from "../../events/Ids.ts"
-import { readWitness } from "../index/GenerationState.ts"
+import { readWitness } from "../index/StateWitness.ts"
 import type { Witness } from "../log/HeadFile.ts"
 
 export const stateWitnesses = (directory: string): ReadonlyArray<Witness> => {

@@ -1,0 +1,35 @@
+/** The words of a point as the ledger keeps them. */
+
+/** Ascending ids as differences in LEB128: about a byte a word. */
+export const encodeIds = (ids: ReadonlyArray<number>): Buffer => {
+  const bytes: Array<number> = []
+  let last = 0
+  for (const id of [...ids].sort((one, other) => one - other)) {
+    let rest = id - last
+    last = id
+    while (rest >= 0x80) {
+      bytes.push((rest % 0x80) | 0x80)
+      rest = Math.floor(rest / 0x80)
+    }
+    bytes.push(rest)
+  }
+  return Buffer.from(bytes)
+}
+
+export const decodeIds = (bytes: Uint8Array): Array<number> => {
+  const ids: Array<number> = []
+  let last = 0
+  let value = 0
+  let factor = 1
+  for (const byte of bytes) {
+    value += (byte & 0x7f) * factor
+    factor *= 0x80
+    if (byte < 0x80) {
+      last += value
+      ids.push(last)
+      value = 0
+      factor = 1
+    }
+  }
+  return ids
+}
