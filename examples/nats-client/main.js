@@ -1,9 +1,11 @@
 // Sends a document, waits until it can be found, searches, and reads the project's events: node main.js [server] [team.project]
+// Where the server wants to know who it is: NATS_USER and NATS_PASSWORD.
 import { connect, JSONCodec } from "nats"
 
 const [server = "nats://127.0.0.1:4222", project = "default.default"] = process.argv.slice(2)
 const { decode, encode } = JSONCodec()
-const client = await connect({ servers: server })
+const { NATS_USER: user, NATS_PASSWORD: pass } = process.env
+const client = await connect({ servers: server, user, pass })
 const ask = async (what, body) =>
   decode((await client.request(`reprise.request.${project}.${what}`, encode(body), { timeout: 30_000 })).data)
 
