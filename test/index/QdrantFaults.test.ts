@@ -1,6 +1,7 @@
 /** What a Qdrant server can do to the engine: fail, drop, tear, delay, hold something else, hold what was changed by hand. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc, Redacted, Stream } from "effect"
+import { Effect, FastCheck as fc, Redacted, type Scope, Stream } from "effect"
 import { canonicalJson } from "../../events/Canonical.ts"
 import { type PointId, scopeKey } from "../../events/Ids.ts"
 import { inert } from "../../src/faults/Failpoints.ts"
@@ -32,6 +33,24 @@ const opened = (double: QdrantDouble, ref = newGeneration(), settings: Partial<Q
   Effect.flatMap(engineOn(double, settings), (engine) => engine.open(ref))
 
 const recordOf = (one: Point) => recordId(scopeKey(one.scope), one.chunkId, one.id)
+
+/** Something else than the double, at its own address. */
+const answering = (
+  handle: (request: IncomingMessage, response: ServerResponse) => unknown
+): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.async<Server>((resume) => {
+        const server = createServer(handle)
+        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+      }),
+      (server) => Effect.sync(() => void server.close())
+    ),
+    (server) => {
+      const address = server.address()
+      return `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`
+    }
+  )
 
 describe("a Qdrant server that fails", () => {
   const failures: ReadonlyArray<readonly [string, Misbehaviour]> = [
@@ -116,6 +135,51 @@ describe("a Qdrant server that fails", () => {
       const error = yield* Effect.flip(opened(double))
       assert.strictEqual(error._tag, "EngineUnavailable")
       assert.include(error.message, "no Qdrant server")
+    })
+  )
+
+  it.scopedLive("a refusal in words that nobody can read is a refusal all the same", () =>
+    Effect.gen(function* () {
+      const url = yield* answering((request, response) => {
+        if (request.url === "/") return response.end('{"title":"qdrant","version":"1.13.0"}')
+        response.writeHead(400).end('<p>"error": "no \\quotes here"</p>')
+      })
+      const engine = yield* make(settingsFor(url), inert)
+      const error = yield* Effect.flip(engine.open(newGeneration()))
+      assert.strictEqual(error._tag, "EngineMismatch")
+      assert.include(error.message, "no \\quotes here")
+    })
+  )
+
+  it.scopedLive("a redirection is not followed: the key goes to nobody else", () =>
+    Effect.gen(function* () {
+      const heard: Array<unknown> = []
+      const stranger = yield* answering((request, response) => {
+        heard.push(request.headers["api-key"])
+        response.end('{"title":"qdrant","version":"1.13.0"}')
+      })
+      const url = yield* answering((_, response) => {
+        response.writeHead(307, { location: `${stranger}/` }).end()
+      })
+      const settings = settingsFor(url, { apiKey: Redacted.make("planted-key") })
+      const error = yield* Effect.flip(
+        Effect.flatMap(make(settings, inert), (engine) => engine.open(newGeneration()))
+      )
+      assert.notInclude(error.message, "planted-key")
+      assert.deepStrictEqual(heard, [])
+    })
+  )
+
+  it.scopedLive("one that answers the same project again and again ends a scan", () =>
+    Effect.gen(function* () {
+      const double = yield* makeQdrantDouble()
+      const index = yield* opened(double)
+      yield* mark(index, 1)
+      const points = [{ id: 1, payload: { scope: scopeKey(here) } }]
+      const body = JSON.stringify({ result: { points, next_page_offset: null }, status: "ok", time: 0 })
+      double.misbehave({ kind: "body", body }, { operations: ["scroll_points"], times: 0 })
+      const error = yield* Effect.flip(Stream.runDrain(index.scan(1)))
+      assert.strictEqual(error._tag, "EngineMismatch")
     })
   )
 

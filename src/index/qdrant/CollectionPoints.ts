@@ -9,6 +9,7 @@ import type { FailpointsService } from "../../faults/Failpoints.ts"
 import { type EngineError, type EngineGeneration, forever, type Point } from "../Index.ts"
 import { type Collection, Completed } from "./Collection.ts"
 import { checkMarker, visibleIn } from "./CollectionQuery.ts"
+import { mismatch } from "./Connection.ts"
 import { filterFields } from "./FilterFields.ts"
 import { isOwnId, pointFrom, Record, recordOf } from "./PointRecord.ts"
 
@@ -164,8 +165,13 @@ export class CollectionPoints {
       ),
       ({ points }) => points[0]?.payload?.["scope"]
     )
+    const { name } = this.collection
     const all = Effect.gen(function* () {
-      for (let scope = yield* next; typeof scope === "string"; scope = yield* next) seen.push(scope)
+      for (let scope = yield* next; typeof scope === "string"; scope = yield* next) {
+        if (seen.includes(scope))
+          return yield* mismatch("damaged", `collection ${name} answers a project that was left out.`)
+        seen.push(scope)
+      }
       return [...seen].sort()
     })
     return Stream.fromIterableEffect(Effect.zipRight(this.checked(at), all)).pipe(

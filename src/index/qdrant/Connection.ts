@@ -60,6 +60,8 @@ const patience = { write: Duration.minutes(2), search: Duration.seconds(2) }
 const longestConnectMs = 5_000
 const connections = 16
 const mostDetail = 300
+/** Characters of a refusal that are looked at. */
+const mostComplaint = 16_384
 
 /** One way an attempt ended without an answer. */
 type Failed =
@@ -219,9 +221,19 @@ const refusal = Effect.fnUntraced(function* (
   return yield* Effect.fail(final(mismatch("damaged", `the server refuses it (${status}): ${complaint}`)))
 })
 
-const complaintOf = (body: string, { apiKey }: ConnectionSettings): string => {
+/** Qdrant's own words where it is Qdrant that answers; a proxy in front of it may answer anything. */
+const saidIn = (body: string): string => {
   const said = /"error"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(body)?.[1]
-  const text = said === undefined ? body : String(JSON.parse(said))
+  if (said === undefined) return body
+  try {
+    return String(JSON.parse(said))
+  } catch {
+    return said
+  }
+}
+
+const complaintOf = (body: string, { apiKey }: ConnectionSettings): string => {
+  const text = saidIn(body.slice(0, mostComplaint))
   const key = apiKey === undefined ? "" : Redacted.value(apiKey)
   const shown = key === "" ? text : text.replaceAll(key, "<redacted>")
   return shown.length > mostDetail ? `${shown.slice(0, mostDetail)}…` : shown
