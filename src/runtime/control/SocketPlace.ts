@@ -30,17 +30,25 @@ const isShort = (path: string): boolean => Buffer.byteLength(path) <= longestPat
 
 /** Where a server of this data directory listens, if one does. */
 export const socketOf = (directory: string): string | undefined => {
-  const here = join(folderIn(directory), "socket")
-  if (isShort(here)) return isThere(here) ? here : undefined
+  const folder = folderIn(directory)
+  const here = join(folder, "socket")
+  if (isShort(here)) return isOf(folder, here) ? here : undefined
   try {
     const path = readFileSync(pointerIn(directory), "utf8").trim()
-    return isThere(path) ? path : undefined
+    return isOf(folder, path) ? path : undefined
   } catch {
     return undefined
   }
 }
 
-const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true
+/**
+ * A socket of whoever made the folder. What a dead server's pointer names may have been swept, and made anew by somebody
+ * else: commands given there would be heard by a stranger, and answered as if they had been carried out.
+ */
+const isOf = (folder: string, path: string): boolean => {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  return found?.isSocket() === true && found.uid === lstatSync(folder, { throwIfNoEntry: false })?.uid
+}
 
 /** Somebody accepts connections there. What a dead process left refuses them. */
 export const isAlive = (path: string): Effect.Effect<boolean> =>
