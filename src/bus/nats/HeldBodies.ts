@@ -7,7 +7,7 @@ import { Effect, Schedule, Schema, type Scope, Stream } from "effect"
 import { Digest, sha256 } from "../../../events/Ids.ts"
 import type { NatsService } from "./Connection.ts"
 import type { NatsUnavailable } from "./NatsErrors.ts"
-import { answerFailure, answerPiece, type BodyAbsent, fetchBody } from "./Pieces.ts"
+import { answerFailure, answerPiece, type BodyAbsent, fetchBody, mostBytes } from "./Pieces.ts"
 import { heldSubject } from "./Subjects.ts"
 
 /** Stands in a message in place of the body. */
@@ -38,7 +38,7 @@ export interface HeldBodies {
 }
 
 /** Beyond it the oldest go. A result holds at most a document's text and manifest. */
-const maxBytes = 256 * 1024 ** 2
+const maxBytes = mostBytes
 const atATime = 4
 
 export const makeHeldBodies = (nats: NatsService): Effect.Effect<HeldBodies, never, Scope.Scope> =>

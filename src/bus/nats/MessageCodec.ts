@@ -82,8 +82,6 @@ const ResultHead = Schema.parseJson(Schema.Union(PreparedHead, Skipped, Failed, 
 
 const encodeOrderHead = Schema.encodeSync(OrderHead)
 const encodeResultHead = Schema.encodeSync(ResultHead)
-const decodeOrderHead = Schema.decodeUnknown(OrderHead)
-const decodeResultHead = Schema.decodeUnknown(ResultHead)
 
 const frame = (head: string, bodies: ReadonlyArray<Uint8Array> = []): Uint8Array => {
   const headBytes = Buffer.from(head, "utf8")
@@ -92,7 +90,27 @@ const frame = (head: string, bodies: ReadonlyArray<Uint8Array> = []): Uint8Array
   return Buffer.concat([length, headBytes, ...bodies])
 }
 
+/**
+ * What a schema says of a head. A head that nests deep enough cannot even be described: whatever is thrown then says the
+ * same, that the message is none of ours.
+ */
+const decodedWith =
+  <A, E>(decode: (head: unknown) => Effect.Effect<A, E>) =>
+  (head: string): Effect.Effect<A, Undecodable> =>
+    Effect.suspend(() => decode(head)).pipe(
+      Effect.catchAll((error) =>
+        Effect.flatMap(
+          Effect.sync(() => String(error)),
+          undecodable
+        )
+      ),
+      Effect.catchAllDefect(() => undecodable("its head cannot be read"))
+    )
+
 const undecodable = (detail: string) => new Undecodable({ detail })
+
+const decodeOrderHead = decodedWith(Schema.decodeUnknown(OrderHead))
+const decodeResultHead = decodedWith(Schema.decodeUnknown(ResultHead))
 
 const unframe = (
   bytes: Uint8Array
@@ -119,7 +137,7 @@ export const encodeOrder = (order: WorkOrder): Uint8Array => {
 export const decodeOrder = (bytes: Uint8Array): Effect.Effect<WorkOrder | HeldReference, Undecodable> =>
   Effect.gen(function* () {
     const { body, head } = yield* unframe(bytes)
-    const decoded = yield* Effect.mapError(decodeOrderHead(head), ({ message }) => undecodable(message))
+    const decoded = yield* decodeOrderHead(head)
     if ("_tag" in decoded) return decoded.body
     if (decoded.lane === "prepare") return decoded
     const { inputs: count, ...rest } = decoded
@@ -159,7 +177,7 @@ export const encodeResult = (result: WorkResult): Uint8Array => {
 export const decodeResult = (bytes: Uint8Array): Effect.Effect<WorkResult | HeldReference, Undecodable> =>
   Effect.gen(function* () {
     const { body, head } = yield* unframe(bytes)
-    const decoded = yield* Effect.mapError(decodeResultHead(head), ({ message }) => undecodable(message))
+    const decoded = yield* decodeResultHead(head)
     switch (decoded._tag) {
       case "Held":
         return decoded.body

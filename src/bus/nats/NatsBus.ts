@@ -5,7 +5,7 @@
  * is delivered until it is acknowledged or withdrawn, and who works on it is decided by the claim alone. What a server
  * loses (a stream, a consumer, its whole store) is made anew at the next use, and the Coordinator hands out again.
  */
-import { Duration, Effect, Layer, Schema, type Scope, Stream } from "effect"
+import { Duration, Effect, Layer, Option, Queue, Schema, type Scope, Stream } from "effect"
 import { StoredEventJson } from "../../../events/Envelope.ts"
 import { CodeFingerprint, JobId } from "../../../events/Ids.ts"
 import { Lane } from "../../../events/Job.ts"
@@ -56,8 +56,10 @@ export const layer = (
 const claimTimeout = Duration.seconds(5)
 /** Claims answered at a time. */
 const claimsAtATime = 64
-/** Before a body that cannot be fetched now is tried again. */
-const fetchPause = Duration.millis(200)
+/** Bodies of results that are fetched at a time. */
+const fetchesAtATime = 8
+/** Deliveries of a message whose body cannot be fetched. Then it is handed out again as what was lost. */
+const mostFetches = 5
 /** Room in a message for headers and the protocol, bytes. */
 const overhead = 8 * 1024
 
@@ -206,21 +208,7 @@ const make = Effect.fnUntraced(function* (
           })
         )
       ),
-    results: Stream.repeatEffect(
-      taking(results, (pulled) =>
-        Effect.map(
-          readFrame(held, pulled, decodeResult, subjectOf),
-          ({ reference, value }): Delivery<WorkResult> => ({
-            value,
-            ack: Effect.zipRight(
-              asAway(pulled.ack),
-              reference === undefined ? Effect.void : held.release(reference)
-            ),
-            inProgress: asAway(pulled.inProgress)
-          })
-        )
-      )
-    ),
+    results: Stream.unwrapScoped(resultsOf(held, results)),
     publish: (event) => asAway(nats.publish(hintSubject(event), JSON.stringify(event))),
     events: (filter) =>
       nats.subscribe(hintFilter(filter)).pipe(
@@ -251,7 +239,53 @@ const subjectOf = (result: WorkResult): string => {
   }
 }
 
-/** The next message that is one of ours. Whatever else stands in the queue is taken out, and said. */
+/**
+ * A body that is held is fetched beside the stream: a worker that hangs with one in its hands would hold up the results
+ * of all others.
+ */
+const resultsOf = Effect.fnUntraced(function* (held: HeldBodies, puller: Puller) {
+  const scope = yield* Effect.scope
+  const places = yield* Effect.makeSemaphore(fetchesAtATime)
+  const fetched = yield* Queue.bounded<Delivery<WorkResult>>(1)
+  const deliver = (pulled: Pulled): Effect.Effect<Delivery<WorkResult>, Undecodable | NatsUnavailable> =>
+    Effect.map(readFrame(held, pulled, decodeResult, subjectOf), ({ reference, value }) => ({
+      value,
+      ack: Effect.zipRight(
+        asAway(pulled.ack),
+        reference === undefined ? Effect.void : held.release(reference)
+      ),
+      inProgress: asAway(pulled.inProgress)
+    }))
+  const beside = (pulled: Pulled) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.zipRight(
+        restore(places.take(1)),
+        settled(pulled, deliver(pulled)).pipe(
+          Effect.flatMap(
+            Option.match({ onNone: () => Effect.void, onSome: (one) => Queue.offer(fetched, one) })
+          ),
+          Effect.ensuring(places.release(1)),
+          Effect.interruptible,
+          Effect.forkIn(scope)
+        )
+      )
+    )
+  const next = Effect.gen(function* () {
+    while (true) {
+      const pulled = yield* puller.take
+      const first = yield* Effect.option(decodeResult(pulled.data))
+      if (Option.isSome(first) && "holder" in first.value) {
+        yield* beside(pulled)
+        continue
+      }
+      const found = yield* settled(pulled, deliver(pulled))
+      if (Option.isSome(found)) return found.value
+    }
+  })
+  return Stream.merge(Stream.repeatEffect(next), Stream.fromQueue(fetched, { maxChunkSize: 1 }))
+})
+
+/** The next message that is one of ours. */
 const taking = <A>(
   puller: Puller,
   read: (pulled: Pulled) => Effect.Effect<A, Undecodable | NatsUnavailable>
@@ -259,18 +293,31 @@ const taking = <A>(
   Effect.gen(function* () {
     while (true) {
       const pulled = yield* puller.take
-      const found = yield* Effect.either(read(pulled))
-      if (found._tag === "Right") return found.right
-      if (found.left._tag === "NatsUnavailable") {
-        // Its body is somewhere and cannot be fetched now: again, in a moment.
-        yield* Effect.sleep(fetchPause)
-        yield* Effect.ignore(pulled.giveBack)
-        continue
-      }
-      yield* Effect.logWarning("A message that cannot be used is taken out of its queue").pipe(
-        Effect.annotateLogs({ subject: pulled.subject, reason: found.left.detail.slice(0, 500) })
+      const found = yield* settled(pulled, read(pulled))
+      if (Option.isSome(found)) return found.value
+    }
+  })
+
+/** What a message says. One that is none of ours is taken out of its queue, and said. */
+const settled = <A>(
+  pulled: Pulled,
+  read: Effect.Effect<A, Undecodable | NatsUnavailable>
+): Effect.Effect<Option.Option<A>> =>
+  Effect.matchEffect(read, {
+    onSuccess: (value) => Effect.succeedSome(value),
+    onFailure: (error) => {
+      const unread = error._tag === "NatsUnavailable"
+      // Its body is somewhere and cannot be fetched now: again, in a moment, but not for ever.
+      if (unread && (error.reason === "disconnected" || pulled.deliveries < mostFetches))
+        return Effect.as(Effect.ignore(pulled.postpone), Option.none())
+      return Effect.logWarning("A message that cannot be used is taken out of its queue").pipe(
+        Effect.annotateLogs({
+          subject: pulled.subject,
+          reason: (unread ? error.message : error.detail).slice(0, 500)
+        }),
+        Effect.zipRight(Effect.ignore(pulled.discard)),
+        Effect.as(Option.none())
       )
-      yield* Effect.ignore(pulled.discard)
     }
   })
 

@@ -13,6 +13,10 @@ export class BodyAbsent extends Schema.TaggedError<BodyAbsent>()("BodyAbsent", {
 
 /** The largest piece. Smaller where the server takes less. */
 const pieceBytes = 512 * 1024
+/** Shorter ones, but for the last, are nobody's who means well: they would make as many requests as a body has bytes. */
+const leastPiece = 512
+/** The largest body. Who answers says how long it is, and memory is taken for it before it came. */
+export const mostBytes = 256 * 1024 ** 2
 /** Room for headers and the protocol. */
 const overhead = 8 * 1024
 /** Pieces asked for at a time. */
@@ -78,7 +82,8 @@ export const fetchBody = Effect.fnUntraced(function* (
   })
   const first = yield* ask(0)
   const { size } = first
-  if (first.bytes.length === 0 && size > 0) return yield* malformed("an empty piece came")
+  if (size > mostBytes) return yield* malformed(`it is said to have ${size} bytes, of ${mostBytes} at most`)
+  if (first.bytes.length < Math.min(size, leastPiece)) return yield* malformed("too short a piece came")
   const body = new Uint8Array(size)
   const put = ({ bytes, size: itsSize }: Piece, offset: number, length: number) => {
     if (itsSize !== size || bytes.length !== length) return malformed("a piece of another length came")

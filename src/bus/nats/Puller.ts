@@ -16,6 +16,10 @@ export interface Pulled {
   readonly subject: string
   readonly data: Uint8Array
   readonly ack: Effect.Effect<void, NatsUnavailable>
+  /** How often it was delivered so far, this time included. */
+  readonly deliveries: number
+  /** It comes again after a while; others come before it. */
+  readonly postpone: Effect.Effect<void, NatsUnavailable>
   /** Somebody else may have it, at once. */
   readonly giveBack: Effect.Effect<void, NatsUnavailable>
   /** Nobody can do anything with it: it leaves the queue. */
@@ -34,6 +38,8 @@ const expires = Duration.seconds(5)
 const slack = Duration.seconds(1)
 /** Before a server that refused is asked again. */
 const pause = Duration.millis(200)
+/** Before a message comes again that could not be read now. */
+const postponed = Duration.seconds(2)
 /** How often requests are looked at for forgotten ones. */
 const look = Duration.seconds(1)
 
@@ -146,11 +152,19 @@ const pulled = (nats: NatsService, { data, reply, subject }: Msg): Pulled => {
   return {
     subject,
     data,
+    deliveries: deliveriesOf(reply),
+    postpone: answer(`-NAK {"delay": ${nanos(Duration.toMillis(postponed))}}`),
     ack: answer("+ACK"),
     giveBack: answer("-NAK"),
     discard: answer("+TERM"),
     inProgress: answer("+WPI")
   }
+}
+
+/** `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<deliveries>.…`: the longer form has eleven tokens or more. */
+const deliveriesOf = (reply: string | undefined): number => {
+  const tokens = reply?.split(".") ?? []
+  return Number(tokens[tokens.length >= 11 ? 6 : 4] ?? 1)
 }
 
 /** Milliseconds that nobody who sets the clock can move. */
