@@ -105,6 +105,12 @@ export const withWriter = <A, R>(
         )
       return yield* withReader(common, { embeds: false }, (reader) => use(server.writer, reader, loaded))
     }
+    const { files, origin, path } = loaded.directory
+    // Whoever expected a directory beside the documents learns of it before anything is in the common one.
+    if (origin === "standard" && !existsSync(files.log))
+      yield* note(
+        `The data directory is ${path}: none was named, and no folder from here upwards has a .reprise. For one in this folder: reprise init`
+      )
     const Embedded = yield* Effect.promise(() => import("../runtime/Embedded.ts"))
     const { acceptRollback, command } = options
     const layer = Embedded.layer({

@@ -2,7 +2,7 @@
  * What the one writer of a data directory can be asked, on top of the actors.
  */
 import { Clock, Effect, Either, Layer, Random, Stream } from "effect"
-import { Coordinator } from "../../actors/Coordinator.ts"
+import { CommandRefused, Coordinator } from "../../actors/Coordinator.ts"
 import { Promotion, type PromotionOptions } from "../../actors/Indexer/Promotion.ts"
 import { Indexer } from "../../actors/Indexer.ts"
 import { Roots } from "../../actors/Ingestor/Roots.ts"
@@ -174,6 +174,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
   const replay: RepriseWriter["replay"] = Effect.fn("Writer.replay")(function* (onProgress, engine) {
     const live = yield* readModels.live
     if (live === undefined) return yield* noGeneration
+    if (engine === "qdrant" && settings.qdrant.url === undefined) return yield* noServer
     return yield* promote({
       spec: { ...replayable(live.spec, settings), ...(engine && { engine }) },
       reason: "replay",
@@ -221,6 +222,13 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     progress: coordinator.progress,
     outage: outage(yield* Providers, coordinator, indexer, settings.embedding.patience)
   })
+})
+
+/** Refused before a generation is opened that nothing could fill. */
+const noServer = new CommandRefused({
+  command: "replay",
+  code: "engine-not-configured",
+  detail: "there is no address of a Qdrant server. Set qdrant.url (REPRISE_QDRANT_URL); nothing was changed."
 })
 
 /** The live spec; under the present analyzer where this program no longer has the one it was made with. */

@@ -91,6 +91,32 @@ describe("a data directory from nothing", { timeout: 120_000 }, () => {
     })
   )
 
+  it.scopedLive("opens no generation on a Qdrant server that is not configured", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      yield* run(["add", "docs"], at)
+      const refused = yield* run(["replay", "--engine", "qdrant"], at)
+      assert.strictEqual(refused.code, 2)
+      assert.match(refused.err, /engine-not-configured.*qdrant\.url/)
+      const status = Schema.decodeUnknownSync(Status)((yield* json(["status"], at)).value)
+      assert.deepStrictEqual(
+        status.generations.map(({ engine, state }) => [engine, state]),
+        [["embedded", "live"]]
+      )
+    })
+  )
+
+  it.scopedLive("is named when it is made in the common place, once", () =>
+    Effect.gen(function* () {
+      const { cwd } = yield* place
+      const at = { cwd, environment: { XDG_DATA_HOME: join(cwd, "xdg") } }
+      const first = yield* run(["add", "docs"], at)
+      assert.include(first.err, `The data directory is ${join(cwd, "xdg", "reprise")}`)
+      assert.include(first.err, "reprise init")
+      assert.notInclude((yield* run(["sync"], at)).err, "The data directory is")
+    })
+  )
+
   it.scopedLive("is exported, imported elsewhere, backed up and restored", () =>
     Effect.gen(function* () {
       const at = yield* place
