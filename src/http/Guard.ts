@@ -15,6 +15,13 @@ export interface GuardOptions {
   readonly maxBody: number
 }
 
+/** Names as a `Host` header has them: an IPv6 address stands in brackets there. */
+export const namesOf = (host: string, names: string): ReadonlyArray<string> =>
+  [host, ...names.split(",")]
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => name !== "")
+    .map((name) => (name.includes(":") && !name.startsWith("[") ? `[${name}]` : name))
+
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
 /** Of a `Host` header, without its port. */

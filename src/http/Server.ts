@@ -9,7 +9,7 @@ import { defaultScope, type ProjectName, type ProjectScope, type TeamName } from
 import { Overview } from "../runtime/Overview.ts"
 import type { Settings } from "../runtime/Settings.ts"
 import { api, NotReady, Unhealthy, Unreadable } from "./Api.ts"
-import { guarded } from "./Guard.ts"
+import { guarded, namesOf } from "./Guard.ts"
 import { page } from "./Metrics.ts"
 
 /** The address cannot be listened at. Nothing else was started. */
@@ -88,10 +88,7 @@ const narrowed = (team: TeamName | undefined, project: ProjectName | undefined):
 export const layer = (options: HttpOptions): Layer.Layer<HttpAddress, HttpRefused, Overview> => {
   const { host, names, port } = options.settings
   const { timeout = Duration.seconds(30) } = options
-  const allowed = [host, ...names.split(",")]
-    .map((name) => name.trim().toLowerCase())
-    .filter((name) => name !== "")
-  const guard = guarded({ names: allowed, timeout, maxBody })
+  const guard = guarded({ names: namesOf(host, names), timeout, maxBody })
   const listening = NodeHttpServer.layer(() => bounded(timeout), { host, port }).pipe(
     Layer.mapError(({ cause }) => new HttpRefused({ host, port, detail: String(cause) }))
   )

@@ -1,6 +1,6 @@
 /** Requests that are not even looked at. */
 import { assert, describe, it } from "@effect/vitest"
-import { refusalOf } from "../../src/http/Guard.ts"
+import { namesOf, refusalOf } from "../../src/http/Guard.ts"
 
 const options = { names: ["search.example.org"], maxBody: 10 }
 const codeOf = (headers: Readonly<Record<string, string>>) => refusalOf(headers, options)?.refused.code
@@ -16,6 +16,14 @@ describe("the guard", () => {
       "search.example.org:80"
     ])
       assert.isUndefined(codeOf({ host }), host)
+  })
+
+  it("takes requests for the address that it listens at, an IPv6 one in its brackets", () => {
+    const names = namesOf("FD00::1", "[fd00::2], search.example.org")
+    const codes = ["[fd00::1]:7878", "[fd00::2]", "search.example.org", "fd00::1"].map(
+      (host) => refusalOf({ host }, { names, maxBody: 10 })?.refused.code
+    )
+    assert.deepStrictEqual(codes, [undefined, undefined, undefined, "host"])
   })
 
   it("refuses a name that was pointed here by somebody else, and none at all", () => {
