@@ -17,7 +17,7 @@ import { plainClient } from "../support/messagingRuntime.ts"
 import { type Random, randomOf } from "../support/random.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
-const size = Number(process.env["REPRISE_DISTRIBUTED"] ?? 180)
+const size = Number(process.env["REPRISE_DISTRIBUTED"] ?? 150)
 const seed = Number(process.env["REPRISE_SEED"] ?? 1)
 const wide = size > 1_000
 /** How long commands are sent and processes killed. */
@@ -141,7 +141,7 @@ describe("serve, three workers, NATS and Qdrant, killed at random", () => {
         const corpus = distributedCorpus(size, random)
         const commands = corpus.changes.map(commandOf)
         const system = yield* distributedSystem(3)
-        const sender = yield* commandSender({ servers: system.nats.url, patienceMs: 2_000, ...system.client })
+        const sender = yield* commandSender({ servers: system.nats.url, patienceMs: 3_000, ...system.client })
         const reader = Context.get(yield* Layer.build(reading(system)), Reader)
         const readers = {
           nats: yield* searching(corpus, randomOf(seed + 1), overNats(sender.client)),

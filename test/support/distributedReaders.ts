@@ -57,7 +57,7 @@ export const searching = (
       const torn = tornness(hits.map(({ text }) => text))
       if (torn !== undefined) faults.push(`${document.externalId} at ${indexedPosition}: ${torn}`)
       if (indexedPosition < before) faults.push(`position ${indexedPosition} after ${before} in ${key}`)
-      yield* Effect.sleep("10 millis")
+      yield* Effect.sleep("40 millis")
     })
     const fiber = yield* Effect.forkScoped(Effect.forever(look))
     return Effect.map(Fiber.interrupt(fiber), () => ({ ...seen, faults }))
