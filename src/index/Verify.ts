@@ -208,30 +208,29 @@ const derivedDifferences = Effect.fnUntraced(function* (
 })
 
 /**
- * Takes a differing point out with all that is derived from it, and puts the log's in again. What nobody expects goes
- * first: it may stand under the id of a point that is put in again.
+ * Takes a differing point out with all that is derived from it, and puts the log's in again. What stands under an id that
+ * is not its own goes first, all of it: the id may be that of a point that is put in again.
  */
 const repair = Effect.fnUntraced(function* (projection: OpenGeneration, found: ReadonlyArray<Found>) {
   const failpoints = yield* Failpoints
-  let repaired = 0
-  const unexpectedFirst = found.toSorted(
-    (one, other) => Number(one.what !== "extra") - Number(other.what !== "extra")
-  )
-  for (const { projectScope, pointId, row, storedAs = pointId } of unexpectedFirst) {
+  // Read back from the engine's bytes: damaged ones may be no id at all.
+  const asStored = (id: string) => PointId.make(id, { disableValidation: true })
+  for (const { projectScope, pointId, row, storedAs = pointId } of found) {
+    if (row === undefined || storedAs !== uuidText(row.id))
+      yield* projection.engine.remove(projectScope, [asStored(storedAs)])
+  }
+  for (const { projectScope, row } of found) {
     failpoints.hit("repair.point.before")
-    const wanted = row === undefined ? undefined : projection.pointOf(row)
-    // A missing point may stand there with a damaged window, and inserting never overwrites: remove it in any case.
-    yield* projection.engine.remove(projectScope, [
-      // Read back from the engine's bytes: damaged ones may be no id at all.
-      PointId.make(storedAs, { disableValidation: true }),
-      ...(wanted === undefined ? [] : [wanted.id])
-    ])
-    if (wanted !== undefined) yield* projection.engine.insert([wanted])
-    repaired += 1
+    if (row !== undefined) {
+      const wanted = projection.pointOf(row)
+      // A missing point may stand there with a damaged window, and inserting never overwrites: remove it in any case.
+      yield* projection.engine.remove(projectScope, [wanted.id])
+      yield* projection.engine.insert([wanted])
+    }
     failpoints.hit("repair.point.after")
   }
   // Only a mark makes an engine's writes durable.
   const marker = yield* projection.engine.marker
-  if (repaired > 0 && marker !== undefined) yield* projection.engine.mark(marker)
-  return repaired
+  if (found.length > 0 && marker !== undefined) yield* projection.engine.mark(marker)
+  return found.length
 })

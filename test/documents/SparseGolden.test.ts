@@ -18,7 +18,7 @@ const golden: ReadonlyArray<{
 describe("golden sparse vectors", () => {
   for (const { language, text, vector } of golden)
     it(`${language}: ${text}`, () => {
-      const analyzer = makeAnalyzer({ language, unicodeVersion: process.versions.unicode })
+      const analyzer = makeAnalyzer({ language, unicodeVersion: "15.1" })
       const analysis = analyzer.analyze(text)
       assert.sameMembers(
         [...analysis.terms.keys()],

@@ -96,6 +96,18 @@ const fields: ReadonlyArray<readonly [field: string, sql: string]> = [
     "a chunk id",
     `UPDATE points SET chunk_id = (SELECT chunk_id FROM points WHERE ordinal = ${another}) WHERE ordinal = ${one}`
   ],
+  [
+    "every second chunk id, the next one's instead,",
+    `UPDATE points SET chunk_id = other.chunk_id FROM
+     (SELECT ordinal, lead(chunk_id) OVER (ORDER BY ordinal) AS chunk_id FROM points) AS other
+     WHERE other.ordinal = points.ordinal AND other.chunk_id IS NOT NULL AND points.ordinal % 2 = 0`
+  ],
+  [
+    "every chunk id, the next one's instead,",
+    `UPDATE points SET chunk_id = other.chunk_id FROM
+     (SELECT ordinal, lead(chunk_id, 1, (SELECT chunk_id FROM points ORDER BY ordinal LIMIT 1)) OVER (ORDER BY ordinal) AS chunk_id FROM points) AS other
+     WHERE other.ordinal = points.ordinal`
+  ],
   ["a chunk id that is none", `UPDATE points SET chunk_id = 'nobody' WHERE ordinal = ${one}`],
   ["a point id", `UPDATE points SET id = 'nobody' WHERE ordinal = ${one}`],
   ["a document id", `UPDATE points SET document_id = 'nobody' WHERE ordinal = ${one}`],
