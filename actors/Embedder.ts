@@ -183,7 +183,11 @@ export const layer = (
           }
           const elapsedMs = Math.round((yield* monotonicMs) - began)
           const result = vectorsOf(batch, outcome, worker, elapsedMs)
-          if (result.vectors.length > 0) yield* bus.report(result)
+          if (result.vectors.length > 0)
+            yield* Effect.tapError(bus.report(result), () =>
+              // Nobody has the vectors: who keeps the leases now would keep the orders from everybody.
+              Effect.sync(() => batches.giveUp(batch))
+            )
           const refusals = new Map(outcome.refused.flatMap((one) => one.inputs.map((input) => [input, one])))
           const done = batches.finish(batch, (input) => refusals.has(input))
           for (const { input, taken } of done.refused) {

@@ -66,9 +66,8 @@ export const layer = (
           if (claim._tag === "Granted") {
             const result = yield* beating(
               Effect.zipRight(delivery.inProgress, asking),
-              prepare(order, worker)
+              Effect.tap(prepare(order, worker), bus.report)
             )
-            yield* bus.report(result)
             if (result._tag === "Failed") inbox.failed(`${result.code}: ${result.message}`)
             inbox.done(1)
           }
@@ -80,7 +79,7 @@ export const layer = (
         )
 
       /** Bus and Coordinator hear a sign of life for as long as `work` runs. */
-      const beating = <A>(sign: Effect.Effect<unknown, BusUnavailable>, work: Effect.Effect<A>) =>
+      const beating = <A, E>(sign: Effect.Effect<unknown, BusUnavailable>, work: Effect.Effect<A, E>) =>
         Effect.raceFirst(work, Effect.ignore(sign).pipe(Effect.delay(settings.heartbeat), Effect.forever))
 
       const prepare = (order: PrepareOrder, worker: string): Effect.Effect<WorkResult> => {

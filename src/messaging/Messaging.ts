@@ -4,7 +4,7 @@
  */
 import { Effect, Layer, Option } from "effect"
 import { NatsConnection } from "../bus/nats/Connection.ts"
-import { declarations, ensure, type StreamOptions, usualStreamOptions } from "../bus/nats/Streams.ts"
+import { declarations, ensure, remake, type StreamOptions, usualStreamOptions } from "../bus/nats/Streams.ts"
 import type { SearchMode } from "../search/Search.ts"
 import * as CommandIntake from "./CommandIntake.ts"
 import * as EventPublisher from "./EventPublisher.ts"
@@ -35,11 +35,11 @@ export const layer = (options: MessagingOptions) =>
         EventPublisher.layer({
           ...EventPublisher.usualPublisher,
           descriptors,
-          ready: ensure(nats, events)
+          ready: remake(nats, events)
         }),
         CommandIntake.layer({
           ...CommandIntake.usualIntake,
-          ready: Effect.zipRight(ensure(nats, answers), ensure(nats, commands))
+          ready: Effect.zipRight(remake(nats, answers), remake(nats, commands))
         }),
         Requests.layer({ ...Requests.usualRequests, descriptors, mode, version })
       )

@@ -163,7 +163,7 @@ const layerOn = (options: EmbeddedOptions, index: IndexOptions) => {
   const { settings, directory } = options.configuration
   const reading = Layer.unwrapScoped(
     Effect.map(snapshotOf(directory.path), (one) =>
-      Reading.layer({ index, denseWeight: settings.search.denseWeight }, one)
+      Reading.layer({ index, denseWeight: settings.search.denseWeight, bus: settings.bus }, one)
     )
   )
   return Layer.merge(Writing.layer(settings), Push.layer).pipe(

@@ -5,7 +5,7 @@ import { type Status, StatusActor, StatusBus, StatusWorker } from "./Reprise.ts"
 /** What only the running process knows, beside what its files say. */
 export const Live = Schema.Struct({
   actors: Schema.Array(StatusActor),
-  bus: StatusBus,
+  bus: Schema.Struct({ ...StatusBus.fields, connected: Schema.Boolean }),
   workers: Schema.Array(StatusWorker),
   /** Searches are answered and commands are taken. */
   ready: Schema.Boolean,

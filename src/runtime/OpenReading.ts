@@ -65,7 +65,7 @@ export const layer = ({
   )
   const reading = Layer.unwrapScoped(
     Effect.zipWith(snapshot, indexOptions(path, settings), (one, index) =>
-      Reading.layer({ index, denseWeight: settings.search.denseWeight }, one)
+      Reading.layer({ index, denseWeight: settings.search.denseWeight, bus: settings.bus }, one)
     )
   )
   return reading.pipe(

@@ -36,10 +36,13 @@ import {
   SourceUnknown,
   type Status
 } from "./Reprise.ts"
+import type { Settings } from "./Settings.ts"
 
 export interface ReadingOptions {
   readonly index: IndexOptions
   readonly denseWeight: number | undefined
+  /** What is configured; readers do not use it. */
+  readonly bus: Settings["bus"]
 }
 
 /** Points up to which `verify` reads every byte unless told otherwise; above it, a sample. */
@@ -110,20 +113,24 @@ export const layer = (
   options: ReadingOptions,
   snapshot: LogSnapshot
 ): Layer.Layer<Reader | Search, never, LogReader | ReadModels | Content | EmbeddingModel> => {
-  const { denseWeight, index } = options
+  const { bus, denseWeight, index } = options
   return Layer.unwrapScoped(
     Effect.map(
       Effect.flatMap(Failpoints, (failpoints) => indexContext(index, snapshot, failpoints)),
       (context) =>
         Layer.provideMerge(
-          Layer.effect(Reader, makeReader(index.directory, context)),
+          Layer.effect(Reader, makeReader(index.directory, bus, context)),
           HybridSearch.layer(context, { keptChunks: 20_000, denseWeight })
         )
     )
   )
 }
 
-const makeReader = Effect.fnUntraced(function* (directory: string, context: IndexContext) {
+const makeReader = Effect.fnUntraced(function* (
+  directory: string,
+  bus: Settings["bus"],
+  context: IndexContext
+) {
   const found = yield* Search
   const log = yield* LogReader
   const readModels = yield* ReadModels
@@ -260,7 +267,7 @@ const makeReader = Effect.fnUntraced(function* (directory: string, context: Inde
         ...lane,
         oldestAgeMs: oldestQueuedAt === undefined ? null : Math.max(0, now - oldestQueuedAt)
       })),
-      bus: { kind: "memory", connected: true },
+      bus: bus === "memory" ? { kind: bus, connected: true } : { kind: bus },
       workers: [],
       ready: behind === undefined,
       healthy: problems.length === 0,

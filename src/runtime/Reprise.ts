@@ -70,7 +70,8 @@ export const StatusActor = Schema.Struct({
 
 export const StatusBus = Schema.Struct({
   kind: Schema.String,
-  connected: Schema.Boolean,
+  /** Not there where nobody asked: a NATS server is asked by who works over it, not by who only reads. */
+  connected: Schema.optionalWith(Schema.Boolean, { exact: true }),
   detail: Schema.optional(Schema.String)
 })
 

@@ -2,6 +2,8 @@
  * A Coordinator and two workers that share nothing but a real NATS server, which loses, repeats and forgets: every
  * document comes to its end, once.
  */
+import { rmSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Chunk,
@@ -84,6 +86,7 @@ interface Stage {
 }
 
 const documents = 24
+const queues = ["REPRISE_WORK_prepare", "REPRISE_WORK_embed", "REPRISE_RESULTS"]
 
 /** Submits documents, lets `happen` happen while they are worked on, and waits for the end of every one. */
 const survives = (
@@ -184,6 +187,24 @@ describe("work over NATS ends", () => {
     })
   )
 
+  survives("when streams are deleted by hand", ({ operator }) =>
+    Effect.gen(function* () {
+      yield* soon
+      for (const stream of queues) yield* Effect.promise(() => operator.manager.streams.delete(stream))
+    })
+  )
+
+  survives(
+    "when the files of streams are lost under a running server, which says nothing of it",
+    ({ server }) =>
+      Effect.gen(function* () {
+        yield* soon
+        yield* Effect.sync(() => {
+          for (const stream of queues) rmSync(join(server.streams, stream, "msgs"), { recursive: true })
+        })
+      })
+  )
+
   survives(
     "when orders of one job are purged by hand, after which server 2.9.10 delivers no others",
     ({ operator }) =>
@@ -234,7 +255,7 @@ describe("work over NATS ends", () => {
       )
       // They are taken out, not delivered for ever.
       yield* Effect.sleep("2 seconds")
-      for (const stream of ["REPRISE_WORK_prepare", "REPRISE_WORK_embed", "REPRISE_RESULTS"]) {
+      for (const stream of queues) {
         const { state } = yield* Effect.promise(() =>
           operator.manager.streams.info(stream, { subjects_filter: ">" })
         )

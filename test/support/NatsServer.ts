@@ -14,6 +14,8 @@ export interface NatsServer {
   readonly pid: () => number
   /** Its own folder: put files there that a configuration refers to. */
   readonly directory: string
+  /** Where it keeps the streams of the account that there is without accounts, a folder for each. */
+  readonly streams: string
   /** SIGKILL: nothing is flushed. */
   readonly kill: Effect.Effect<void>
   /** Starts it again on the same port (killed before, if it runs). A lost store is an empty disk. */
@@ -116,6 +118,7 @@ export const natsServer = (options: NatsServerOptions = {}): Effect.Effect<NatsS
       port,
       pid: () => child?.pid ?? 0,
       directory,
+      streams: join(store, "jetstream", "$G", "streams"),
       kill,
       restart: (kept) =>
         Effect.gen(function* () {

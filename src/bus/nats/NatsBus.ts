@@ -5,7 +5,7 @@
  * is delivered until it is acknowledged or withdrawn, and who works on it is decided by the claim alone. What a server
  * loses (a stream, a consumer, its whole store) is made anew at the next use, and the Coordinator hands out again.
  */
-import { Duration, Effect, Layer, Option, Queue, Schema, type Scope, Stream } from "effect"
+import { Duration, Effect, Layer, Option, Queue, Schedule, Schema, type Scope, Stream } from "effect"
 import { StoredEventJson } from "../../../events/Envelope.ts"
 import { CodeFingerprint, JobId } from "../../../events/Ids.ts"
 import { Lane } from "../../../events/Job.ts"
@@ -30,10 +30,12 @@ import {
 } from "./MessageCodec.ts"
 import type { NatsUnavailable } from "./NatsErrors.ts"
 import { makePuller, type Pulled, type Puller } from "./Puller.ts"
-import { add, addOnce, takeOut, unstick } from "./Queues.ts"
+import { mend, type WorkQueue } from "./QueueHealth.ts"
+import { add, addOnce, takeOut } from "./Queues.ts"
 import {
   declarations,
   ensure,
+  remake,
   type StreamConflict,
   type StreamOptions,
   usualStreamOptions
@@ -60,6 +62,12 @@ const claimsAtATime = 64
 const fetchesAtATime = 8
 /** Deliveries of a message whose body cannot be fetched. Then it is handed out again as what was lost. */
 const mostFetches = 5
+/** How long a result waits for a server that is away: as long as the longest lane's limit. */
+const patience = Duration.minutes(15)
+const reportedAgain = Schedule.exponential("50 millis").pipe(
+  Schedule.union(Schedule.spaced("1 second")),
+  Schedule.upTo(patience)
+)
 /** Room in a message for headers and the protocol, bytes. */
 const overhead = 8 * 1024
 
@@ -109,17 +117,21 @@ const make = Effect.fnUntraced(function* (
   const held = yield* makeHeldBodies(nats)
 
   const repair = (queue: Lane | "results") =>
-    ensure(nats, declared[queue]).pipe(
+    remake(nats, declared[queue]).pipe(
       Effect.tapError((error) => Effect.logWarning("A queue on NATS cannot be used", error.message)),
       Effect.ignore
     )
-  const pullerOf = (queue: Lane | "results", consumer: string) =>
-    asAway(makePuller(nats, { stream: streamNames[queue], consumer, repair: repair(queue) }))
+  const queueOf = (queue: Lane | "results"): WorkQueue => ({
+    stream: streamNames[queue],
+    consumer: queue === "results" ? consumerNames.coordinator : consumerNames.workers,
+    repair: repair(queue)
+  })
+  const pullerOf = (queue: Lane | "results") => asAway(makePuller(nats, queueOf(queue)))
   const lanes: { readonly [lane in Lane]: Puller } = {
-    prepare: yield* pullerOf("prepare", consumerNames.workers),
-    embed: yield* pullerOf("embed", consumerNames.workers)
+    prepare: yield* pullerOf("prepare"),
+    embed: yield* pullerOf("embed")
   }
-  const results = yield* pullerOf("results", consumerNames.coordinator)
+  const results = yield* pullerOf("results")
 
   /** Frames of orders that were too large for a message, until their job is over. */
   const heldFor = new Map<JobId, HeldReference>()
@@ -134,7 +146,7 @@ const make = Effect.fnUntraced(function* (
     Effect.gen(function* () {
       const { payload, reference } = yield* sendable(encodeOrder(order))
       if (reference !== undefined) heldFor.set(order.jobId, reference)
-      const queue = { stream: streamNames[order.lane], repair: repair(order.lane) }
+      const queue = queueOf(order.lane)
       const added = yield* addOnce(nats, {
         ...queue,
         subject: workSubject(order.lane, order.jobId),
@@ -142,7 +154,7 @@ const make = Effect.fnUntraced(function* (
         payload
       })
       // Sent again because nobody claimed it: does the queue still deliver?
-      if (added === "was there") yield* unstick(nats, { ...queue, consumer: consumerNames.workers })
+      if (added === "was there") yield* mend(nats, queue)
     }).pipe(asAway)
 
   const withdraw: BusService["withdraw"] = (lane, job) => {
@@ -154,11 +166,10 @@ const make = Effect.fnUntraced(function* (
 
   const report: BusService["report"] = (result) =>
     Effect.flatMap(sendable(encodeResult(result)), ({ payload }) =>
-      add(nats, {
-        stream: streamNames.results,
-        subject: subjectOf(result),
-        payload,
-        repair: repair("results")
+      // What was worked for is not thrown away because the server is away.
+      Effect.retry(add(nats, { ...queueOf("results"), subject: subjectOf(result), payload }), {
+        schedule: reportedAgain,
+        while: ({ reason }) => reason !== "too-large" && reason !== "refused"
       })
     ).pipe(asAway)
 

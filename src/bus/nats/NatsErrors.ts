@@ -56,7 +56,8 @@ export const apiCodes = {
   subjectsOverlap: 10065,
   wrongLastSequence: 10071,
   storageFull: 10047,
-  messagesFull: 10077,
+  /** A message was not stored: its stream is full, or its files cannot be written. The text alone tells which. */
+  notStored: 10077,
   noMessage: 10037,
   sequenceNotFound: 10043,
   /** Also of a message that its taker acknowledged a moment before. */

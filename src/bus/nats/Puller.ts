@@ -3,13 +3,14 @@
  * takers wait here. What arrives for a taker who gave up goes back at once, so that nobody waits for the server's patience.
  *
  * The server may forget what was asked (a restart, a deleted consumer, a lost store). So a request lives for seconds only,
- * is asked again, and where the server no longer knows stream or consumer, they are made anew.
+ * is asked again, and where the server no longer knows stream or consumer, they are made anew. Where it answers that nothing
+ * came, it is looked whether that is true.
  */
 import { Clock, Deferred, Duration, Effect, FiberId, Queue, Runtime, type Scope, Stream } from "effect"
 import { type Msg, nanos } from "nats"
 import type { NatsService } from "./Connection.ts"
 import { type NatsUnavailable, unavailable } from "./NatsErrors.ts"
-import type { StreamName } from "./Subjects.ts"
+import { mend, type WorkQueue } from "./QueueHealth.ts"
 
 /** One copy of a message of a work queue. */
 export interface Pulled {
@@ -33,7 +34,7 @@ export interface Puller {
 }
 
 /** How long the server keeps a request open. */
-const expires = Duration.seconds(5)
+const expires = Duration.seconds(2)
 /** How much later it counts as forgotten. */
 const slack = Duration.seconds(1)
 /** Before a server that refused is asked again. */
@@ -42,15 +43,12 @@ const pause = Duration.millis(200)
 const postponed = Duration.seconds(2)
 /** How often requests are looked at for forgotten ones. */
 const look = Duration.seconds(1)
+/** How often, at most, a queue that brings nothing is looked into. */
+const doubtEvery = Duration.seconds(5)
 
 export const makePuller = (
   nats: NatsService,
-  queue: {
-    readonly stream: StreamName
-    readonly consumer: string
-    /** Makes stream and consumer again. */
-    readonly repair: Effect.Effect<void>
-  }
+  queue: WorkQueue
 ): Effect.Effect<Puller, NatsUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const takers = new Set<Deferred.Deferred<Msg>>()
@@ -58,6 +56,7 @@ export const makePuller = (
     let open: Array<number> = []
     let refused = false
     const awake = yield* Queue.sliding<void>(1)
+    const doubts = yield* Queue.dropping<void>(1)
     const inbox = yield* nats.inbox
     const run = Runtime.runFork(yield* Effect.runtime<never>())
     const wake = () => void awake.unsafeOffer(undefined)
@@ -67,7 +66,8 @@ export const makePuller = (
       const code = message.headers?.code ?? 0
       if (code !== 0) {
         // 404 and 408: nothing came in time. Anything else: the server refuses, or does not know what is asked for.
-        if (code !== 404 && code !== 408) refused = true
+        if (code === 404 || code === 408) doubts.unsafeOffer(undefined)
+        else refused = true
         return wake()
       }
       const [taker] = takers
@@ -111,6 +111,12 @@ export const makePuller = (
     })
     yield* Effect.raceFirst(Queue.take(awake), Effect.sleep(look)).pipe(
       Effect.zipRight(ask),
+      Effect.forever,
+      Effect.forkScoped
+    )
+    yield* Queue.take(doubts).pipe(
+      Effect.zipRight(Effect.ignore(mend(nats, queue))),
+      Effect.zipRight(Effect.sleep(doubtEvery)),
       Effect.forever,
       Effect.forkScoped
     )

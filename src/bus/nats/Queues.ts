@@ -5,15 +5,12 @@ import { Duration, Effect, Schedule } from "effect"
 import type { JetStreamPublishOptions, PubAck } from "nats"
 import type { NatsService } from "./Connection.ts"
 import { apiCodes, NatsUnavailable } from "./NatsErrors.ts"
+import { remakeStream, type WorkQueue, whereGone } from "./QueueHealth.ts"
 import { duplicateWindow } from "./Streams.ts"
-import type { StreamName } from "./Subjects.ts"
 
-export interface QueuedMessage {
-  readonly stream: StreamName
+export interface QueuedMessage extends WorkQueue {
   readonly subject: string
   readonly payload: Uint8Array
-  /** Makes the stream again. */
-  readonly repair: Effect.Effect<void>
 }
 
 const publishTimeout = Duration.seconds(5)
@@ -74,64 +71,28 @@ export const takeOut = (
     }
   })
 
-/**
- * Makes the consumer anew where it would deliver nothing although messages stand there: a server (2.9.10) that is asked
- * by hand to purge one subject moves it past the others. Of what a worker has in hand another copy may come.
- */
-export const unstick = (
-  nats: NatsService,
-  queue: Pick<QueuedMessage, "stream" | "repair"> & { readonly consumer: string }
-): Effect.Effect<void, NatsUnavailable> =>
-  Effect.gen(function* () {
-    const { consumer, repair, stream } = queue
-    const info = yield* nats
-      .attempt(`looking at the consumer ${consumer} of ${stream}`, () =>
-        nats.manager.consumers.info(stream, consumer)
-      )
-      .pipe(whereGone(undefined))
-    if (info !== undefined && (info.num_pending > 0 || info.num_ack_pending > 0)) return
-    yield* Effect.annotateLogs(Effect.logWarning("A consumer on NATS is made anew"), { stream, consumer })
-    if (info !== undefined) {
-      yield* nats
-        .attempt(`removing the consumer ${consumer} of ${stream}`, () =>
-          nats.manager.consumers.delete(stream, consumer)
-        )
-        .pipe(whereGone(false))
-    }
-    yield* repair
-  })
-
-const gone: ReadonlyArray<number | undefined> = [
-  apiCodes.noMessage,
-  apiCodes.sequenceNotFound,
-  apiCodes.deleteFailed,
-  apiCodes.consumerNotFound,
-  apiCodes.streamNotFound
-]
-const whereGone =
-  <B>(value: B) =>
-  <A>(effect: Effect.Effect<A, NatsUnavailable>): Effect.Effect<A | B, NatsUnavailable> =>
-    Effect.catchIf(
-      effect,
-      ({ apiCode }) => gone.includes(apiCode),
-      () => Effect.succeed(value)
-    )
-
 const publish = (
   nats: NatsService,
-  { payload, repair, subject }: QueuedMessage,
+  message: QueuedMessage,
   options: Partial<JetStreamPublishOptions>
 ): Effect.Effect<PubAck, NatsUnavailable> => {
+  const { payload, repair, subject } = message
   const once = nats.attempt(subject, () =>
     nats.jetstream.publish(subject, payload, { timeout: Duration.toMillis(publishTimeout), ...options })
   )
   return Effect.catchIf(
     once,
-    // No stream has the subject: the server lost it.
-    ({ reason }) => reason === "no-responders",
-    () => Effect.zipRight(repair, once)
+    (error) => error.reason === "no-responders" || isUnwritable(error),
+    (error) =>
+      // No stream has the subject: the server lost it. Or it has, and lost the stream's files.
+      Effect.zipRight(isUnwritable(error) ? remakeStream(nats, message) : repair, once)
   )
 }
+
+const isFull = ({ apiCode, detail }: NatsUnavailable): boolean =>
+  apiCode === apiCodes.notStored && detail.startsWith("maximum")
+const isUnwritable = (error: NatsUnavailable): boolean =>
+  error.apiCode === apiCodes.notStored && /no such file/i.test(error.detail)
 
 const lastOf = (
   nats: NatsService,
@@ -149,7 +110,7 @@ const withPatience = <A>(
   effect: Effect.Effect<A, NatsUnavailable>
 ): Effect.Effect<A, NatsUnavailable> =>
   effect.pipe(
-    Effect.retry({ schedule: fullAgain, while: ({ apiCode }) => apiCode === apiCodes.messagesFull }),
+    Effect.retry({ schedule: fullAgain, while: isFull }),
     Effect.timeoutFail({
       duration: patience,
       onTimeout: () =>

@@ -197,6 +197,24 @@ export const ensure = (nats: NatsService, { consumer, stream }: Declaration): En
     consumer === undefined ? Effect.void : ensureConsumer(nats, stream.name, consumer)
   )
 
+/**
+ * How long a name stays unused after its stream is gone. A server (2.9.10) frees the name before it removes the folder: a
+ * stream that takes the name at once loses its own folder, accepts messages, and delivers none.
+ */
+const afterDeletion = Duration.millis(300)
+
+/** As {@link ensure}, of a stream that was there a moment ago. */
+export const remake = (nats: NatsService, declaration: Declaration): Ensured => {
+  const { name } = declaration.stream
+  return nats
+    .attempt(`looking at the stream ${name}`, () => nats.manager.streams.info(name))
+    .pipe(
+      whereMissing(apiCodes.streamNotFound),
+      Effect.flatMap((found) => (found === undefined ? Effect.sleep(afterDeletion) : Effect.void)),
+      Effect.zipRight(ensure(nats, declaration))
+    )
+}
+
 const ensureStream = Effect.fnUntraced(function* (
   nats: NatsService,
   declared: DeclaredStream
