@@ -120,11 +120,13 @@ export const layer = (
 
       /** Bus and Coordinator hear of progress, for orders in hand and for those that wait for their turn. */
       const beat = (batches: Batches) =>
-        Effect.forEach(
-          batches.orders(),
-          (taken) =>
-            Effect.ignore(Effect.zipRight(taken.delivery.inProgress, claim(taken, taken.order.model))),
-          { discard: true }
+        Effect.suspend(() =>
+          Effect.forEach(
+            batches.orders(),
+            (taken) =>
+              Effect.ignore(Effect.zipRight(taken.delivery.inProgress, claim(taken, taken.order.model))),
+            { discard: true }
+          )
         ).pipe(Effect.delay(settings.heartbeat), Effect.forever)
 
       const embed = (batch: Gathered, confirm: Confirm): Effect.Effect<Answered | Failed | Away> =>

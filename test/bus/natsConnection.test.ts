@@ -8,6 +8,7 @@ import type { NatsService, NatsState } from "../../src/bus/nats/Connection.ts"
 import { mutualTls } from "../support/MutualTls.ts"
 import { natsServer } from "../support/NatsServer.ts"
 import { connected } from "../support/natsClient.ts"
+import { operatorMode } from "../support/natsOperator.ts"
 
 const timeout = Duration.seconds(2)
 const decoder = new TextDecoder()
@@ -184,6 +185,27 @@ describe("the connection to NATS", () => {
         const refused = yield* whyNot(server.url, { nkeySeed: Redacted.make("SUnotaseed") })
         assert.strictEqual(refused.reason, "credentials")
         assert.notInclude(refused.message, "notaseed")
+      })
+    )
+
+    it.scopedLive("a credentials file; one of another account is refused, one that is cut is named", () =>
+      Effect.gen(function* () {
+        const { configuration, credentials, foreignCredentials } = operatorMode()
+        const server = yield* natsServer({ configuration })
+        const file = (name: string, content: string) => {
+          const path = join(server.directory, name)
+          writeFileSync(path, content)
+          return { credentials: path }
+        }
+        const nats = yield* connected(server.url, file("right.creds", credentials))
+        yield* echoing(nats)
+        const answer = yield* nats.request("echo", "hello", { timeout })
+        assert.strictEqual(decoder.decode(answer.data), "hello")
+        const foreign = yield* whyNot(server.url, file("foreign.creds", foreignCredentials))
+        assert.strictEqual(foreign.reason, "refused")
+        const cut = yield* whyNot(server.url, file("cut.creds", credentials.slice(0, 200)))
+        assert.strictEqual(cut.reason, "credentials")
+        assert.include(cut.message, "cut.creds")
       })
     )
 

@@ -1,0 +1,63 @@
+/** Whether a worker keeps its right to an order for as long as it works on it, and no longer. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Duration, Effect, Layer, Logger, LogLevel } from "effect"
+import { Coordinator } from "../../actors/Coordinator.ts"
+import { Bus, BusUnavailable } from "../../src/bus/Bus.ts"
+import * as InProcessBus from "../../src/bus/InProcessBus.ts"
+import type { EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+import { addSource, hashing, submitOf, type WriteSideOptions, writeSide } from "../support/writeSide.ts"
+
+/** Refuses the first result of each kind. */
+const refusing = Layer.effect(
+  Bus,
+  Effect.map(Bus, (bus) => {
+    const refused = new Set<string>()
+    return Bus.of({
+      ...bus,
+      report: (result) => {
+        if (refused.has(result._tag)) return bus.report(result)
+        refused.add(result._tag)
+        return Effect.fail(new BusUnavailable({ bus: "test", detail: "It is away." }))
+      }
+    })
+  })
+).pipe(Layer.provide(InProcessBus.layer({ ackWait: Duration.seconds(30), capacity: 64 })))
+
+const settings = { lease: Duration.seconds(1), firstRetry: Duration.millis(5) }
+const embedder = { heartbeat: Duration.millis(50) }
+
+const oneDocument = (options: Omit<WriteSideOptions, "directory">) =>
+  Effect.gen(function* () {
+    const directory = yield* temporaryDirectory
+    const context = yield* Layer.build(writeSide({ directory, settings, embedder, ...options }))
+    const { ask, counted, idle } = Context.get(context, Coordinator)
+    yield* ask(addSource())
+    yield* ask(submitOf("one", "# One\n\nA text."))
+    yield* Effect.timeout(idle, "20 seconds")
+    return (yield* counted).committed
+  }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+
+describe("the lease of an order", () => {
+  it.scopedLive("ends where the bus did not take the result: the order is worked on again", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* oneDocument({ bus: refusing }), 1)
+    })
+  )
+
+  it.scopedLive("lasts for as long as a batch is under way", () =>
+    Effect.gen(function* () {
+      let batches = 0
+      const slow: EmbeddingModelService = {
+        ...hashing,
+        embed: (inputs) =>
+          Effect.suspend(() => {
+            batches++
+            return Effect.delay(hashing.embed(inputs), "3 seconds")
+          })
+      }
+      assert.strictEqual(yield* oneDocument({ model: slow }), 1)
+      assert.strictEqual(batches, 1)
+    })
+  )
+})
