@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { natsServer } from "../support/NatsServer.ts"
+import { makeProviderServer } from "../support/ProviderServer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 const cli = join(import.meta.dirname, "..", "..", ".cache", "bin", "reprise.js")
@@ -112,6 +113,38 @@ describe("reprise worker", { timeout: 90_000 }, () => {
       assert.strictEqual((yield* Effect.promise(() => left.ended)).code, 0)
       server.child.kill("SIGTERM")
       assert.strictEqual((yield* Effect.promise(() => server.ended)).code, 0)
+    })
+  )
+
+  it.scopedLive("embeds with a provider's model, which each worker knows again by its first vector", () =>
+    Effect.gen(function* () {
+      const nats = yield* natsServer()
+      const provider = yield* makeProviderServer()
+      const folder = yield* temporaryDirectory
+      writeFileSync(join(folder, "one.md"), "# One\n\nThe ferry leaves at noon.\n")
+      const start = yield* processes(folder, {
+        REPRISE_BUS: "nats",
+        REPRISE_NATS_URL: nats.url,
+        REPRISE_EMBEDDING_PROVIDER: "openai",
+        REPRISE_EMBEDDING_URL: provider.url,
+        REPRISE_EMBEDDING_MODEL: "model-a",
+        REPRISE_EMBEDDING_DIMENSIONS: "8"
+      })
+      const data = { REPRISE_DATA_DIR: join(folder, "data") }
+      const server = start(["serve", "--lanes", "none", "--json"], data)
+      yield* Effect.promise(server.ready)
+      for (const name of ["first", "second"]) {
+        const worker = start(["worker", "--name", name, "--json"])
+        yield* Effect.promise(worker.ready)
+        writeFileSync(join(folder, `${name}.md`), `# ${name}\n\nWhat the ${name} worker embeds.\n`)
+        const { code, err, out } = yield* Effect.promise(
+          () => start(["add", "one.md", `${name}.md`, "--json"], data).ended
+        )
+        assert.strictEqual(code, 0, err)
+        assert.deepInclude(JSON.parse(out), { requested: 2, failed: 0, parked: 0 })
+        worker.child.kill("SIGTERM")
+        assert.strictEqual((yield* Effect.promise(() => worker.ended)).code, 0)
+      }
     })
   )
 

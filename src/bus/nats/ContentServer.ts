@@ -3,14 +3,21 @@
  * path. Whoever may send to this subject may read every project's bodies: it belongs to the server's own account.
  */
 import { Cache, Duration, Effect, Layer, Schedule, Schema, Stream } from "effect"
-import { Digest, ProjectScope } from "../../../events/Ids.ts"
+import { CodeFingerprint, Digest, ProjectScope } from "../../../events/Ids.ts"
 import { Content } from "../../log/Content.ts"
 import { NatsConnection } from "./Connection.ts"
+import { littleEndian } from "./MessageCodec.ts"
 import { answerFailure, answerPiece } from "./Pieces.ts"
 import { contentSubject } from "./Subjects.ts"
 
+/** A piece of a body by its digest or, with a model, of the vector that it made of the input with that digest. */
 export const ContentRequest = Schema.parseJson(
-  Schema.Struct({ scope: ProjectScope, digest: Digest, offset: Schema.NonNegativeInt })
+  Schema.Struct({
+    scope: ProjectScope,
+    digest: Digest,
+    model: Schema.optional(CodeFingerprint),
+    offset: Schema.NonNegativeInt
+  })
 )
 export type ContentRequest = typeof ContentRequest.Type
 
@@ -28,7 +35,14 @@ export const layer: Layer.Layer<never, never, Content | NatsConnection> = Layer.
       capacity: remembered.bodies,
       timeToLive: remembered.time,
       lookup: (key: string) =>
-        Effect.flatMap(Effect.orDie(decode(key)), ({ digest, scope }) => content.blob(scope, digest))
+        Effect.flatMap(Effect.orDie(decode(key)), ({ digest, model, scope }) =>
+          model === undefined
+            ? content.blob(scope, digest)
+            : Effect.map(
+                content.vectors(scope, model, [digest]),
+                ([vector]) => vector && littleEndian(vector)
+              )
+        )
     })
     const encode = Schema.encodeSync(ContentRequest)
     const text = new TextDecoder()
@@ -37,8 +51,8 @@ export const layer: Layer.Layer<never, never, Content | NatsConnection> = Layer.
       Stream.mapEffect(
         (request) =>
           decode(text.decode(request.data)).pipe(
-            Effect.flatMap(({ digest, offset, scope }) => {
-              const key = encode({ scope, digest, offset: 0 })
+            Effect.flatMap(({ offset, ...what }) => {
+              const key = encode({ ...what, offset: 0 })
               return bodies.get(key).pipe(
                 // What is absent now may be stored a moment later.
                 Effect.tap((body) => (body === undefined ? bodies.invalidate(key) : Effect.void)),

@@ -208,7 +208,7 @@ export const decodeResult = (bytes: Uint8Array): Effect.Effect<WorkResult | Held
     }
   })
 
-const littleEndian = (vector: Float32Array): Uint8Array => {
+export const littleEndian = (vector: Float32Array): Uint8Array => {
   const bytes = new Uint8Array(vector.length * 4)
   const view = new DataView(bytes.buffer)
   vector.forEach((value, at) => {
@@ -217,7 +217,7 @@ const littleEndian = (vector: Float32Array): Uint8Array => {
   return bytes
 }
 
-const floats = (bytes: Uint8Array, offset: number, length: number): Float32Array => {
+export const floats = (bytes: Uint8Array, offset: number, length: number): Float32Array => {
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, length * 4)
   return Float32Array.from({ length }, (_, at) => view.getFloat32(at * 4, true))
 }

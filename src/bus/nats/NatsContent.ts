@@ -1,13 +1,14 @@
 /**
  * The log's content as a worker on another host sees it: bodies by digest, asked of the server. A server that is away is
- * waited for, since an attempt must not fail for it. Vectors stay where the log is: no lane reads them.
+ * waited for, since an attempt must not fail for it. Of vectors an Embedder reads a single one, to know its model by.
  */
 import { Duration, Effect, Layer, Schedule, Schema } from "effect"
-import type { Digest, ProjectScope } from "../../../events/Ids.ts"
+import type { CodeFingerprint, Digest, ProjectScope } from "../../../events/Ids.ts"
 import { Content } from "../../log/Content.ts"
 import { LogFailed } from "../../log/Log.ts"
 import { NatsConnection, type NatsService } from "./Connection.ts"
 import { ContentRequest } from "./ContentServer.ts"
+import { floats } from "./MessageCodec.ts"
 import type { NatsUnavailable } from "./NatsErrors.ts"
 import { fetchBody } from "./Pieces.ts"
 import { contentSubject } from "./Subjects.ts"
@@ -22,14 +23,20 @@ const again = Schedule.exponential("50 millis").pipe(
 export const layer: Layer.Layer<Content, never, NatsConnection> = Layer.effect(
   Content,
   Effect.map(NatsConnection, (nats) => {
-    const blob = (scope: ProjectScope, digest: Digest) => fetch(nats, scope, digest)
+    const blob = (scope: ProjectScope, digest: Digest) =>
+      fetch(nats, digest, (offset) => encode({ scope, digest, offset }))
+    const vector = (scope: ProjectScope, model: CodeFingerprint, digest: Digest) =>
+      Effect.map(
+        fetch(nats, undefined, (offset) => encode({ scope, digest, model, offset })),
+        (bytes) => bytes && floats(bytes, 0, bytes.length / Float32Array.BYTES_PER_ELEMENT)
+      )
     const notHere = (operation: string) =>
       Effect.fail(new LogFailed({ operation, cause: "only a process that has the log can" }))
     return Content.of({
       blob,
       hasBlobs: () => notHere("look for bodies"),
       vectorDigests: () => notHere("look for vectors"),
-      vectors: () => notHere("read vectors")
+      vectors: (scope, model, inputs) => Effect.forEach(inputs, (input) => vector(scope, model, input))
     })
   })
 )
@@ -38,10 +45,10 @@ const encode = Schema.encodeSync(ContentRequest)
 
 const fetch = (
   nats: NatsService,
-  scope: ProjectScope,
-  digest: Digest
+  digest: Digest | undefined,
+  request: (offset: number) => string
 ): Effect.Effect<Uint8Array | undefined, LogFailed> =>
-  fetchBody(nats, contentSubject, digest, (offset) => encode({ scope, digest, offset })).pipe(
+  fetchBody(nats, contentSubject, digest, request).pipe(
     Effect.retry({ schedule: again, while: (error) => error._tag === "NatsUnavailable" && passes(error) }),
     Effect.catchTags({
       BodyAbsent: () => Effect.succeed(undefined),
