@@ -68,15 +68,23 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
+/** What npm installed: each example's packages are among those of the one before, and better-sqlite3 compiles for minutes. */
+let installed: string | undefined
+
 /** An example as a package of its own outside of the repository, with the tarball installed. */
 const consumer = async (example: string): Promise<string> => {
   const folder = join(work, example)
   cpSync(join(root, "examples", example), folder, { recursive: true })
-  if (installs) {
-    await run(folder, "npm", "install", "--prefer-offline", "--no-audit", "--no-fund", tarball)
+  const modules = join(folder, "node_modules")
+  if (installs && installed !== undefined) {
+    cpSync(installed, modules, { recursive: true, verbatimSymlinks: true })
     return folder
   }
-  const modules = join(folder, "node_modules")
+  if (installs) {
+    await run(folder, "npm", "install", "--prefer-offline", "--no-audit", "--no-fund", tarball)
+    installed = modules
+    return folder
+  }
   mkdirSync(join(modules, "reprise"), { recursive: true })
   await run(work, "tar", "-xzf", tarball, "--strip-components=1", "-C", join(modules, "reprise"))
   for (const name of readdirSync(join(root, "node_modules"))) {
