@@ -60,7 +60,9 @@ describe("the package reprise", () => {
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const dimensions = (options: Omit<Parameters<typeof openEmbedded>[0], "directory">) =>
-        Effect.flatMap(Reader, ({ status }) => status()).pipe(
+        // A new directory's first generation is there once its writer has settled.
+        Effect.flatMap(Writer, ({ settled }) => settled).pipe(
+          Effect.zipRight(Effect.flatMap(Reader, ({ status }) => status())),
           Effect.map(({ generations }) => generations[0]?.model),
           Effect.provide(openEmbedded({ directory: join(directory, String(++runs)), ...options }))
         )
