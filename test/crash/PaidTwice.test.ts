@@ -25,8 +25,6 @@ describe("E6: a provider that is paid by input", () => {
       () =>
         Effect.gen(function* () {
           const provider = yield* makeProviderServer()
-          // As real ones do it takes its time, in which what it answered before is recorded.
-          provider.always({ kind: "slow", ms: 60 })
           const folder = yield* temporaryDirectory
           const root = join(folder, "root")
           writeMixedTree(root)
