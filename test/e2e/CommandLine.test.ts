@@ -1,5 +1,5 @@
 /** The bundled command line as a process: what only a process can show. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import {
   closeSync,
   cpSync,
@@ -13,20 +13,10 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
-
-const root = join(import.meta.dirname, "..", "..")
-const bundles = join(root, ".cache")
-const cli = join(bundles, "bin", "reprise.js")
-
-interface Ended {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly out: string
-  readonly err: string
-}
+import { bundles, CliProcesses, cli } from "../support/cliProcess.ts"
 
 let folder = ""
-const children = new Set<ChildProcess>()
+const processes = new CliProcesses()
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "reprise-e2e-"))
@@ -36,38 +26,12 @@ beforeEach(() => {
 })
 
 afterEach(() => {
-  for (const child of children) child.kill("SIGKILL")
-  children.clear()
+  processes.killAll()
   rmSync(folder, { recursive: true, force: true })
 })
 
-const start = (words: ReadonlyArray<string>, script = cli) => {
-  const child = spawn(process.execPath, [script, ...words], {
-    cwd: folder,
-    env: { PATH: process.env["PATH"], HOME: folder, REPRISE_DATA_DIR: join(folder, "data") },
-    stdio: ["ignore", "pipe", "pipe"]
-  })
-  children.add(child)
-  let out = ""
-  let err = ""
-  child.stdout.on("data", (part: Buffer) => {
-    out += part.toString()
-  })
-  child.stderr.on("data", (part: Buffer) => {
-    err += part.toString()
-  })
-  const ended = new Promise<Ended>((resolve) => {
-    child.on("close", (code, signal) => {
-      children.delete(child)
-      resolve({ code, signal, out, err })
-    })
-  })
-  const seen = async (what: () => boolean) => {
-    for (let tries = 0; tries < 1000 && !what(); tries++) await new Promise((wake) => setTimeout(wake, 20))
-    assert.isTrue(what(), `It did not come to that: ${JSON.stringify({ out, err })}`)
-  }
-  return { child, ended, seen, out: () => out }
-}
+const start = (words: ReadonlyArray<string>, script = cli) =>
+  processes.start(words, { folder, environment: { REPRISE_DATA_DIR: join(folder, "data") }, script })
 
 const run = (...words: ReadonlyArray<string>) => start(words).ended
 

@@ -1,14 +1,12 @@
 /** `reprise serve` as a process, with command lines that work through it. */
-import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
-
-const cli = join(import.meta.dirname, "..", "..", ".cache", "bin", "reprise.js")
+import { CliProcesses } from "../support/cliProcess.ts"
 
 let folder = ""
-const children = new Set<ChildProcess>()
+const processes = new CliProcesses()
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "reprise-serve-"))
@@ -16,8 +14,7 @@ beforeEach(() => {
 })
 
 afterEach(() => {
-  for (const child of children) child.kill("SIGKILL")
-  children.clear()
+  processes.killAll()
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -27,40 +24,8 @@ const write = (count: number, name = "docs") => {
     writeFileSync(join(folder, name, `n${n}.md`), `# Note ${n}\n\nWhat is said in note ${n} of ${name}.\n`)
 }
 
-interface Ended {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly out: string
-  readonly err: string
-}
-
-const start = (words: ReadonlyArray<string>, data = join(folder, "data")) => {
-  const child = spawn(process.execPath, [cli, ...words], {
-    cwd: folder,
-    env: { PATH: process.env["PATH"], HOME: folder, REPRISE_DATA_DIR: data, REPRISE_HTTP_PORT: "0" },
-    stdio: ["ignore", "pipe", "pipe"]
-  })
-  children.add(child)
-  let out = ""
-  let err = ""
-  child.stdout.on("data", (part: Buffer) => {
-    out += part.toString()
-  })
-  child.stderr.on("data", (part: Buffer) => {
-    err += part.toString()
-  })
-  const ended = new Promise<Ended>((resolve) => {
-    child.on("close", (code, signal) => {
-      children.delete(child)
-      resolve({ code, signal, out, err })
-    })
-  })
-  const seen = async (what: () => boolean) => {
-    for (let tries = 0; tries < 1000 && !what(); tries++) await new Promise((wake) => setTimeout(wake, 20))
-    assert.isTrue(what(), `It did not come to that: ${JSON.stringify({ out, err })}`)
-  }
-  return { child, ended, seen, out: () => out }
-}
+const start = (words: ReadonlyArray<string>, data = join(folder, "data")) =>
+  processes.start(words, { folder, environment: { REPRISE_DATA_DIR: data, REPRISE_HTTP_PORT: "0" } })
 
 const run = (words: ReadonlyArray<string>, data?: string) => start(words, data).ended
 

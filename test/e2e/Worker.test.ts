@@ -1,55 +1,29 @@
 /** `reprise worker` as processes, on a real NATS server. */
-import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { CliProcesses } from "../support/cliProcess.ts"
 import { natsServer } from "../support/NatsServer.ts"
 import { makeProviderServer } from "../support/ProviderServer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
-
-const cli = join(import.meta.dirname, "..", "..", ".cache", "bin", "reprise.js")
-
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
 
 /** Starts processes that are gone when the scope is. */
 const processes = (folder: string, environment: Readonly<Record<string, string>>) =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => new Set<ChildProcess>()),
-      (children) => Effect.sync(() => children.forEach((child) => void child.kill("SIGKILL")))
+      Effect.sync(() => new CliProcesses()),
+      (started) => Effect.sync(() => started.killAll())
     ),
-    (children) =>
+    (started) =>
       (words: ReadonlyArray<string>, more: Readonly<Record<string, string>> = {}) => {
-        const child = spawn(process.execPath, [cli, ...words], {
-          cwd: folder,
-          env: { PATH: process.env["PATH"], HOME: folder, REPRISE_HTTP_PORT: "0", ...environment, ...more },
-          stdio: ["ignore", "pipe", "pipe"]
-        })
-        children.add(child)
-        let out = ""
-        let err = ""
-        let closed = false
-        child.stdout.on("data", (part: Buffer) => {
-          out += part.toString()
-        })
-        child.stderr.on("data", (part: Buffer) => {
-          err += part.toString()
-        })
-        const ended = new Promise<Ended>((resolve) => {
-          child.on("close", (code) => {
-            closed = true
-            resolve({ code, out, err })
-          })
+        const { child, ended, out, seen } = started.start(words, {
+          folder,
+          environment: { REPRISE_HTTP_PORT: "0", ...environment, ...more }
         })
         const ready = async (): Promise<unknown> => {
-          while (!out.includes("\n") && !closed) await new Promise((wake) => setTimeout(wake, 20))
-          assert.isFalse(closed, err)
-          const line: unknown = JSON.parse(out)
+          await seen(() => out().includes("\n") || child.exitCode !== null)
+          const line: unknown = JSON.parse(out())
           assert.deepInclude(line, { ready: true })
           return line
         }
