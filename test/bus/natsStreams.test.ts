@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { DiscardPolicy, RetentionPolicy } from "nats"
 import { declarations, ensureStreams, usualStreamOptions } from "../../src/bus/nats/Streams.ts"
+import { streamNames } from "../../src/bus/nats/Subjects.ts"
 import { natsServer } from "../support/NatsServer.ts"
 import { connected } from "../support/natsClient.ts"
 
@@ -95,11 +96,20 @@ describe("the JetStream streams", () => {
     })
   )
 
-  it.scopedLive("are made by two processes at once", () =>
+  it.scopedLive("are made by several processes at once", () =>
     Effect.gen(function* () {
       const server = yield* natsServer()
-      const both = [yield* connected(server.url), yield* connected(server.url)]
-      yield* Effect.forEach(both, (nats) => ensureStreams(nats, usualStreamOptions), { concurrency: 2 })
+      const clients = yield* Effect.all(Array.from({ length: 6 }, () => connected(server.url)))
+      for (let round = 0; round < 10; round++) {
+        yield* Effect.forEach(clients, (nats) => ensureStreams(nats, usualStreamOptions), {
+          concurrency: "unbounded"
+        })
+        const [first] = clients
+        if (first === undefined) return
+        for (const name of Object.values(streamNames))
+          yield* Effect.promise(() => first.manager.streams.delete(name))
+        yield* Effect.sleep(Duration.millis(300))
+      }
     })
   )
 

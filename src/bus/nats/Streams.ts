@@ -7,7 +7,7 @@
  * The window in which a server looks for duplicates is the shortest there is: a longer one would swallow orders that are
  * handed out again.
  */
-import { Duration, Effect, Schema } from "effect"
+import { Duration, Effect, Schedule, Schema } from "effect"
 import {
   AckPolicy,
   type ConsumerConfig,
@@ -215,7 +215,19 @@ export const remake = (nats: NatsService, declaration: Declaration): Ensured => 
     )
 }
 
-const ensureStream = Effect.fnUntraced(function* (
+/**
+ * While a server (2.9.10) makes a stream for one client, another that asks for the same stream hears that its subjects
+ * are taken, and sees no stream yet. So we look again, for a second at most, before we say that a foreign stream has them.
+ */
+const whileSomebodyMakesIt = Schedule.intersect(Schedule.spaced(Duration.millis(50)), Schedule.recurs(20))
+
+const ensureStream = (nats: NatsService, declared: DeclaredStream): Ensured =>
+  Effect.retry(ensureOnce(nats, declared), {
+    schedule: whileSomebodyMakesIt,
+    while: (error) => error._tag === "NatsUnavailable" && error.apiCode === apiCodes.subjectsOverlap
+  }).pipe(Effect.mapError((error) => inTheWay(declared, error) ?? error))
+
+const ensureOnce = Effect.fnUntraced(function* (
   nats: NatsService,
   declared: DeclaredStream
 ): Effect.fn.Return<void, NatsUnavailable | StreamConflict> {
@@ -228,11 +240,11 @@ const ensureStream = Effect.fnUntraced(function* (
     yield* nats
       .attempt(`creating the stream ${name}`, () => streams.add(declared))
       .pipe(
-        Effect.catchAll((error) => {
+        Effect.catchIf(
           // Somebody made it at the same time, with what may be other limits.
-          if (error.apiCode === apiCodes.streamNameInUse) return ensureStream(nats, declared)
-          return Effect.fail(inTheWay(declared, error) ?? error)
-        })
+          ({ apiCode }) => apiCode === apiCodes.streamNameInUse,
+          () => ensureStream(nats, declared)
+        )
       )
     return
   }
@@ -249,7 +261,12 @@ const ensureStream = Effect.fnUntraced(function* (
   yield* nats.attempt(`updating the stream ${name}`, () => streams.update(name, declared))
 })
 
-const inTheWay = ({ max_bytes, name, subjects }: DeclaredStream, { apiCode }: NatsUnavailable) => {
+const inTheWay = (
+  { max_bytes, name, subjects }: DeclaredStream,
+  error: NatsUnavailable | StreamConflict
+): StreamConflict | undefined => {
+  if (error._tag === "StreamConflict") return undefined
+  const { apiCode } = error
   if (apiCode === apiCodes.subjectsOverlap)
     return new StreamConflict({
       stream: name,
