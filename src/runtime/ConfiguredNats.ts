@@ -12,6 +12,7 @@ import * as NatsContent from "../bus/nats/NatsContent.ts"
 import type { NatsUnreachable } from "../bus/nats/NatsErrors.ts"
 import { type StreamConflict, type StreamOptions, usualStreamOptions } from "../bus/nats/Streams.ts"
 import type { Content } from "../log/Content.ts"
+import { ConfigInvalid } from "./ConfigInvalid.ts"
 import { natsServers, type Settings } from "./Settings.ts"
 
 export interface NatsRole {
@@ -51,8 +52,32 @@ export const streamOptions = ({ nats }: Settings): StreamOptions => ({
   eventsMaxAge: nats.eventsMaxAge
 })
 
-/** The server cannot be reached or used as it is. */
-export type NatsNotUsable = NatsUnreachable | StreamConflict | BusUnavailable
+/** The server cannot be reached or used as it is, or not with these settings. */
+export type NatsNotUsable = NatsUnreachable | StreamConflict | BusUnavailable | ConfigInvalid
+
+const connection = (
+  settings: Settings,
+  role: NatsRole
+): Layer.Layer<NatsConnection, NatsUnreachable | ConfigInvalid> =>
+  Connection.layer(natsOptions(settings, role)).pipe(
+    Layer.catchAll((error) =>
+      Layer.fail(
+        error._tag === "NatsUnreachable"
+          ? error
+          : new ConfigInvalid({
+              problems: [
+                {
+                  where: "The settings",
+                  key: `nats.${error.setting}`,
+                  found: error.found,
+                  expected: error.expected,
+                  remedy: "Correct the setting or its file, or remove it."
+                }
+              ]
+            })
+      )
+    )
+  )
 
 /** For the process that has the log: the bus, and content for workers elsewhere. The connection is there for others. */
 export const serving = (
@@ -60,7 +85,7 @@ export const serving = (
   role: NatsRole
 ): Layer.Layer<Bus | NatsConnection, NatsNotUsable, Content> =>
   Layer.merge(NatsBus.layer(streamOptions(settings)), ContentServer.layer).pipe(
-    Layer.provideMerge(Connection.layer(natsOptions(settings, role)))
+    Layer.provideMerge(connection(settings, role))
   )
 
 /** For a worker, which has no log: the bus, and content asked of the process that has it. */
@@ -69,5 +94,5 @@ export const working = (
   role: NatsRole
 ): Layer.Layer<Bus | Content | NatsConnection, NatsNotUsable> =>
   Layer.merge(NatsBus.layer(streamOptions(settings)), NatsContent.layer).pipe(
-    Layer.provideMerge(Connection.layer(natsOptions(settings, role)))
+    Layer.provideMerge(connection(settings, role))
   )

@@ -4,7 +4,7 @@
 import { Array as Arr, Effect, Either, ParseResult, Schema } from "effect"
 import { ConfigInvalid, type ConfigProblem, kindOf, shown } from "./ConfigInvalid.ts"
 import { isSecret, modelKeys, settingKeys } from "./SettingKeys.ts"
-import { Settings } from "./Settings.ts"
+import { natsServers, Settings } from "./Settings.ts"
 
 export type Origin = "default" | "file" | "dotenv" | "environment" | "flag"
 
@@ -137,5 +137,36 @@ export const notPossible = (
         problem(`${at}.model`, undefined, "the model's name, as the provider knows it", "Set it.")
       )
   }
-  return problems
+  return [...problems, ...halfCredentials(settings.nats, problem)]
+}
+
+/** What a NATS server would refuse whatever it is configured for: one half of a pair. */
+const halfCredentials = (
+  { password, tlsCert, tlsKey, url, user }: Settings["nats"],
+  problem: (key: string, found: unknown, expected: string, remedy: string) => ConfigProblem
+): ReadonlyArray<ConfigProblem> => {
+  const missing = (key: string, expected: string, remedy: string) => [
+    problem(`nats.${key}`, undefined, expected, remedy)
+  ]
+  const named = (natsServers(url) ?? []).find(({ username }) => username !== "")
+  const hasUser = user !== undefined || named !== undefined
+  const hasPassword = password !== undefined || (named !== undefined && named.password !== "")
+  return [
+    ...(hasUser && !hasPassword
+      ? missing(
+          "password",
+          user === undefined ? "the password of the user that nats.url names" : "the password of nats.user",
+          "Set it; if what stands there is a token, set nats.token instead."
+        )
+      : []),
+    ...(hasPassword && !hasUser
+      ? missing("user", "the user whose password nats.password is", "Set it, or remove nats.password.")
+      : []),
+    ...(tlsCert !== undefined && tlsKey === undefined
+      ? missing("tlsKey", "the key of nats.tlsCert", "Set it, or remove nats.tlsCert.")
+      : []),
+    ...(tlsKey !== undefined && tlsCert === undefined
+      ? missing("tlsCert", "the certificate whose key nats.tlsKey is", "Set it, or remove nats.tlsKey.")
+      : [])
+  ]
 }

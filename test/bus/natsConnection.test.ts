@@ -25,7 +25,10 @@ const echoing = (nats: NatsService) =>
 const becomes = (nats: NatsService, is: (state: NatsState) => boolean) =>
   nats.changes.pipe(Stream.filter(is), Stream.runHead, Effect.timeout("20 seconds"))
 const whyNot = (url: string, more: Parameters<typeof connected>[1] = {}) =>
-  Effect.map(Effect.flip(connected(url, more)), ({ message, reason }) => ({ message, reason }))
+  Effect.map(Effect.flip(connected(url, more)), (error) => ({
+    message: error.message,
+    reason: error._tag === "NatsUnreachable" ? error.reason : error.setting
+  }))
 
 describe("the connection to NATS", () => {
   it.scopedLive("sends, asks and answers", () =>
@@ -183,7 +186,7 @@ describe("the connection to NATS", () => {
         })
         yield* connected(server.url, { nkeySeed: Redacted.make(seed) })
         const refused = yield* whyNot(server.url, { nkeySeed: Redacted.make("SUnotaseed") })
-        assert.strictEqual(refused.reason, "credentials")
+        assert.strictEqual(refused.reason, "nkeySeed")
         assert.notInclude(refused.message, "notaseed")
       })
     )
@@ -234,6 +237,9 @@ describe("the connection to NATS", () => {
         })
         const { cert, key, url } = server
         yield* connected(url, { tlsCa: cert, tlsCert: cert, tlsKey: key })
+        const absent = yield* whyNot(url, { tlsCa: cert, tlsCert: cert, tlsKey: `${key}.absent` })
+        assert.strictEqual(absent.reason, "tlsKey")
+        assert.include(absent.message, "key.pem.absent")
         assert.strictEqual((yield* whyNot(url)).reason, "tls")
       })
     )

@@ -122,20 +122,31 @@ describe("reprise worker", { timeout: 90_000 }, () => {
     })
   )
 
-  it.scopedLive("exits 3 where there is no NATS server, and waits for one if it is told to", () =>
-    Effect.gen(function* () {
-      const folder = yield* temporaryDirectory
-      const start = yield* processes(folder, { REPRISE_NATS_URL: "nats://127.0.0.1:9" })
-      const { code, out } = yield* Effect.promise(() => start(["worker", "--json"]).ended)
-      assert.strictEqual(code, 3)
-      assert.strictEqual(JSON.parse(out).error.code, "NatsUnreachable")
-      const waiting = start(["worker", "--wait", "--json"])
-      const first = yield* Effect.promise(() =>
-        Promise.race([waiting.ended, new Promise((wake) => setTimeout(() => wake("waiting"), 4_000))])
-      )
-      assert.strictEqual(first, "waiting")
-      waiting.child.kill("SIGTERM")
-      assert.strictEqual((yield* Effect.promise(() => waiting.ended)).code, 0)
-    })
+  it.scopedLive(
+    "exits 3 where there is no NATS server, or waits for one; and 2 where its credentials cannot be read",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* temporaryDirectory
+        const start = yield* processes(folder, { REPRISE_NATS_URL: "nats://127.0.0.1:9" })
+        const { code, out } = yield* Effect.promise(() => start(["worker", "--json"]).ended)
+        assert.strictEqual(code, 3)
+        assert.strictEqual(JSON.parse(out).error.code, "NatsUnreachable")
+        const unreadable = ["worker", "--json", "--wait"]
+        const misled = yield* Effect.promise(
+          () => start(unreadable, { REPRISE_NATS_CREDENTIALS: "absent.creds" }).ended
+        )
+        assert.strictEqual(misled.code, 2)
+        assert.match(
+          JSON.parse(misled.out).error.message,
+          /"nats\.credentials" is not readable .*absent\.creds/
+        )
+        const waiting = start(["worker", "--wait", "--json"])
+        const first = yield* Effect.promise(() =>
+          Promise.race([waiting.ended, new Promise((wake) => setTimeout(() => wake("waiting"), 4_000))])
+        )
+        assert.strictEqual(first, "waiting")
+        waiting.child.kill("SIGTERM")
+        assert.strictEqual((yield* Effect.promise(() => waiting.ended)).code, 0)
+      })
   )
 })

@@ -290,6 +290,41 @@ layer(NodeContext.layer)("C6 a configuration that is none", (it) => {
       "expected an address such as nats://127.0.0.1:4222"
     ],
     [
+      "a user of NATS without a password",
+      {},
+      { environment: { REPRISE_NATS_USER: "reprise" } },
+      "nats.password",
+      "expected the password of nats.user"
+    ],
+    [
+      "a user in the address of NATS without a password, which may be a token",
+      {},
+      { environment: { REPRISE_NATS_URL: "nats://planted@host:4222" } },
+      "nats.password",
+      "set nats.token instead"
+    ],
+    [
+      "a password for NATS without a user",
+      { config: '{"nats":{"password":"planted"}}' },
+      {},
+      "nats.user",
+      "expected the user whose password nats.password is"
+    ],
+    [
+      "a certificate for NATS without its key",
+      { config: '{"nats":{"tlsCert":"cert.pem"}}' },
+      {},
+      "nats.tlsKey",
+      "expected the key of nats.tlsCert"
+    ],
+    [
+      "a key for NATS without its certificate",
+      { config: '{"nats":{"tlsKey":"key.pem"}}' },
+      {},
+      "nats.tlsCert",
+      "expected the certificate whose key nats.tlsKey is"
+    ],
+    [
       "Qdrant without an address",
       { config: '{"index":"qdrant"}' },
       {},
@@ -313,6 +348,17 @@ layer(NodeContext.layer)("C6 a configuration that is none", (it) => {
         assert.notInclude(message, "planted")
       })
     )
+
+  it.scoped("takes user and password of NATS from settings, from the address, or one from each", () =>
+    Effect.forEach(
+      [
+        { REPRISE_NATS_USER: "reprise", REPRISE_NATS_PASSWORD: "secret" },
+        { REPRISE_NATS_URL: "nats://reprise:secret@host:4222" },
+        { REPRISE_NATS_URL: "nats://reprise@host:4222", REPRISE_NATS_PASSWORD: "secret" }
+      ],
+      (environment) => load({}, { environment })
+    )
+  )
 
   it.scoped("names the file and every problem in it", () =>
     Effect.gen(function* () {

@@ -2,7 +2,7 @@
 import { Context, Effect, Layer, type Scope } from "effect"
 import * as Connection from "../../src/bus/nats/Connection.ts"
 import { NatsConnection, type NatsOptions, type NatsService } from "../../src/bus/nats/Connection.ts"
-import type { NatsUnreachable } from "../../src/bus/nats/NatsErrors.ts"
+import type { CredentialsUnusable, NatsUnreachable } from "../../src/bus/nats/NatsErrors.ts"
 
 export const optionsFor = (url: string, more: Partial<NatsOptions> = {}): NatsOptions => ({
   servers: [url],
@@ -16,7 +16,7 @@ export const optionsFor = (url: string, more: Partial<NatsOptions> = {}): NatsOp
 export const connected = (
   url: string,
   more: Partial<NatsOptions> = {}
-): Effect.Effect<NatsService, NatsUnreachable, Scope.Scope> =>
+): Effect.Effect<NatsService, NatsUnreachable | CredentialsUnusable, Scope.Scope> =>
   Effect.map(Layer.build(Connection.layer(optionsFor(url, more))), (context) =>
     Context.get(context, NatsConnection)
   )

@@ -21,7 +21,13 @@ import {
   type Status
 } from "nats"
 import { type NatsCredentials, readCredentials } from "./Credentials.ts"
-import { NatsUnavailable, type NatsUnreachable, unavailable, unreachable } from "./NatsErrors.ts"
+import {
+  type CredentialsUnusable,
+  NatsUnavailable,
+  type NatsUnreachable,
+  unavailable,
+  unreachable
+} from "./NatsErrors.ts"
 
 export interface NatsOptions extends NatsCredentials {
   /** One or more servers of a cluster: `nats://host:4222` or `tls://host:4222`. */
@@ -94,7 +100,9 @@ export class NatsConnection extends Context.Tag("reprise/bus/nats/Connection")<
 >() {}
 
 /** Fails where the server cannot be reached, refuses us, or has no JetStream. */
-export const layer = (options: NatsOptions): Layer.Layer<NatsConnection, NatsUnreachable> =>
+export const layer = (
+  options: NatsOptions
+): Layer.Layer<NatsConnection, NatsUnreachable | CredentialsUnusable> =>
   Layer.scoped(NatsConnection, open(options))
 
 /** Of the first try and of each later one, until the server greets. */
@@ -110,9 +118,9 @@ const closeTimeout = Duration.seconds(2)
 
 const open = Effect.fnUntraced(function* (
   options: NatsOptions
-): Effect.fn.Return<NatsService, NatsUnreachable, Scope.Scope> {
+): Effect.fn.Return<NatsService, NatsUnreachable | CredentialsUnusable, Scope.Scope> {
   const servers = options.servers.join(", ")
-  const credentials = yield* readCredentials(servers, options)
+  const credentials = yield* readCredentials(options)
   const random = Runtime.runSync(yield* Effect.runtime<never>())
   let attempts = 0
   const client = yield* openClient(options, {

@@ -13,7 +13,7 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator
 } from "nats"
-import { NatsUnreachable } from "./NatsErrors.ts"
+import { CredentialsUnusable } from "./NatsErrors.ts"
 
 export interface NatsCredentials {
   readonly user?: string
@@ -30,26 +30,19 @@ export interface NatsCredentials {
 }
 
 export const readCredentials = (
-  server: string,
   given: NatsCredentials & { readonly servers: ReadonlyArray<string> }
-): Effect.Effect<Pick<ConnectionOptions, "authenticator" | "tls">, NatsUnreachable> =>
-  Effect.try({
-    try: () => {
-      const authenticator = authenticators(given)
-      const tls = tlsOf(given)
-      return { ...(authenticator.length > 0 && { authenticator }), ...(tls && { tls }) }
-    },
-    catch: (cause) =>
-      new NatsUnreachable({
-        server,
-        reason: "credentials",
-        detail: cause instanceof Error ? cause.message : String(cause)
-      })
+): Effect.Effect<Pick<ConnectionOptions, "authenticator" | "tls">, CredentialsUnusable> =>
+  Effect.gen(function* () {
+    const authenticator = yield* authenticators(given)
+    const tls = yield* tlsOf(given)
+    return { ...(authenticator.length > 0 && { authenticator }), ...(tls && { tls }) }
   })
 
 const encoder = new TextEncoder()
 
-const authenticators = (given: NatsCredentials): Array<Authenticator> => {
+const authenticators = Effect.fnUntraced(function* (
+  given: NatsCredentials
+): Effect.fn.Return<Array<Authenticator>, CredentialsUnusable> {
   const found: Array<Authenticator> = []
   if (given.user !== undefined) {
     const { password, user } = given
@@ -57,13 +50,19 @@ const authenticators = (given: NatsCredentials): Array<Authenticator> => {
   }
   if (given.token !== undefined) found.push(tokenAuthenticator(Redacted.value(given.token)))
   if (given.nkeySeed !== undefined) {
-    const authenticator = nkeyAuthenticator(encoder.encode(Redacted.value(given.nkeySeed).trim()))
-    tried(authenticator, "The NKey's seed is not one (it begins with SU).")
-    found.push(authenticator)
+    const seed = encoder.encode(Redacted.value(given.nkeySeed).trim())
+    found.push(
+      yield* tried(nkeyAuthenticator(seed), {
+        setting: "nkeySeed",
+        found: "no seed of an NKey",
+        expected: "one, which begins with SU"
+      })
+    )
   }
   if (given.credentials !== undefined) {
     const path = given.credentials
-    let last = readFileSync(path)
+    const expected = "a credentials file (.creds)"
+    let last = yield* readable("credentials", path, expected)
     const authenticator = credsAuthenticator(() => {
       // A file that is being replaced at this moment must not end the connection: its last content does for now.
       try {
@@ -73,28 +72,62 @@ const authenticators = (given: NatsCredentials): Array<Authenticator> => {
       }
       return last
     })
-    tried(authenticator, `${path} is no credentials file.`)
-    found.push(authenticator)
+    found.push(
+      yield* tried(authenticator, {
+        setting: "credentials",
+        found: `${path}, which holds no credentials`,
+        expected
+      })
+    )
   }
   return found
-}
+})
+
+type Setting = CredentialsUnusable["setting"]
+
+const readable = (
+  setting: Setting,
+  path: string,
+  expected: string
+): Effect.Effect<Buffer, CredentialsUnusable> =>
+  Effect.try({
+    try: () => readFileSync(path),
+    catch: (cause) =>
+      new CredentialsUnusable({
+        setting,
+        found: `not readable (${cause instanceof Error ? cause.message : String(cause)})`,
+        expected
+      })
+  })
 
 /** Signs something, as it will when the server asks. What went wrong may name the secret, so it is not repeated. */
-const tried = (authenticator: Authenticator, sentence: string): void => {
-  try {
-    authenticator("nonce")
-  } catch {
-    throw new Error(sentence)
-  }
-}
+const tried = (
+  authenticator: Authenticator,
+  otherwise: { readonly setting: Setting; readonly found: string; readonly expected: string }
+): Effect.Effect<Authenticator, CredentialsUnusable> =>
+  Effect.try({
+    try: () => {
+      authenticator("nonce")
+      return authenticator
+    },
+    catch: () => new CredentialsUnusable(otherwise)
+  })
 
-const tlsOf = ({
+const tlsOf = Effect.fnUntraced(function* ({
   servers,
   tlsCa,
   tlsCert,
   tlsKey
-}: NatsCredentials & { readonly servers: ReadonlyArray<string> }): ConnectionOptions["tls"] => {
-  for (const path of [tlsCa, tlsCert, tlsKey]) if (path !== undefined) readFileSync(path)
+}: NatsCredentials & { readonly servers: ReadonlyArray<string> }): Effect.fn.Return<
+  ConnectionOptions["tls"],
+  CredentialsUnusable
+> {
+  const files = [
+    ["tlsCa", tlsCa],
+    ["tlsCert", tlsCert],
+    ["tlsKey", tlsKey]
+  ] as const
+  for (const [setting, path] of files) if (path !== undefined) yield* readable(setting, path, "a PEM file")
   const any = tlsCa !== undefined || tlsCert !== undefined || tlsKey !== undefined
   if (!any && !servers.some((server) => server.startsWith("tls:"))) return undefined
   return {
@@ -102,4 +135,4 @@ const tlsOf = ({
     ...(tlsCert && { certFile: tlsCert }),
     ...(tlsKey && { keyFile: tlsKey })
   }
-}
+})

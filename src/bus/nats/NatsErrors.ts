@@ -5,8 +5,7 @@ import { NatsError } from "nats"
 /** The server cannot be used as it is. Start it, or correct the settings; with `wait` an unreachable one is waited for. */
 export class NatsUnreachable extends Schema.TaggedError<NatsUnreachable>()("NatsUnreachable", {
   server: Schema.String,
-  /** `credentials`: what we were given cannot be read; `refused`: the server does not accept it. */
-  reason: Schema.Literal("unreachable", "refused", "tls", "credentials", "no-jetstream"),
+  reason: Schema.Literal("unreachable", "refused", "tls", "no-jetstream"),
   detail: Schema.String
 }) {
   override get message() {
@@ -24,11 +23,22 @@ const sentences: { readonly [reason in NatsUnreachable["reason"]]: readonly [str
     "cannot be spoken to over TLS",
     "Correct nats.tlsCa, nats.tlsCert and nats.tlsKey, or the server's own."
   ],
-  credentials: ["was not asked, because its credentials cannot be read", "Correct the setting or the file."],
   "no-jetstream": [
     "has no JetStream for us",
     "Start the server with JetStream (-js), or enable it for our account."
   ]
+}
+
+/** What we were given to show a server cannot be used. No server was asked; correct the setting, or the file it names. */
+export class CredentialsUnusable extends Schema.TaggedError<CredentialsUnusable>()("CredentialsUnusable", {
+  setting: Schema.Literal("nkeySeed", "credentials", "tlsCa", "tlsCert", "tlsKey"),
+  /** Names the file, never a secret. */
+  found: Schema.String,
+  expected: Schema.String
+}) {
+  override get message() {
+    return `nats.${this.setting} is ${this.found}, expected ${this.expected}.`
+  }
 }
 
 /**
