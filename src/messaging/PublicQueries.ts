@@ -1,7 +1,7 @@
 /** Answers what is asked from outside about one project. Nothing that is answered says anything of another. */
 import { Effect, Either, Schema, Stream } from "effect"
 import { Indexer } from "../../actors/Indexer.ts"
-import { Epoch, type ProjectScope, Sequence } from "../../events/Ids.ts"
+import { Epoch, type ProjectScope, Sequence, scopeKey } from "../../events/Ids.ts"
 import {
   AnswerReadMessage,
   type ContentReadAnswer,
@@ -15,6 +15,7 @@ import {
 import type { PublicQueryName } from "../../events/Subjects.ts"
 import { NatsConnection } from "../bus/nats/Connection.ts"
 import type { NatsUnavailable } from "../bus/nats/NatsErrors.ts"
+import { makeRecentBodies, usualRecentBodies } from "../bus/nats/RecentBodies.ts"
 import { Filter } from "../index/Filter.ts"
 import { Content } from "../log/Content.ts"
 import { type LogFailed, LogReader } from "../log/Log.ts"
@@ -77,6 +78,7 @@ export const makePublicQueries = Effect.fnUntraced(function* (options: QueriesOp
   const content = yield* Content
   const indexer = yield* Indexer
   const published = makePublishedEvents(content, options)
+  const bodies = yield* makeRecentBodies(usualRecentBodies)
 
   /** What went wrong inside is the operator's to see. */
   const quietly = <A>(effect: Effect.Effect<A, LogFailed | NatsUnavailable>, what: string) =>
@@ -200,7 +202,7 @@ export const makePublicQueries = Effect.fnUntraced(function* (options: QueriesOp
     scope: ProjectScope,
     { digest, offset }: typeof ContentReadMessage.Type
   ): Effect.fn.Return<ContentReadAnswer, LogFailed | WireError> {
-    const body = yield* content.blob(scope, digest)
+    const body = yield* bodies.get(`${scopeKey(scope)}/${digest}`, content.blob(scope, digest))
     if (body === undefined) {
       return yield* Effect.fail<WireError>({
         code: "unknown-content",

@@ -2,13 +2,14 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import type { NatsConnection } from "nats"
+import { Content } from "../../src/log/Content.ts"
 import { ask, messagingRuntime, plainClient } from "../support/messagingRuntime.ts"
 import { type NatsServer, natsServer } from "../support/NatsServer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 class World extends Context.Tag("test/World")<
   World,
-  { readonly server: NatsServer; readonly client: NatsConnection }
+  { readonly server: NatsServer; readonly client: NatsConnection; readonly bodiesRead: ReadonlyArray<string> }
 >() {}
 
 const world = Layer.unwrapScoped(
@@ -16,7 +17,19 @@ const world = Layer.unwrapScoped(
     const server = yield* natsServer()
     const directory = yield* temporaryDirectory
     const client = yield* plainClient(server)
-    return Layer.provideMerge(Layer.succeed(World, { server, client }), messagingRuntime(server, directory))
+    const bodiesRead: Array<string> = []
+    const counting = Layer.effect(
+      Content,
+      Effect.map(Content, (content) => ({
+        ...content,
+        blob: (...what: Parameters<typeof content.blob>) =>
+          Effect.tap(content.blob(...what), () => bodiesRead.push(what[1]))
+      }))
+    )
+    return Layer.provideMerge(
+      Layer.succeed(World, { server, client, bodiesRead }),
+      messagingRuntime(server, directory, { content: counting })
+    )
   })
 )
 
@@ -118,28 +131,35 @@ describe("requests", () => {
         })
     )
 
-    it.effect("a body that an event names can be read in pieces, by its own project only", () =>
-      Effect.gen(function* () {
-        const long = "The long text goes on. ".repeat(20_000)
-        yield* submit("long-1", long, {}, "acme.long")
-        const { body } = yield* request("acme.long.EventsRead", { fromSequence: 1 })
-        const events = Array.isArray(body["events"]) ? body["events"] : []
-        const raw = events.find(({ type }) => type === "DocumentSubmitted").data.raw
-        const pieces: Array<Buffer> = []
-        let offset: unknown = 0
-        while (offset !== undefined) {
-          const piece: Readonly<Record<string, unknown>> = (yield* request("acme.long.ContentRead", {
-            digest: raw,
-            offset
-          })).body
-          pieces.push(Buffer.from(String(piece["base64"]), "base64"))
-          offset = piece["nextOffset"]
-        }
-        assert.isAbove(pieces.length, 1)
-        assert.strictEqual(Buffer.concat(pieces).toString(), long)
-        const foreign = yield* request("globex.legal.ContentRead", { digest: raw })
-        assert.strictEqual(foreign.error, "unknown-content")
-      })
+    it.effect(
+      "a body that an event names can be read in pieces, by its own project only, and is read once",
+      () =>
+        Effect.gen(function* () {
+          const long = "The long text goes on. ".repeat(20_000)
+          yield* submit("long-1", long, {}, "acme.long")
+          const { body } = yield* request("acme.long.EventsRead", { fromSequence: 1 })
+          const events = Array.isArray(body["events"]) ? body["events"] : []
+          const raw = events.find(({ type }) => type === "DocumentSubmitted").data.raw
+          const { bodiesRead } = yield* World
+          const pieces: Array<Buffer> = []
+          let offset: unknown = 0
+          while (offset !== undefined) {
+            const piece: Readonly<Record<string, unknown>> = (yield* request("acme.long.ContentRead", {
+              digest: raw,
+              offset
+            })).body
+            pieces.push(Buffer.from(String(piece["base64"]), "base64"))
+            offset = piece["nextOffset"]
+          }
+          assert.isAbove(pieces.length, 1)
+          assert.deepStrictEqual(
+            bodiesRead.filter((digest) => digest === raw),
+            [raw]
+          )
+          assert.strictEqual(Buffer.concat(pieces).toString(), long)
+          const foreign = yield* request("globex.legal.ContentRead", { digest: raw })
+          assert.strictEqual(foreign.error, "unknown-content")
+        })
     )
 
     it.effect("what is not right is refused with a code and a reason, each in its own way", () =>

@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { Effect, Layer, Schema } from "effect"
 import { type ConnectionOptions, connect, type NatsConnection } from "nats"
 import { layer as connectionLayer, type NatsOptions } from "../../src/bus/nats/Connection.ts"
+import { Content } from "../../src/log/Content.ts"
 import * as Messaging from "../../src/messaging/Messaging.ts"
 import { filesIn } from "../../src/runtime/DataDirectory.ts"
 import * as Embedded from "../../src/runtime/Embedded.ts"
@@ -15,9 +16,12 @@ export const messagingRuntime = (
   options: {
     readonly connection?: Partial<NatsOptions>
     readonly settings?: typeof Settings.Encoded
+    /** Stands between the messaging and the log's content. */
+    readonly content?: Layer.Layer<Content, never, Content>
   } = {}
 ) =>
   Messaging.layer({ version: "0.1.0", mode: "sparse", descriptors: true }).pipe(
+    Layer.provide(options.content ?? Layer.effect(Content, Content)),
     Layer.provideMerge(
       Layer.merge(
         connectionLayer({

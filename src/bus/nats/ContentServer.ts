@@ -2,12 +2,13 @@
  * Serves bodies of the log's content to workers on other hosts, by digest, over core requests. They see content, never a
  * path. Whoever may send to this subject may read every project's bodies: it belongs to the server's own account.
  */
-import { Cache, Duration, Effect, Layer, Schedule, Schema, Stream } from "effect"
+import { Effect, Layer, Schedule, Schema, Stream } from "effect"
 import { CodeFingerprint, Digest, ProjectScope } from "../../../events/Ids.ts"
 import { Content } from "../../log/Content.ts"
 import { NatsConnection } from "./Connection.ts"
 import { littleEndian } from "./MessageCodec.ts"
 import { answerFailure, answerPiece } from "./Pieces.ts"
+import { makeRecentBodies, usualRecentBodies } from "./RecentBodies.ts"
 import { contentSubject } from "./Subjects.ts"
 
 /** A piece of a body by its digest or, with a model, of the vector that it made of the input with that digest. */
@@ -24,26 +25,16 @@ export type ContentRequest = typeof ContentRequest.Type
 const decode = Schema.decodeUnknown(ContentRequest)
 /** Requests answered at a time. */
 const atATime = 8
-/** A body is asked for in pieces, one after the other: it is read once for all of them. */
-const remembered = { bodies: 4, time: Duration.seconds(10) }
 
 export const layer: Layer.Layer<never, never, Content | NatsConnection> = Layer.scopedDiscard(
   Effect.gen(function* () {
     const content = yield* Content
     const nats = yield* NatsConnection
-    const bodies = yield* Cache.make({
-      capacity: remembered.bodies,
-      timeToLive: remembered.time,
-      lookup: (key: string) =>
-        Effect.flatMap(Effect.orDie(decode(key)), ({ digest, model, scope }) =>
-          model === undefined
-            ? content.blob(scope, digest)
-            : Effect.map(
-                content.vectors(scope, model, [digest]),
-                ([vector]) => vector && littleEndian(vector)
-              )
-        )
-    })
+    const bodies = yield* makeRecentBodies(usualRecentBodies)
+    const read = ({ digest, model, scope }: Omit<ContentRequest, "offset">) =>
+      model === undefined
+        ? content.blob(scope, digest)
+        : Effect.map(content.vectors(scope, model, [digest]), ([vector]) => vector && littleEndian(vector))
     const encode = Schema.encodeSync(ContentRequest)
     const text = new TextDecoder()
 
@@ -53,11 +44,8 @@ export const layer: Layer.Layer<never, never, Content | NatsConnection> = Layer.
           decode(text.decode(request.data)).pipe(
             Effect.flatMap(({ offset, ...what }) => {
               const key = encode({ ...what, offset: 0 })
-              return bodies.get(key).pipe(
-                // What is absent now may be stored a moment later.
-                Effect.tap((body) => (body === undefined ? bodies.invalidate(key) : Effect.void)),
-                Effect.tapError(() => bodies.invalidate(key)),
-                Effect.flatMap((body) => answerPiece(nats, request, body, offset))
+              return Effect.flatMap(bodies.get(key, read(what)), (body) =>
+                answerPiece(nats, request, body, offset)
               )
             }),
             Effect.catchTags({
