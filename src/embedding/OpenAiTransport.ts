@@ -7,7 +7,8 @@
 import { HttpBody, HttpClient, HttpClientRequest, type HttpClientResponse } from "@effect/platform"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Agent } from "@effect/platform-node/Undici"
-import { Clock, Duration, Effect, type Redacted, Schema, type Scope, Stream } from "effect"
+import { Clock, Duration, Effect, type Redacted, Schema, type Scope } from "effect"
+import { answerText } from "./AnswerText.ts"
 import { readComplaint, withoutSecrets } from "./Complaint.ts"
 import {
   type EmbeddingInput,
@@ -125,17 +126,11 @@ const text = Effect.fnUntraced(function* (
   response: HttpClientResponse.HttpClientResponse,
   limit: number
 ) {
-  const parts: Array<Uint8Array> = []
-  let bytes = 0
-  yield* Stream.runForEachWhile(response.stream, (part) =>
-    Effect.sync(() => {
-      parts.push(part)
-      bytes += part.length
-      return bytes <= limit
-    })
-  ).pipe(Effect.mapError((error) => unavailable(settings, `its answer broke off (${reason(error)})`)))
-  if (bytes > limit) return yield* unavailable(settings, `its answer is longer than ${limit} bytes`)
-  return Buffer.concat(parts).toString("utf8")
+  const { isCut, text } = yield* Effect.mapError(answerText(response, limit), (error) =>
+    unavailable(settings, `its answer broke off (${reason(error)})`)
+  )
+  if (isCut) return yield* unavailable(settings, `its answer is longer than ${limit} bytes`)
+  return text
 })
 
 const Response = Schema.Struct({

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect, Fiber, Layer, Schema } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
-import { Reader } from "../../src/runtime/Reprise.ts"
+import { Reader, type Writer } from "../../src/runtime/Reprise.ts"
 import { type SearchHit, SearchRequest } from "../../src/search/Search.ts"
 import {
   addRoot,
@@ -49,23 +49,51 @@ const rankings = Effect.forEach(questions, ([query, more]) =>
   })
 )
 
-const tree = Effect.map(temporaryDirectory, (root) => {
-  writeMixedTree(root)
-  return root
-})
+interface Place {
+  readonly double: QdrantDouble
+  /** Of the files that are added. */
+  readonly root: string
+  readonly data: string
+  /** Opens the data directory on the double, uses it, closes it. */
+  readonly run: <A, E>(
+    use: Effect.Effect<A, E, Reader | Writer>,
+    settings?: EncodedSettings
+  ) => ReturnType<typeof withRuntime<A, E>>
+}
+
+/** A double, files and a data directory for one test. At its end nothing has been said that Qdrant would not say. */
+const inPlace = <E>(
+  use: (place: Place) => Effect.Effect<void, E>,
+  {
+    pauseMs,
+    write = writeMixedTree
+  }: { readonly pauseMs?: number; readonly write?: (root: string) => void } = {}
+) =>
+  Effect.gen(function* () {
+    const double = yield* makeQdrantDouble(pauseMs === undefined ? {} : { pauseMs })
+    const root = yield* temporaryDirectory
+    write(root)
+    const data = yield* temporaryDirectory
+    yield* use({
+      double,
+      root,
+      data,
+      run: (program, settings = onQdrant(double)) => withRuntime(data, settings, program)
+    })
+    assert.deepStrictEqual(double.violations, [])
+  })
+
+const notStarted = (double: QdrantDouble) =>
+  Effect.flatMap(temporaryDirectory, (data) =>
+    Effect.flip(Effect.scoped(Layer.build(embeddedRuntime(data, onQdrant(double)))))
+  )
 
 describe("an index on Qdrant", () => {
   it.scopedLive(
     "moves there and back with the same fingerprint, the same ranking and no embedding call",
     () =>
-      Effect.gen(function* () {
-        const double = yield* makeQdrantDouble()
-        const root = yield* tree
-        const data = yield* temporaryDirectory
-        const settings = { ...onQdrant(double), index: "embedded" } as const
-        yield* withRuntime(
-          data,
-          settings,
+      inPlace(({ double, root, run }) =>
+        run(
           Effect.gen(function* () {
             yield* addRoot(root)
             const before = yield* rankings
@@ -91,27 +119,22 @@ describe("an index on Qdrant", () => {
             assert.strictEqual(back.fingerprint.actual, there.fingerprint.actual)
             assert.deepStrictEqual(double.collections(), [])
             assert.deepStrictEqual(yield* rankings, before)
-          })
+          }),
+          { ...onQdrant(double), index: "embedded" }
         )
-        assert.deepStrictEqual(double.violations, [])
-      }),
+      ),
     60_000
   )
 
   it.scopedLive(
     "lets the alias follow the live generation",
     () =>
-      Effect.gen(function* () {
-        const double = yield* makeQdrantDouble()
-        const root = yield* tree
-        const data = yield* temporaryDirectory
+      inPlace(({ double, root, run }) => {
         const aliases = Effect.promise(async () => {
           const answer = await fetch(`${double.url}/aliases`)
           return Schema.decodeUnknownSync(Aliases)(await answer.json()).result.aliases
         })
-        yield* withRuntime(
-          data,
-          onQdrant(double),
+        return run(
           Effect.gen(function* () {
             yield* addRoot(root)
             const [first] = yield* aliases
@@ -130,8 +153,7 @@ describe("an index on Qdrant", () => {
     Effect.gen(function* () {
       const double = yield* makeQdrantDouble()
       yield* double.down
-      const data = yield* temporaryDirectory
-      const failed = yield* Effect.flip(Effect.scoped(Layer.build(embeddedRuntime(data, onQdrant(double)))))
+      const failed = yield* notStarted(double)
       assert.strictEqual(failed._tag, "EngineUnavailable")
       assert.include(failed.message, double.url)
     })
@@ -141,8 +163,7 @@ describe("an index on Qdrant", () => {
     Effect.gen(function* () {
       const double = yield* makeQdrantDouble()
       double.reportVersion("1.12.6")
-      const data = yield* temporaryDirectory
-      const failed = yield* Effect.flip(Effect.scoped(Layer.build(embeddedRuntime(data, onQdrant(double)))))
+      const failed = yield* notStarted(double)
       assert.match(failed.message, /runs version 1\.12\.6; 1\.13 or later is needed/)
     })
   )
@@ -150,13 +171,8 @@ describe("an index on Qdrant", () => {
   it.scopedLive(
     "answers from the log while its server is away, and catches up after",
     () =>
-      Effect.gen(function* () {
-        const double = yield* makeQdrantDouble()
-        const root = yield* tree
-        const data = yield* temporaryDirectory
-        yield* withRuntime(
-          data,
-          onQdrant(double),
+      inPlace(({ double, root, run }) =>
+        run(
           Effect.gen(function* () {
             yield* addRoot(root)
             const before = yield* found("keeper of the harbour")
@@ -180,7 +196,7 @@ describe("an index on Qdrant", () => {
             assert.isTrue((yield* Effect.flatMap(Reader, ({ status }) => status(defaultScope))).healthy)
           })
         )
-      }),
+      ),
     60_000
   )
 })
@@ -201,11 +217,7 @@ describe("a collection that changed behind the log's back", () => {
     it.scopedLive(
       `${title} is noticed while it is ${isFirstNoticed}, and made again from the log`,
       () =>
-        Effect.gen(function* () {
-          const double = yield* makeQdrantDouble()
-          const root = yield* tree
-          const data = yield* temporaryDirectory
-          const settings = onQdrant(double)
+        inPlace(({ double, root, run }) => {
           const act = Effect.suspend(() => change(double, double.collections()[0] ?? ""))
           const late = Effect.gen(function* () {
             writeFileSync(join(root, "late.md"), "# Late\n\nThe dolphin came after the change.\n")
@@ -214,9 +226,7 @@ describe("a collection that changed behind the log's back", () => {
             assert.deepStrictEqual([after.degraded, after.hits[0]?.title], [false, "Late"])
             assert.isTrue((yield* verified).clean)
           })
-          yield* withRuntime(
-            data,
-            settings,
+          const first = run(
             Effect.gen(function* () {
               writeFileSync(join(root, "early.md"), "# Early\n\nThe walrus was there before.\n")
               yield* addRoot(root)
@@ -226,8 +236,7 @@ describe("a collection that changed behind the log's back", () => {
               if (isFirstNoticed === "open") yield* late
             })
           )
-          if (isFirstNoticed === "closed") yield* withRuntime(data, settings, late)
-          assert.deepStrictEqual(double.violations, [])
+          return isFirstNoticed === "open" ? first : Effect.zipRight(first, run(late))
         }),
       60_000
     )
@@ -241,13 +250,8 @@ describe("a collection that changed behind the log's back", () => {
   it.scopedLive(
     "one that was restored to an older snapshot is noticed at the next search and at the next apply",
     () =>
-      Effect.gen(function* () {
-        const double = yield* makeQdrantDouble()
-        const root = yield* tree
-        const data = yield* temporaryDirectory
-        yield* withRuntime(
-          data,
-          onQdrant(double),
+      inPlace(({ double, root, run }) =>
+        run(
           Effect.gen(function* () {
             yield* addRoot(root)
             const older = double.snapshot()
@@ -263,20 +267,15 @@ describe("a collection that changed behind the log's back", () => {
             assert.isTrue((yield* verified).clean)
           })
         )
-      }),
+      ),
     60_000
   )
 
   it.scopedLive(
     "one that something else made in its place is never written to, nor deleted, and used again once it is gone",
     () =>
-      Effect.gen(function* () {
-        const double = yield* makeQdrantDouble()
-        const root = yield* tree
-        const data = yield* temporaryDirectory
-        yield* withRuntime(
-          data,
-          onQdrant(double),
+      inPlace(({ double, root, run }) =>
+        run(
           Effect.gen(function* () {
             yield* addRoot(root)
             const collection = double.collections()[0] ?? ""
@@ -303,7 +302,7 @@ describe("a collection that changed behind the log's back", () => {
             assert.isTrue((yield* verified).clean)
           })
         )
-      }),
+      ),
     60_000
   )
 })
@@ -344,43 +343,44 @@ describe("readers who never pause", () => {
   it.scopedLive(
     "see each document's version whole during every apply, replay and promotion, and are never refused",
     () =>
-      Effect.gen(function* () {
-        const double = yield* makeQdrantDouble({ pauseMs: 1 })
-        const root = yield* temporaryDirectory
-        const data = yield* temporaryDirectory
-        for (let document = 0; document < documents; document++) write(root, document, 0)
-        yield* withRuntime(
-          data,
-          { ...onQdrant(double), chunking: { maxTokens: 48, overlapTokens: 0 } },
-          Effect.gen(function* () {
-            yield* addRoot(root)
-            const asked = found("common", { mode: "sparse", limit: 1000 })
-            assert.isAbove((yield* asked).hits.length, documents * 2, "several chunks a document")
-            let answers = 0
-            let direct = 0
-            const reading = Effect.gen(function* () {
-              const answer = yield* asked
-              assertWholeVersions(answer.hits)
-              answers++
-              if (!answer.degraded) direct++
-              // The double shares this thread: let it have its turn.
-              yield* Effect.sleep("1 millis")
-            }).pipe(Effect.forever)
-            const writing = Effect.gen(function* () {
-              for (let version = 1; version <= 3; version++) {
-                for (let document = 0; document < documents; document++)
-                  if ((document + version) % 2 === 0) write(root, document, version)
-                yield* addRoot(root)
-                if (version !== 2) yield* replayed
-              }
-            })
-            yield* Effect.raceFirst(writing, Effect.all([reading, reading], { concurrency: 2 }))
-            assert.isAbove(answers, 20)
-            assert.isAbove(direct, answers / 2, "most answers come from the collection")
-          })
-        )
-        assert.deepStrictEqual(double.violations, [])
-      }),
+      inPlace(
+        ({ double, root, run }) =>
+          run(
+            Effect.gen(function* () {
+              yield* addRoot(root)
+              const asked = found("common", { mode: "sparse", limit: 1000 })
+              assert.isAbove((yield* asked).hits.length, documents * 2, "several chunks a document")
+              let answers = 0
+              let direct = 0
+              const reading = Effect.gen(function* () {
+                const answer = yield* asked
+                assertWholeVersions(answer.hits)
+                answers++
+                if (!answer.degraded) direct++
+                // The double shares this thread: let it have its turn.
+                yield* Effect.sleep("1 millis")
+              }).pipe(Effect.forever)
+              const writing = Effect.gen(function* () {
+                for (let version = 1; version <= 3; version++) {
+                  for (let document = 0; document < documents; document++)
+                    if ((document + version) % 2 === 0) write(root, document, version)
+                  yield* addRoot(root)
+                  if (version !== 2) yield* replayed
+                }
+              })
+              yield* Effect.raceFirst(writing, Effect.all([reading, reading], { concurrency: 2 }))
+              assert.isAbove(answers, 20)
+              assert.isAbove(direct, answers / 2, "most answers come from the collection")
+            }),
+            { ...onQdrant(double), chunking: { maxTokens: 48, overlapTokens: 0 } }
+          ),
+        {
+          pauseMs: 1,
+          write: (root) => {
+            for (let document = 0; document < documents; document++) write(root, document, 0)
+          }
+        }
+      ),
     90_000
   )
 })

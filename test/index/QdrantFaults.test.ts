@@ -151,6 +151,45 @@ describe("a Qdrant server that fails", () => {
     })
   )
 
+  it.scopedLive("an answer without end is not read to its end, and not asked for again", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const url = yield* answering((request, response) => {
+        if (request.url === "/") return response.end('{"title":"qdrant","version":"1.13.0"}')
+        asked++
+        const part = Buffer.alloc(1_048_576, " ")
+        const more = () => {
+          while (!response.destroyed && response.write(part));
+        }
+        response.on("drain", more)
+        more()
+      })
+      const engine = yield* make(settingsFor(url), inert)
+      const error = yield* Effect.flip(engine.open(newGeneration()))
+      assert.strictEqual(error._tag, "EngineUnavailable")
+      assert.include(error.message, "longer than 67108864 bytes")
+      assert.strictEqual(asked, 1)
+    })
+  )
+
+  it.scopedLive("a refusal without end is read as far as it can tell something", () =>
+    Effect.gen(function* () {
+      const url = yield* answering((request, response) => {
+        if (request.url === "/") return response.end('{"title":"qdrant","version":"1.13.0"}')
+        response.writeHead(400).write('{"status":{"error":"what is wrong"}')
+        const more = () => {
+          while (!response.destroyed && response.write(" ".repeat(65_536)));
+        }
+        response.on("drain", more)
+        more()
+      })
+      const engine = yield* make(settingsFor(url), inert)
+      const error = yield* Effect.flip(engine.open(newGeneration()))
+      assert.strictEqual(error._tag, "EngineMismatch")
+      assert.include(error.message, "what is wrong")
+    })
+  )
+
   it.scopedLive("a redirection is not followed: the key goes to nobody else", () =>
     Effect.gen(function* () {
       const heard: Array<unknown> = []

@@ -11,7 +11,7 @@ import { type Collection, Completed } from "./Collection.ts"
 import { checkMarker, visibleIn } from "./CollectionQuery.ts"
 import { mismatch } from "./Connection.ts"
 import { filterFields } from "./FilterFields.ts"
-import { isOwnId, pointFrom, Record, recordOf } from "./PointRecord.ts"
+import { isOwnId, pointFrom, Record, recordOf, vectorsAtOnce } from "./PointRecord.ts"
 
 type PointRecord = ReturnType<typeof recordOf>
 type Ended = Parameters<EngineGeneration["end"]>[0]
@@ -20,9 +20,8 @@ type Ended = Parameters<EngineGeneration["end"]>[0]
 const mostBytes = 4 * 1_048_576
 const mostPoints = 2_000
 const idsAtOnce = 1_000
-/** Points with vectors that one answer brings. */
-const scanPage = 256
-const payloadPage = 2_000
+/** Points that one answer brings without vectors. */
+const payloadPage = 500
 
 const firstOffset: string | number | undefined = undefined
 
@@ -39,11 +38,14 @@ export class CollectionPoints {
   private readonly collection: Collection
   private readonly insertsOnly: boolean
   private readonly failpoints: FailpointsService
+  /** Points with vectors that one answer brings. */
+  private readonly vectorPage: number
 
   constructor(collection: Collection, insertsOnly: boolean, failpoints: FailpointsService) {
     this.collection = collection
     this.insertsOnly = insertsOnly
     this.failpoints = failpoints
+    this.vectorPage = vectorsAtOnce(collection.ref.spec.dimensions)
   }
 
   /**
@@ -137,7 +139,7 @@ export class CollectionPoints {
 
   lookup(scope: ProjectScope, ids: ReadonlyArray<PointId>): Effect.Effect<ReadonlyArray<Point>, EngineError> {
     return Effect.map(
-      Effect.forEach(Arr.chunksOf(ids, scanPage), (slice) =>
+      Effect.forEach(Arr.chunksOf(ids, this.vectorPage), (slice) =>
         this.page({ filter: { must: ofPoints(scope, slice) }, limit: slice.length + 1, with_vector: true })
       ),
       (pages) => pages.flatMap(({ points }) => points.map(pointFrom))
@@ -145,7 +147,7 @@ export class CollectionPoints {
   }
 
   scan(at: number, scope: ProjectScope): Stream.Stream<Point, EngineError> {
-    return Stream.map(this.visible(at, scopeKey(scope), scanPage, true), pointFrom)
+    return Stream.map(this.visible(at, scopeKey(scope), this.vectorPage, true), pointFrom)
   }
 
   /** In order of team and project; one request a project. */

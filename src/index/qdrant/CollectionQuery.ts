@@ -16,15 +16,13 @@ import { denseScore, sparseScore } from "../Scores.ts"
 import { type Collection, markerFrom, markerId, type StoredMarker } from "./Collection.ts"
 import { mismatch } from "./Connection.ts"
 import { narrowing } from "./FilterFields.ts"
-import { denseName, Record, sparseName, sparseNumbers, strictly } from "./PointRecord.ts"
+import { denseName, Record, sparseName, sparseNumbers, strictly, vectorsAtOnce } from "./PointRecord.ts"
 
 /** Asked for beyond the limit at first, so that a close race at the boundary needs no second question. */
 const margin = 16
 /** Most points of a first question, whatever the limit; each further one asks for so many times as many. */
 const firstMost = 1_024
 const widening = 4
-/** Points whose vectors one request brings. */
-const vectorsAtOnce = 512
 /** No weight of a token in a point is beyond: BM25 with k1 = 1.2 stays below 2.2. */
 const heaviest = 8
 /** Of float32. */
@@ -256,10 +254,12 @@ const readPoints = Effect.fnUntraced(function* (
   { at, scope }: EngineQuery,
   ids: ReadonlyArray<Scored["id"]>
 ): Effect.fn.Return<{ readonly points: ReadonlyArray<Point>; readonly last: StoredMarker }, EngineError> {
+  const { dimensions } = collection.ref.spec
+  const pageLength = vectorsAtOnce(dimensions)
   const points: Array<Point> = []
   let from = 0
   while (true) {
-    const page = ids.slice(from, from + vectorsAtOnce)
+    const page = ids.slice(from, from + pageLength)
     const searches: ReadonlyArray<Qdrant["QueryRequest"]> = [
       markerQuery,
       ...(page.length === 0
@@ -284,9 +284,8 @@ const readPoints = Effect.fnUntraced(function* (
     const records = read?.points ?? []
     if (records.length !== page.length)
       return yield* mismatch("damaged", `points of collection ${collection.name} went away under a query.`)
-    const { dimensions } = collection.ref.spec
     points.push(...(yield* Effect.forEach(records, (record) => strictly(record, scope, dimensions))))
-    from += vectorsAtOnce
+    from += pageLength
     if (from >= ids.length) return { points, last }
   }
 })

@@ -8,10 +8,17 @@
  * `Retry-After` ("30" becomes 3 s), ignores the path of a configured address, prints to the console, and leaves no way
  * to give it a certificate.
  */
-import { HttpBody, HttpClient, HttpClientRequest, type HttpClientResponse } from "@effect/platform"
+import {
+  HttpBody,
+  HttpClient,
+  type HttpClientError,
+  HttpClientRequest,
+  type HttpClientResponse
+} from "@effect/platform"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Agent } from "@effect/platform-node/Undici"
 import { Clock, Duration, Effect, ParseResult, Redacted, Schema, type Scope } from "effect"
+import { answerText } from "../../embedding/AnswerText.ts"
 import { retryAfterMs } from "../../embedding/RetryAfter.ts"
 import { type EngineError, EngineMismatch, EngineUnavailable } from "../Index.ts"
 
@@ -60,8 +67,10 @@ const patience = { write: Duration.minutes(2), search: Duration.seconds(2) }
 const longestConnectMs = 5_000
 const connections = 16
 const mostDetail = 300
-/** Characters of a refusal that are looked at. */
-const mostComplaint = 16_384
+/** Of a refusal so many bytes are looked at. */
+const mostComplaintBytes = 16_384
+/** An answer that is longer is not read: pages are asked for so that theirs are far below. */
+const mostAnswerBytes = 64 * 1_048_576
 
 /** One way an attempt ended without an answer. */
 type Failed =
@@ -88,7 +97,10 @@ export const connect = (settings: ConnectionSettings): Effect.Effect<Connection,
       ),
       (open) => Effect.promise(() => open.destroy())
     )
-    const client = NodeHttpClient.makeUndici(agent).pipe(HttpClient.withTracerPropagation(false))
+    const client = NodeHttpClient.makeUndici(agent).pipe(
+      HttpClient.withTracerPropagation(false),
+      HttpClient.withScope
+    )
     const exchange = (request: Request) => attempt(settings, client, request)
 
     const ask = <A, I>(request: Request, result: Schema.Schema<A, I>): Effect.Effect<A, EngineError> =>
@@ -135,20 +147,29 @@ const persistently = Effect.fnUntraced(function* (
 const attempt = Effect.fnUntraced(
   function* (
     settings: ConnectionSettings,
-    client: HttpClient.HttpClient,
+    client: HttpClient.HttpClient.With<HttpClientError.HttpClientError, Scope.Scope>,
     request: Request
-  ): Effect.fn.Return<unknown, Failed> {
+  ): Effect.fn.Return<unknown, Failed, Scope.Scope> {
     const response = yield* Effect.mapError(client.execute(requestTo(settings, request)), (error) =>
       passing(error.reason === "Transport" ? reasonOf(error.cause) : error.message)
     )
-    const body = yield* Effect.mapError(response.text, () => passing("its answer broke off"))
-    if (response.status === 200) return yield* parsed(settings, body)
-    return yield* refusal(settings, response, body)
+    const isGood = response.status === 200
+    const { isCut, text } = yield* Effect.mapError(
+      answerText(response, isGood ? mostAnswerBytes : mostComplaintBytes),
+      () => passing("its answer broke off")
+    )
+    if (!isGood) return yield* refusal(settings, response, text)
+    // Asked again, it would answer as much again.
+    if (isCut)
+      return yield* Effect.fail(
+        final(unavailable(settings, `its answer is longer than ${mostAnswerBytes} bytes`))
+      )
+    return yield* parsed(settings, text)
   },
   (effect, settings, _, request) =>
     Effect.suspend(() => {
       const duration = request.isSearch === true ? settings.searchTimeoutMs : settings.timeoutMs
-      return Effect.timeoutFail(effect, {
+      return Effect.timeoutFail(Effect.scoped(effect), {
         duration,
         onTimeout: () => passing(`no complete answer within ${duration} ms`)
       })
@@ -233,7 +254,7 @@ const saidIn = (body: string): string => {
 }
 
 const complaintOf = (body: string, { apiKey }: ConnectionSettings): string => {
-  const text = saidIn(body.slice(0, mostComplaint))
+  const text = saidIn(body)
   const key = apiKey === undefined ? "" : Redacted.value(apiKey)
   const shown = key === "" ? text : text.replaceAll(key, "<redacted>")
   return shown.length > mostDetail ? `${shown.slice(0, mostDetail)}…` : shown

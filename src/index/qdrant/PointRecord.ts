@@ -26,6 +26,16 @@ import { type FilterFields, filterFields } from "./FilterFields.ts"
 export const denseName = "dense"
 export const sparseName = "bm25"
 
+/** A number of a vector as the server writes it, with its comma. */
+const bytesPerNumber = 20
+/** Of vectors in one answer; what else stands in it is as long as the documents' metadata. */
+const mostVectorBytes = 8 * 1_048_576
+const mostVectors = 512
+
+/** Points whose vectors one request may ask for. */
+export const vectorsAtOnce = (dimensions: number): number =>
+  Math.max(1, Math.min(mostVectors, Math.floor(mostVectorBytes / (dimensions * bytesPerNumber))))
+
 /** What the payload of a point's record says. */
 export interface PointPayload {
   /** `team/project`. */
