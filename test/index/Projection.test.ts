@@ -9,7 +9,13 @@ import { armed, FailpointFired, Failpoints } from "../../src/faults/Failpoints.t
 import { make as makeEmbeddedIndex } from "../../src/index/EmbeddedIndex.ts"
 import { noFilter } from "../../src/index/Filter.ts"
 import { LogIndex } from "../../src/index/LogIndex.ts"
-import { openProjection, type Projection, type ProjectionContext } from "../../src/index/Projection.ts"
+import {
+  openProjection,
+  openStateForReading,
+  type Projection,
+  type ProjectionContext,
+  refOf
+} from "../../src/index/Projection.ts"
 import { recompute } from "../../src/index/Recompute.ts"
 import { verify } from "../../src/index/Verify.ts"
 import { isClean } from "../../src/index/VerifyReport.ts"
@@ -100,6 +106,22 @@ describe("a projection", () => {
     })
   )
 
+  it.scoped("counts a word in the chunks that live, and no more in those that ended", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      yield* Effect.provide(history, log)
+      const { state } = yield* opened(contextFor("."), row(1))
+      const counted = state.db
+        .prepare<[], { scope: number; token: number; frequency: number }>("SELECT * FROM tokens")
+        .all()
+      assert.isTrue(counted.some(({ frequency }) => frequency === 0))
+      for (const { scope, token, frequency } of counted) {
+        const living = state.chunksWith(scope, new Set([token]), state.checkpoint)
+        assert.strictEqual(frequency, living.size, `token ${token} of scope ${scope}`)
+      }
+    })
+  )
+
   it.scoped("leaves a chunk that survives into the next version untouched", () =>
     Effect.gen(function* () {
       const { contextFor, log, row } = yield* makeDirectory
@@ -123,7 +145,7 @@ describe("a projection", () => {
         "state.commit.after",
         "index.apply.after"
       ]
-      const { contextFor, log, row } = yield* makeDirectory
+      const { contextFor, log, row, snapshot } = yield* makeDirectory
       yield* Effect.provide(history, log)
       const whole = yield* opened(contextFor("whole"), row(1))
       for (const point of points) {
@@ -137,6 +159,18 @@ describe("a projection", () => {
           assert.isTrue(
             Exit.isFailure(crashed) && String(crashed.cause).includes(FailpointFired.name),
             `${folder} did not fire`
+          )
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const { checkpoint } = yield* openStateForReading(contextFor(folder), row(1))
+              const engine = yield* contextFor(folder).engine.openReadOnly(refOf(row(1), snapshot.head()))
+              const marker = yield* engine.marker
+              assert.isAtLeast(
+                marker?.checkpoint ?? 0,
+                checkpoint,
+                `${folder}: the engine is behind its state`
+              )
+            })
           )
           yield* Effect.scoped(
             Effect.gen(function* () {

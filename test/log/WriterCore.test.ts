@@ -11,7 +11,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import SqliteDatabase from "better-sqlite3"
 import { Effect } from "effect"
-import { defaultScope, eventId, Position, sha256 } from "../../events/index.ts"
+import { defaultScope, documentStream, eventId, Position, sha256 } from "../../events/index.ts"
 import { armed, type FailpointName, type FailpointsService } from "../../src/faults/Failpoints.ts"
 import { DirectoryInvalid } from "../../src/log/DirectoryFormat.ts"
 import { readHeadFile } from "../../src/log/HeadFile.ts"
@@ -178,7 +178,9 @@ describe("the log's writer", () => {
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const { core } = yield* opened(directory)
-      const twice = requestOf([appendOf("cause", "a", [submitted("a"), submitted("a", 2)])])
+      // What it expected is no longer so after the first time: it is a retry all the same.
+      const expected = [{ stream: documentStream(documentNamed("a")), version: 0 }]
+      const twice = requestOf([appendOf("cause", "a", [submitted("a"), submitted("a", 2)], { expected })])
       const [first, second] = core.writeGroup([twice, twice]).outcomes
       core.writeGroup([submit("b")])
       const third = only(core.writeGroup([twice]))
@@ -395,6 +397,8 @@ describe("the log's writer", () => {
       const directory = yield* temporaryDirectory
       const { core } = yield* opened(directory)
       renameSync(join(directory, "log.sqlite"), join(directory, "elsewhere"))
+      assert.strictEqual(core.writeGroup([submit("a")]).outcomes[0]?._tag, "Failed")
+      copyFileSync(join(directory, "elsewhere"), join(directory, "log.sqlite"))
       assert.strictEqual(core.writeGroup([submit("a")]).outcomes[0]?._tag, "Failed")
       renameSync(join(directory, "elsewhere"), join(directory, "log.sqlite"))
     })
