@@ -152,6 +152,11 @@ export interface BusService {
   readonly serveClaims: (
     answer: (request: ClaimRequest) => Effect.Effect<Claim>
   ) => Effect.Effect<never, BusUnavailable>
+  /**
+   * Brings a result on its way. Of vectors it is over only when they outlive this process: recorded by the Coordinator, or
+   * stored by the bus. A worker that waits for it before it sends a further batch pays twice for no more than its batches
+   * in flight, wherever it is killed.
+   */
   readonly report: (result: WorkResult) => Effect.Effect<void, BusUnavailable>
   readonly results: Stream.Stream<Delivery<WorkResult>, BusUnavailable>
   /** Sends an event to whoever listens, after its append. */

@@ -58,7 +58,9 @@ export const layer = (options: BusOptions = usualOptions): Layer.Layer<Bus> =>
                 if (claims === answer) claims = undefined
               })
           ),
-        report: (result) => results.put(result, undefined),
+        // The memory of this process is no place for what was paid for: it is kept once the Coordinator has recorded it.
+        report: (result) =>
+          result._tag === "Vectors" ? results.putAndAwaitAck(result) : results.put(result, undefined),
         results: Stream.repeatEffect(results.take),
         publish: (event) => Effect.asVoid(PubSub.publish(events, event)),
         events: ({ project, team }) =>
@@ -79,6 +81,8 @@ const orderKey = (order: WorkOrder): string => `${order.jobId}.${order.attempt}`
 interface Entry<A> {
   readonly value: A
   readonly key: string | undefined
+  /** Done when it is acknowledged, for a putter who waits for that. */
+  readonly acknowledged?: Deferred.Deferred<void>
 }
 
 /** A bounded queue whose takers acknowledge: an entry that was taken and not acknowledged in time waits again. */
@@ -98,6 +102,18 @@ class AckQueue<A> {
 
   /** An entry whose key waits already is not doubled. */
   put(value: A, key: string | undefined): Effect.Effect<void> {
+    return this.#put({ value, key })
+  }
+
+  /** Over once a taker has acknowledged it. Interrupted, the entry stays where it is. */
+  putAndAwaitAck(value: A): Effect.Effect<void> {
+    return Effect.flatMap(Deferred.make<void>(), (acknowledged) =>
+      Effect.zipRight(this.#put({ value, key: undefined, acknowledged }), Deferred.await(acknowledged))
+    )
+  }
+
+  #put(entry: Entry<A>): Effect.Effect<void> {
+    const { key } = entry
     return Effect.gen(this, function* () {
       while (true) {
         if (key !== undefined && this.#keys.has(key)) return
@@ -106,7 +122,7 @@ class AckQueue<A> {
         this.#putters.add(room)
         yield* Deferred.await(room).pipe(Effect.ensuring(Effect.sync(() => this.#putters.delete(room))))
       }
-      yield* this.#enqueue({ value, key })
+      yield* this.#enqueue(entry)
     })
   }
 
@@ -200,6 +216,7 @@ class AckQueue<A> {
       ack: Effect.sync(() => {
         // One that came too late: it waits again, and need not.
         if (!this.#taken.delete(entry)) this.#forget(entry)
+        if (entry.acknowledged !== undefined) Deferred.unsafeDone(entry.acknowledged, Effect.void)
       }),
       inProgress: Effect.flatMap(monotonic, (now) =>
         Effect.sync(() => {

@@ -47,7 +47,8 @@ export const make = ({
     dimensions,
     maxInputTokens: 8192,
     batchSize: 64,
-    concurrency: 1,
+    // Some are recorded while the next are computed.
+    concurrency: 4,
     // Measured on judged collections: with equal weight, hybrid search is worse than sparse alone.
     denseWeight: 0.2,
     timeout: Duration.minutes(1),

@@ -47,6 +47,18 @@ export const orderFor = (name: string, attempt = 1): PrepareOrder => {
   }
 }
 
+export const vectorsFor = (vector: Float32Array): WorkResult => ({
+  _tag: "Vectors",
+  batchId: "batch",
+  scope: defaultScope,
+  model: code,
+  worker: "worker",
+  jobs: [],
+  vectors: [{ inputHash: sha256("input"), vector }],
+  tokens: 3,
+  elapsedMs: 4
+})
+
 const resultFor = (order: PrepareOrder): WorkResult => ({
   _tag: "Prepared",
   jobId: order.jobId,
@@ -247,18 +259,12 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("carries vectors bit for bit", (bus) =>
       Effect.gen(function* () {
         const vector = new Float32Array([0.1, -0.2, 3e-40, 1])
-        yield* bus.report({
-          _tag: "Vectors",
-          batchId: "batch",
-          scope: defaultScope,
-          model: code,
-          worker: "worker",
-          jobs: [],
-          vectors: [{ inputHash: sha256("input"), vector }],
-          tokens: 3,
-          elapsedMs: 4
-        })
-        const seen = yield* Stream.runHead(bus.results)
+        const reported = yield* Effect.fork(bus.report(vectorsFor(vector)))
+        const seen = yield* bus.results.pipe(
+          Stream.tap(({ ack }) => ack),
+          Stream.runHead
+        )
+        yield* Fiber.join(reported)
         const value = Option.map(seen, (delivery) => delivery.value)
         assert.isTrue(Option.isSome(value) && value.value._tag === "Vectors")
         if (Option.isSome(value) && value.value._tag === "Vectors") {
