@@ -2,9 +2,10 @@
  * The `format` file: which version of the layout a data directory has. A newer one is refused before anything in it is
  * touched.
  */
-import { existsSync, mkdirSync, readFileSync } from "node:fs"
+import { accessSync, constants, existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Schema } from "effect"
+import { makeFolder } from "./Folders.ts"
 import { replaceFile } from "./HeadFile.ts"
 import { fileNames } from "./LogDatabase.ts"
 
@@ -55,9 +56,22 @@ export const checkFormat = (directory: string): "absent" | "present" => {
   return "present"
 }
 
+/** Makes the directory where it is missing. Throws `DirectoryInvalid` where it cannot be made, or may not be written to. */
+export const makeDirectory = (directory: string): void => {
+  try {
+    makeFolder(directory)
+    accessSync(directory, constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    throw new DirectoryInvalid({
+      directory,
+      detail: `this user cannot make it or write there (${cause instanceof Error ? cause.message : String(cause)}). Name another place, or mend its permissions.`
+    })
+  }
+}
+
 /** Creates the directory and its format file where they are missing. */
 export const createDirectory = (directory: string): void => {
-  mkdirSync(directory, { recursive: true })
+  makeDirectory(directory)
   const path = join(directory, fileNames.format)
   if (!existsSync(path)) replaceFile(path, `reprise ${directoryFormat}\n`, { sync: true })
 }

@@ -16,7 +16,13 @@ import {
 } from "node:fs"
 import { dirname, join } from "node:path"
 import type { FailpointsService } from "../faults/Failpoints.ts"
-import { checkFormat, createDirectory, DirectoryInvalid, directoryFormat } from "./DirectoryFormat.ts"
+import {
+  checkFormat,
+  createDirectory,
+  DirectoryInvalid,
+  directoryFormat,
+  makeDirectory
+} from "./DirectoryFormat.ts"
 import { readHeadFile, writeHeadFile } from "./HeadFile.ts"
 import { SourceDamaged, TargetNotEmpty } from "./LogArchive.ts"
 import { fileNames, openForReading } from "./LogDatabase.ts"
@@ -49,7 +55,7 @@ export const backup = async (
   if (existsSync(target)) throw new TargetNotEmpty({ target, detail: "something of this name exists" })
   const part = `${target}.part`
   rmSync(part, { recursive: true, force: true })
-  mkdirSync(part, { recursive: true })
+  makeDirectory(part)
   try {
     failpoints.hit("backup.copy")
     // The log first: content that it names was synced before it, so the content's later copy holds all of it.
@@ -90,7 +96,7 @@ export const restore = (
     throw new DirectoryInvalid({ directory: source, detail: "it holds no backup." })
   }
   checkFormat(directory)
-  mkdirSync(directory, { recursive: true })
+  makeDirectory(directory)
   const release = acquireLock(directory, holder, failpoints)
   const part = join(directory, "restore.part")
   try {

@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { sha256 } from "../../events/index.ts"
 import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
 import * as Archive from "../../src/log/Archive.ts"
+import { DirectoryInvalid } from "../../src/log/DirectoryFormat.ts"
 import { chainHash, genesis } from "../../src/log/HashChain.ts"
 import { LogLocked } from "../../src/log/Log.ts"
 import { ArchiveMissing, ArchiveRefused, TargetNotEmpty } from "../../src/log/LogArchive.ts"
@@ -453,6 +454,15 @@ describe("log backup and restore", () => {
       yield* Archive.restore(target, restored)
       assert.strictEqual((yield* Archive.verify(restored)).damaged, 0)
       assert.isFalse(existsSync(`${target}.part`))
+    })
+  )
+
+  it.scopedLive.runIf(existsSync("/proc"))("refuses a place where the system makes no folders", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* filled
+      const refusal = yield* Effect.flip(Archive.backup(directory, "/proc/none/of/these"))
+      assert.instanceOf(refusal, DirectoryInvalid)
+      assert.include(refusal.message, "'/proc/none'")
     })
   )
 

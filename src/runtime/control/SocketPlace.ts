@@ -4,11 +4,12 @@
  * data directory's is too long, the socket lies in the run-time folder and a file in the data directory says where.
  */
 import { createHash } from "node:crypto"
-import { chmodSync, lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs"
+import { chmodSync, lstatSync, readFileSync, rmSync } from "node:fs"
 import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Schema, type Scope } from "effect"
+import { makeFolder } from "../../log/Folders.ts"
 import { replaceFile } from "../../log/HeadFile.ts"
 
 const longestPath = 103
@@ -109,7 +110,7 @@ const runtimeFolder = (
 
 /** Made for its owner alone. One that somebody else made first is refused: it would be theirs to look into. */
 const ownFolder = (path: string): void => {
-  mkdirSync(path, { recursive: true, mode: 0o700 })
+  makeFolder(path, { mode: 0o700 })
   const found = lstatSync(path)
   if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid))
     throw new Error(`${path} belongs to somebody else`)
