@@ -6,7 +6,7 @@ import * as DryRun from "../../actors/Ingestor/DryRun.ts"
 import { Estimate } from "../../actors/Ingestor/Estimate.ts"
 import * as Preparer from "../../actors/Ingestor/Preparer.ts"
 import type { DocumentId } from "../../events/Ids.ts"
-import { type Failure, maxFailures } from "../../events/Receipt.ts"
+import { type Failure, maxFailures, mergeReceipts } from "../../events/Receipt.ts"
 import { EmbeddingModel, type ProviderError } from "../embedding/EmbeddingModel.ts"
 import { Content } from "../log/Content.ts"
 import type { DirectoryInvalid, DirectoryNewer } from "../log/DirectoryFormat.ts"
@@ -20,6 +20,7 @@ import { configuredModel } from "./ConfiguredModel.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
 import { readLog } from "./OpenReading.ts"
 import { descriptorOf, findSource } from "./Reading.ts"
+import { receiptOf, removalOf } from "./Removals.ts"
 import { type BuildQuote, Quotes, type RepriseQuotes } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -118,5 +119,13 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     return undefined
   })
 
-  return Quotes.of({ add: dryRun.add, sync, build })
+  const remove: RepriseQuotes["remove"] = Effect.fn("Quotes.remove")(function* (names, { scope }) {
+    const started = yield* Clock.currentTimeMillis
+    const receipts = yield* Effect.forEach(names, (name) =>
+      Effect.map(removalOf(readModels, content, scope, name), receiptOf)
+    )
+    return { ...mergeReceipts(receipts), elapsedMs: (yield* Clock.currentTimeMillis) - started }
+  })
+
+  return Quotes.of({ add: dryRun.add, sync, remove, build })
 })

@@ -349,11 +349,17 @@ export const findDocument = Effect.fnUntraced(function* (
 })
 
 /** By URI, by the path below its root, or by the path on this machine. */
-const isNamed = (descriptor: Descriptor, name: string): boolean =>
-  descriptor.uri === name ||
-  descriptor.externalId === name ||
-  (descriptor.uri.startsWith("file://") &&
-    decodeURIComponent(descriptor.uri.slice("file://".length)) === name)
+const isNamed = ({ externalId, uri }: Descriptor, name: string): boolean =>
+  uri === name || externalId === name || (uri.startsWith("file://") && pathOf(uri) === name)
+
+/** Whoever submits a document chooses its URI: it need not be one. */
+const pathOf = (uri: string): string | undefined => {
+  try {
+    return decodeURIComponent(uri.slice("file://".length))
+  } catch {
+    return undefined
+  }
+}
 
 const generationStatus = (
   context: IndexContext,

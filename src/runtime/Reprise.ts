@@ -4,6 +4,7 @@
  * The command line is one such program. `layer` functions that open a directory stand in `Reading.ts` and `Embedded.ts`.
  */
 import { Context, type Deferred, type Effect, Schema, type Stream } from "effect"
+import type { ActorRestarted } from "../../actors/Actor.ts"
 import type { CommandError, CoordinatorProgress } from "../../actors/Coordinator.ts"
 import type { PromotionError, PromotionProgress } from "../../actors/Indexer/Promotion.ts"
 import type { StoredEvent } from "../../events/Envelope.ts"
@@ -252,7 +253,7 @@ export interface RepriseWriter<Gone = never> {
   /** Documents by id, URI or path; sources by id or root. */
   readonly remove: (
     names: ReadonlyArray<string>,
-    options: { readonly scope: ProjectScope; readonly dryRun: boolean }
+    options: { readonly scope: ProjectScope }
   ) => Effect.Effect<Receipt, CommandError | Gone>
   /** Under the live spec; on another engine where one is named. */
   readonly replay: (
@@ -268,6 +269,11 @@ export interface RepriseWriter<Gone = never> {
     ask: VerifyAsk
   ) => Effect.Effect<Verified, EngineError | ProjectionsError | LogFailed | Gone>
   readonly retry: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError | Gone>
+  /**
+   * Waits until the job that was retried, and the change of its document that it belongs to, came to an end, and searches see
+   * it; not for other work. Ends, too, where nothing is left that works on it.
+   */
+  readonly ended: (job: JobId) => Effect.Effect<void, LogFailed | ActorRestarted | Gone>
   readonly cancel: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError | Gone>
   readonly pause: (lane: Lane, paused: boolean) => Effect.Effect<void, CommandError | Gone>
   /** Waits until nothing is open and searches see everything. */
@@ -309,6 +315,10 @@ export interface RepriseQuotes {
     sources: ReadonlyArray<string>,
     options: Pick<AddOptions, "scope" | "full"> & { readonly approveRemovals: boolean }
   ) => Effect.Effect<Quote, LogFailed | SourceUnknown>
+  readonly remove: (
+    names: ReadonlyArray<string>,
+    options: { readonly scope: ProjectScope }
+  ) => Effect.Effect<Receipt, LogFailed>
   readonly build: Effect.Effect<BuildQuote, LogFailed>
 }
 

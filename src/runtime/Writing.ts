@@ -1,7 +1,7 @@
 /**
  * What the one writer of a data directory can be asked, on top of the actors.
  */
-import { Clock, Effect, Either, Layer, Random, Stream } from "effect"
+import { Clock, Effect, Layer, Random, Schedule, Stream } from "effect"
 import { CommandRefused, Coordinator } from "../../actors/Coordinator.ts"
 import { Promotion, type PromotionOptions } from "../../actors/Indexer/Promotion.ts"
 import { Indexer } from "../../actors/Indexer.ts"
@@ -9,7 +9,8 @@ import { Roots } from "../../actors/Ingestor/Roots.ts"
 import { Sync } from "../../actors/Ingestor/Sync.ts"
 import { DocumentRemove, JobCancel, JobRetry, LanePause, SourceRemove } from "../../events/Commands.ts"
 import type { Spec } from "../../events/Generation.ts"
-import { CommandId, type ProjectScope } from "../../events/Ids.ts"
+import { CommandId, type JobId } from "../../events/Ids.ts"
+import type { JobState } from "../../events/Job.ts"
 import { emptyReceipt, mergeReceipts, type Receipt } from "../../events/Receipt.ts"
 import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import { Providers } from "../embedding/Providers.ts"
@@ -17,11 +18,12 @@ import { Projections } from "../index/Projections.ts"
 import { isClean } from "../index/VerifyReport.ts"
 import { Content } from "../log/Content.ts"
 import { Log, LogReader } from "../log/Log.ts"
-import { type DocumentRow, ReadModels, type SourceRow } from "../log/ReadModels.ts"
+import { ReadModels } from "../log/ReadModels.ts"
 import { AnalyzerUnknown, analyzerFor, analyzerOf } from "./Analyzers.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
 import { outage } from "./Outage.ts"
-import { findDocument, findSource, fullVerifyUpTo, noGeneration } from "./Reading.ts"
+import { findSource, fullVerifyUpTo, noGeneration } from "./Reading.ts"
+import { type Removal, receiptOf, removalOf } from "./Removals.ts"
 import { type Replayed, type RepriseWriter, SourceUnknown, Writer } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -79,65 +81,34 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     return yield* thenVisible(Effect.succeed(mergeReceipts(receipts)))
   })
 
-  const removeDocument = Effect.fnUntraced(function* (row: DocumentRow, dryRun: boolean) {
-    const gone: Receipt = { ...emptyReceipt, requested: 1, unchanged: 1 }
-    if (row.removed !== undefined && row.open === undefined) return gone
-    if (dryRun) return { ...emptyReceipt, requested: 1, removed: 1 }
+  const removeOne = Effect.fnUntraced(function* (removal: Removal) {
+    const receipt = receiptOf(removal)
+    if (removal._tag === "Gone" || removal._tag === "Unknown") return receipt
     const id = yield* commandId
     const { sequence } = yield* coordinator.ask(
-      new DocumentRemove({
-        commandId: id,
-        scope: row.scope,
-        documentId: row.documentId,
-        reason: "requested",
-        // After everything that was accepted so far, and before whatever the next sync brings.
-        orderKey: `${row.orderKey ?? ""}~`
-      })
-    )
-    return { ...emptyReceipt, requested: 1, removed: 1, position: sequence }
-  })
-
-  const removeSource = Effect.fnUntraced(function* (source: SourceRow, dryRun: boolean) {
-    const count = yield* countDocuments(source)
-    const receipt: Receipt = { ...emptyReceipt, requested: count, removed: count }
-    if (dryRun) return receipt
-    const id = yield* commandId
-    const { sequence } = yield* coordinator.ask(
-      new SourceRemove({ commandId: id, scope: source.scope, sourceId: source.sourceId })
+      removal._tag === "Source"
+        ? new SourceRemove({
+            commandId: id,
+            scope: removal.source.scope,
+            sourceId: removal.source.sourceId
+          })
+        : new DocumentRemove({
+            commandId: id,
+            scope: removal.row.scope,
+            documentId: removal.row.documentId,
+            reason: "requested",
+            // After everything that was accepted so far, and before whatever the next sync brings.
+            orderKey: `${removal.row.orderKey ?? ""}~`
+          })
     )
     return { ...receipt, position: sequence }
   })
 
-  const countDocuments = Effect.fnUntraced(function* ({ scope, sourceId }: SourceRow) {
-    let count = 0
-    let after: string | undefined
-    do {
-      const page = yield* readModels.documents({
-        scope,
-        source: sourceId,
-        ...(after && { after }),
-        limit: 1000
-      })
-      count += page.rows.filter(({ live, open }) => live !== undefined || open !== undefined).length
-      after = page.next
-    } while (after !== undefined)
-    return count
-  })
-
-  const removeOne = Effect.fnUntraced(function* (scope: ProjectScope, name: string, dryRun: boolean) {
-    const source = yield* Effect.either(findSource(readModels, content, scope, name))
-    if (Either.isRight(source)) return yield* removeSource(source.right, dryRun)
-    if (source.left._tag !== "SourceUnknown") return yield* source.left
-    const row = yield* Effect.either(findDocument(readModels, content, scope, name))
-    if (Either.isRight(row)) return yield* removeDocument(row.right, dryRun)
-    if (row.left._tag !== "DocumentUnknown") return yield* row.left
-    const failures = [{ uri: name, reason: row.left.message }]
-    return { ...emptyReceipt, requested: 1, failed: 1, failures }
-  })
-
-  const remove: RepriseWriter["remove"] = Effect.fn("Writer.remove")(function* (names, { dryRun, scope }) {
+  const remove: RepriseWriter["remove"] = Effect.fn("Writer.remove")(function* (names, { scope }) {
     const started = yield* Clock.currentTimeMillis
-    const receipts = yield* Effect.forEach(names, (name) => removeOne(scope, name, dryRun))
+    const receipts = yield* Effect.forEach(names, (name) =>
+      Effect.flatMap(removalOf(readModels, content, scope, name), removeOne)
+    )
     yield* visible
     const ended = yield* Clock.currentTimeMillis
     return { ...mergeReceipts(receipts), elapsedMs: ended - started }
@@ -205,6 +176,17 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     }
   })
 
+  /** A retried job belongs to a mutation that is open again, or to a build, which has no other trace than the job's state. */
+  const overJob = Effect.fnUntraced(function* (jobId: JobId) {
+    const job = yield* readModels.job(jobId)
+    if (job === undefined) return
+    yield* coordinator.ended(job.documentId, job.version)
+    yield* Effect.repeat(readModels.job(jobId), {
+      while: (now) => now !== undefined && openStates.has(now.state),
+      schedule: Schedule.spaced("100 millis")
+    })
+  })
+
   return Writer.of({
     add: (paths, { stop, ...options }) =>
       thenVisible(roots.add(paths, { ...options, ...(stop && { stop }) })),
@@ -215,6 +197,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     repair,
     retry: (scope, jobId) =>
       Effect.flatMap(commandId, (id) => coordinator.ask(new JobRetry({ commandId: id, scope, jobId }))),
+    ended: (job) => Effect.zipRight(Effect.raceFirst(overJob(job), coordinator.idle), visible),
     cancel: (scope, jobId) =>
       Effect.flatMap(commandId, (id) => coordinator.ask(new JobCancel({ commandId: id, scope, jobId }))),
     pause: (lane, paused) => coordinator.operate(new LanePause({ lane, paused })),
@@ -223,6 +206,8 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     outage: outage(yield* Providers, coordinator, indexer, settings.embedding.patience)
   })
 })
+
+const openStates: ReadonlySet<JobState> = new Set(["queued", "processing", "failed"])
 
 /** Refused before a generation is opened that nothing could fill. */
 const noServer = new CommandRefused({

@@ -290,6 +290,30 @@ describe("bad input", { timeout: 120_000 }, () => {
       })
   )
 
+  it.scopedLive(
+    "a name that nothing has exits 2 where nothing else was removed, as it does for get; beside others 1",
+    () =>
+      Effect.gen(function* () {
+        const at = yield* place
+        assert.strictEqual((yield* json(["remove", "nosuch"], at)).value.error.code, "NothingThere")
+        assert.isFalse(existsSync(join(at.cwd, "data")))
+        yield* run(["add", "docs"], at)
+        assert.strictEqual((yield* run(["get", "nosuch"], at)).code, 2)
+        for (const words of [
+          ["remove", "nosuch"],
+          ["remove", "nosuch", "--dry-run"]
+        ]) {
+          const { code, value } = yield* json(words, at)
+          assert.strictEqual(code, 2, words.join(" "))
+          assert.deepInclude(value, { requested: 1, failed: 1, rejected: 1, removed: 0 })
+        }
+        const dry = yield* json(["remove", "docs", "nosuch", "--dry-run"], at)
+        assert.deepStrictEqual([dry.code, dry.value.removed], [1, 3])
+        const beside = yield* json(["remove", "docs/fiber.md", "nosuch"], at)
+        assert.deepStrictEqual([beside.code, beside.value.removed, beside.value.failed], [1, 1, 1])
+      })
+  )
+
   it.scopedLive("a root that is gone removes nothing and exits 1", () =>
     Effect.gen(function* () {
       const at = yield* place

@@ -101,11 +101,22 @@ describe("reprise/testing", () => {
   it.effect("pushing to a source that was removed adds it again", () =>
     Effect.gen(function* () {
       yield* push("note", "The ferry leaves at noon.")
-      yield* (yield* Writer).remove(["crm"], { scope: defaultScope, dryRun: false })
+      yield* (yield* Writer).remove(["crm"], { scope: defaultScope })
       assert.deepStrictEqual(yield* found("ferry"), [])
       yield* push("note", "The ferry leaves at two.")
       yield* untilVisible
       assert.deepStrictEqual(yield* found("ferry"), ["push:crm/note"])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("a document whose sender gave it no real URI keeps nobody from asking for others", () =>
+    Effect.gen(function* () {
+      const { push: pushed } = yield* Push
+      yield* pushed({ id: "odd", text: "A path that no file can have.", uri: "file://%zz" }, options)
+      const { get: document } = yield* Reader
+      const unknown = yield* Effect.flip(document(defaultScope, "nosuch"))
+      assert.strictEqual(unknown._tag, "DocumentUnknown")
+      assert.strictEqual((yield* document(defaultScope, "file://%zz")).uri, "file://%zz")
     }).pipe(Effect.provide(layer()))
   )
 

@@ -191,7 +191,7 @@ const change = (
         Effect.gen(function* () {
           const job = yield* found(reader, id)
           yield* act(writer, job)
-          if (name === "retry") yield* orOutage(writer, writer.settled)
+          if (name === "retry") yield* orOutage(writer, writer.ended(job.jobId))
           const after = yield* reader.job(job.jobId)
           const result = { jobId: job.jobId, state: after?.state ?? null }
           yield* print(common.json, Changed, result, () => `${job.jobId} is ${result.state ?? "gone"}.\n`)

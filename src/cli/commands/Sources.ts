@@ -17,7 +17,7 @@ import {
   noArguments,
   textFlags
 } from "../Definition.ts"
-import { type CliError, exitCodeOfReceipt, PathsMissing } from "../Exit.ts"
+import { type CliError, exitCodeOfReceipt, NothingThere, PathsMissing } from "../Exit.ts"
 import { Io } from "../Io.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
@@ -147,14 +147,24 @@ export const remove = command({
   run: ({ dryRun }, names, common) =>
     Effect.gen(function* () {
       const { cwd } = yield* Io
+      const { directory } = yield* configuration(common)
+      if (!existsSync(directory.files.log)) return yield* new NothingThere({ directory: directory.path })
       const resolved = names.map((name) => (existsSync(resolve(cwd, name)) ? resolve(cwd, name) : name))
-      const receipt = yield* withWriter(common, { command: "reprise remove" }, (writer) =>
-        orIndexAway(writer, writer.remove(resolved, { scope: common.scope, dryRun }))
-      )
-      yield* print(common.json, Receipt, receipt, (page) =>
-        dryRun
-          ? `Would be: ${counts(page.style, receipt)}\n${page.style.dim("Nothing was changed.")}\n`
-          : receiptPage(page, receipt)
+      const { scope } = common
+      if (!dryRun) {
+        const receipt = yield* withWriter(common, { command: "reprise remove" }, (writer) =>
+          orIndexAway(writer, writer.remove(resolved, { scope }))
+        )
+        return yield* ended(common, receipt)
+      }
+      const receipt = yield* withQuotes(common, {}, ({ remove }) => remove(resolved, { scope }))
+      yield* print(common.json, Receipt, receipt, ({ style }) =>
+        [
+          `Would be: ${counts(style, receipt)}`,
+          ...failureLines(style, receipt.failures),
+          style.dim("Nothing was changed."),
+          ""
+        ].join("\n")
       )
       return exitCodeOfReceipt(receipt)
     })

@@ -135,6 +135,7 @@ const handlers = (
         Build: ({ excluded }) => promoting((onProgress) => writer.build({ excluded, onProgress })),
         Repair: (ask) => breakable(writer.repair(ask)),
         Retry: ({ job, scope }) => finishing("retry", () => writer.retry(scope, job)),
+        Ended: ({ job }) => breakable(writer.ended(job)),
         Cancel: ({ job, scope }) => finishing("cancel", () => writer.cancel(scope, job)),
         Pause: ({ lane, paused }) => finishing("pause", () => writer.pause(lane, paused)),
         Settled: () => writer.settled,

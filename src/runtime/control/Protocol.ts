@@ -22,7 +22,7 @@ import { Outage } from "../Outage.ts"
 import { Replayed, SourceUnknown, Verified } from "../Reprise.ts"
 
 /** Rises when a message changes its meaning or form. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /** The server is there and does not do it: it stops, or it went away with the request in hand. */
 export class ServerGone extends Schema.TaggedError<ServerGone>()("ServerGone", {
@@ -144,7 +144,7 @@ export class Control extends RpcGroup.make(
   /** Nothing more is submitted for the operation; its receipt says so. */
   Rpc.make("Stop", { payload: operation }),
   Rpc.make("Remove", {
-    payload: { names: Strings, scope: ProjectScope, dryRun: Schema.Boolean },
+    payload: { names: Strings, scope: ProjectScope },
     success: Receipt,
     error: CommandFailed
   }),
@@ -166,6 +166,10 @@ export class Control extends RpcGroup.make(
     error: ProjectionFailed
   }),
   Rpc.make("Retry", { payload: { scope: ProjectScope, job: JobId }, error: CommandFailed }),
+  Rpc.make("Ended", {
+    payload: { job: JobId },
+    error: Schema.Union(LogFailed, ActorRestarted, ServerGone)
+  }),
   Rpc.make("Cancel", { payload: { scope: ProjectScope, job: JobId }, error: CommandFailed }),
   Rpc.make("Pause", { payload: { lane: Lane, paused: Schema.Boolean }, error: CommandFailed }),
   Rpc.make("Settled"),

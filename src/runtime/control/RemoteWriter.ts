@@ -115,6 +115,7 @@ const writerOver = (client: Client): RepriseWriter<ServerGone> => {
       promoted<PromotionError | ServerGone>(client.Build({ excluded }), onProgress),
     repair: (ask) => orLost(client.Repair(ask)),
     retry: (scope, job) => orLost(client.Retry({ scope, job })),
+    ended: (job) => orLost(client.Ended({ job })),
     cancel: (scope, job) => orLost(client.Cancel({ scope, job })),
     pause: (lane, paused) => orLost(client.Pause({ lane, paused })),
     settled: orLost<void, never, never>(client.Settled()),
