@@ -49,6 +49,7 @@ import {
   streamNames,
   workSubject
 } from "./Subjects.ts"
+import { makeUnclaimed } from "./Unclaimed.ts"
 
 /** Makes or updates the queues that it uses, and fails where they cannot be used. */
 export const layer = (
@@ -116,8 +117,9 @@ const make = Effect.fnUntraced(function* (
   }).pipe(Effect.catchTag("NatsUnavailable", ({ message }) => away(message)))
   const held = yield* makeHeldBodies(nats)
 
-  const repair = (queue: Lane | "results") =>
+  const repair = (queue: Lane | "results"): Effect.Effect<void> =>
     remake(nats, declared[queue]).pipe(
+      Effect.tap(() => (queue === "results" ? Effect.void : unclaimed.look)),
       Effect.tapError((error) => Effect.logWarning("A queue on NATS cannot be used", error.message)),
       Effect.ignore
     )
@@ -142,24 +144,31 @@ const make = Effect.fnUntraced(function* (
     return { payload: encodeHeld(reference), reference }
   })
 
+  const send = Effect.fnUntraced(function* (order: WorkOrder) {
+    const { payload, reference } = yield* sendable(encodeOrder(order))
+    if (reference !== undefined) heldFor.set(order.jobId, reference)
+    return yield* addOnce(nats, {
+      ...queueOf(order.lane),
+      subject: workSubject(order.lane, order.jobId),
+      id: `${order.jobId}.${order.attempt}`,
+      payload
+    })
+  })
+  const unclaimed = yield* asAway(
+    makeUnclaimed(nats, { remake: (lane) => remake(nats, declared[lane]), send })
+  )
+
   const dispatch: BusService["dispatch"] = (order) =>
     Effect.gen(function* () {
-      const { payload, reference } = yield* sendable(encodeOrder(order))
-      if (reference !== undefined) heldFor.set(order.jobId, reference)
-      const queue = queueOf(order.lane)
-      const added = yield* addOnce(nats, {
-        ...queue,
-        subject: workSubject(order.lane, order.jobId),
-        id: `${order.jobId}.${order.attempt}`,
-        payload
-      })
+      unclaimed.sent(order)
       // Sent again because nobody claimed it: does the queue still deliver?
-      if (added === "was there") yield* mend(nats, queue)
+      if ((yield* send(order)) === "was there") yield* mend(nats, queueOf(order.lane))
     }).pipe(asAway)
 
   const withdraw: BusService["withdraw"] = (lane, job) => {
     const reference = heldFor.get(job)
     heldFor.delete(job)
+    unclaimed.withdrawn(job)
     const out = asAway(takeOut(nats, { stream: streamNames[lane], subject: workSubject(lane, job) }))
     return reference === undefined ? out : Effect.zipRight(held.forget(reference), out)
   }
@@ -189,7 +198,7 @@ const make = Effect.fnUntraced(function* (
       Stream.mapEffect(
         (request) =>
           decodeClaim(textOf(request.data)).pipe(
-            Effect.flatMap(answer),
+            Effect.flatMap((asked) => Effect.tap(answer(asked), (claim) => unclaimed.answered(asked, claim))),
             Effect.catchTag("ParseError", ({ message }) => Effect.succeed(unanswered(message))),
             Effect.catchAllDefect((defect) => Effect.succeed(unanswered(String(defect)))),
             Effect.flatMap((one) => nats.respond(request, encodeAnswer(one))),

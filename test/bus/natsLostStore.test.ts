@@ -1,0 +1,95 @@
+/** What a server lost is sent again by whoever sent it, before anybody has to miss it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Duration, Effect, Layer, Logger, LogLevel, Option, Schedule, type Scope } from "effect"
+import { Bus, type BusService, type WorkOrder } from "../../src/bus/Bus.ts"
+import * as Connection from "../../src/bus/nats/Connection.ts"
+import * as NatsBus from "../../src/bus/nats/NatsBus.ts"
+import { usualStreamOptions } from "../../src/bus/nats/Streams.ts"
+import { orderFor } from "../conformance/bus.ts"
+import { type NatsServer, natsServer } from "../support/NatsServer.ts"
+import { connected, optionsFor } from "../support/natsClient.ts"
+
+const busOn = ({ url }: NatsServer) =>
+  Effect.map(
+    Layer.build(
+      NatsBus.layer({ ...usualStreamOptions, ackWait: Duration.seconds(1) }).pipe(
+        Layer.provide(Connection.layer(optionsFor(url)))
+      )
+    ),
+    (context) => Context.get(context, Bus)
+  )
+
+const onServer = (
+  name: string,
+  test: (bus: BusService, server: NatsServer) => Effect.Effect<void, unknown, Scope.Scope>
+) =>
+  it.scopedLive(name, () =>
+    Effect.gen(function* () {
+      const server = yield* natsServer()
+      yield* test(yield* busOn(server), server)
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
+/** The jobs of so many orders, and of one more if it comes within half a second. */
+const jobsFrom = (bus: BusService, count: number) =>
+  Effect.gen(function* () {
+    const next = Effect.tap(bus.receive("prepare"), ({ ack }) => ack)
+    const some = yield* Effect.replicateEffect(next, count).pipe(Effect.timeout("15 seconds"))
+    const more = yield* Effect.timeoutOption(next, "500 millis")
+    return new Set([...some, ...Option.toArray(more)].map(({ value }) => value.jobId))
+  })
+const jobs = (...orders: ReadonlyArray<WorkOrder>) => new Set(orders.map(({ jobId }) => jobId))
+
+describe("orders that nobody claimed come again, and no others", () => {
+  onServer("when the server is back without its store", (sender, server) =>
+    Effect.gen(function* () {
+      const [waiting, claimed, withdrawn, unfit] = [
+        orderFor("waiting"),
+        orderFor("claimed"),
+        orderFor("withdrawn"),
+        orderFor("unfit")
+      ] as const
+      yield* Effect.forkScoped(
+        sender.serveClaims(({ jobId }) =>
+          Effect.succeed(
+            jobId === claimed.jobId
+              ? { _tag: "Granted" }
+              : { _tag: "Refused", reason: "It needs other code.", unfit: true }
+          )
+        )
+      )
+      const worker = yield* busOn(server)
+      yield* Effect.forEach([waiting, claimed, withdrawn, unfit], sender.dispatch, { discard: true })
+      for (const { attempt, chunker, jobId, lane } of [claimed, unfit])
+        yield* Effect.retry(worker.claim({ lane, jobId, attempt, worker: "w", code: chunker }), {
+          schedule: Schedule.spaced("50 millis"),
+          times: 20
+        })
+      yield* sender.withdraw("prepare", withdrawn.jobId)
+      yield* server.restart("lost")
+      assert.deepStrictEqual(yield* jobsFrom(worker, 2), jobs(waiting, unfit))
+    })
+  )
+
+  onServer("when their stream is deleted by hand", (sender, server) =>
+    Effect.gen(function* () {
+      const order = orderFor("one")
+      yield* sender.dispatch(order)
+      const operator = yield* connected(server.url)
+      yield* Effect.promise(() => operator.manager.streams.delete("REPRISE_WORK_prepare"))
+      assert.deepStrictEqual(yield* jobsFrom(sender, 1), jobs(order))
+    })
+  )
+
+  onServer("but not twice where the server kept its store", (sender, server) =>
+    Effect.gen(function* () {
+      const order = orderFor("one")
+      yield* sender.dispatch(order)
+      yield* server.restart("kept")
+      assert.deepStrictEqual(yield* jobsFrom(sender, 1), jobs(order))
+      const operator = yield* connected(server.url)
+      const { state } = yield* Effect.promise(() => operator.manager.streams.info("REPRISE_WORK_prepare"))
+      assert.strictEqual(state.last_seq, 1)
+    })
+  )
+})
