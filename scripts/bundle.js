@@ -19,16 +19,25 @@ const common = {
   logLevel: "warning"
 }
 
-/** Every thread entry (src/threads/entries/*.ts): a worker cannot be started from a `.ts` file. */
+/**
+ * Every thread entry (src/threads/entries/*.ts): a worker cannot be started from a `.ts` file. Each by itself, because what
+ * is shared would hold all that any of them needs. What is imported lazily (an engine's HTTP client) becomes a chunk.
+ */
 export const buildThreads = (outDirectory) => {
   const entries = join(root, "src", "threads", "entries")
-  return build({
-    ...common,
-    entryPoints: readdirSync(entries)
+  return Promise.all(
+    readdirSync(entries)
       .filter((file) => file.endsWith(".ts"))
-      .map((file) => join(entries, file)),
-    outdir: outDirectory
-  })
+      .map((file) =>
+        build({
+          ...common,
+          entryPoints: [join(entries, file)],
+          outdir: outDirectory,
+          splitting: true,
+          chunkNames: "chunks/[name]-[hash]"
+        })
+      )
+  )
 }
 
 /**

@@ -21,8 +21,6 @@ import { renderInput } from "./RenderedInput.ts"
 import { TextTooLarge } from "./RenderedText.ts"
 import { parseText } from "./TextParser.ts"
 
-export { renderInput } from "./RenderedInput.ts"
-
 export interface Prepared {
   readonly _tag: "Prepared"
   /** Resolved: title and where it came from, media type, metadata with what the text declares. */

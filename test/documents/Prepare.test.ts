@@ -4,7 +4,8 @@ import { canonicalJson } from "../../events/Canonical.ts"
 import { Descriptor, Manifest } from "../../events/Document.ts"
 import { chunkId, DocumentId, sha256 } from "../../events/Ids.ts"
 import { defaultChunkerSettings, makeChunker } from "../../src/documents/Chunker.ts"
-import { type Prepared, prepare, renderInput } from "../../src/documents/Prepare.ts"
+import { type Prepared, prepare } from "../../src/documents/Prepare.ts"
+import { renderInput } from "../../src/documents/RenderedInput.ts"
 
 const chunker = makeChunker(defaultChunkerSettings)
 const id = DocumentId.make("00000000-0000-5000-8000-000000000001")
