@@ -18,4 +18,4 @@ const layer = (options: BusOptions) =>
     )
   )
 
-busConformance("nats", { layer, ackWait: Duration.millis(400) })
+busConformance("nats", { layer, ackWait: Duration.millis(800) })
