@@ -29,12 +29,27 @@ export const readBody = (bytes: Uint8Array): Either.Either<WireBody, WireError> 
     return wrong("malformed", "The body is no JSON in UTF-8.")
   }
   if (!isObject(value)) return wrong("malformed", "The body is no JSON object.")
+  if (nestsTooDeep(value)) return wrong("malformed", `The body nests more than ${deepest} levels deep.`)
   const { commandId } = value
   return Either.right({
     fields: value,
     commandId: isCommandId(commandId) ? commandId : undefined,
     digest: digestOf(value)
   })
+}
+
+/** Far more than any command needs, and far less than the stack of what reads it bears. */
+const deepest = 100
+
+const nestsTooDeep = (value: Json): boolean => {
+  let level: ReadonlyArray<Json> = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > deepest) return true
+    level = level.flatMap((one) =>
+      typeof one === "object" && one !== null ? Object.values(one).filter((inner) => inner !== undefined) : []
+    )
+  }
+  return false
 }
 
 const isObject = (value: Json): value is { readonly [key: string]: Json | undefined } =>
