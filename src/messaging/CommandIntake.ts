@@ -4,8 +4,12 @@
  * A command leaves the stream only after its answer was stored, so that a crash at any moment repeats it, in the stream's
  * order, and an answer that is there already is given again. The stream has one reader and needs no consumers: messages
  * are read by their number and deleted, each project at its own pace, so that a flood of one holds nobody else up.
+ *
+ * Passes over sources can take hours, so they have a line of their own in each project: one at a time, and each answers
+ * for all equal commands that stood in the stream before it began.
  */
 import {
+  Cause,
   Context,
   Duration,
   Effect,
@@ -14,21 +18,23 @@ import {
   Layer,
   Option,
   Schedule,
-  Schema,
   Stream,
   SubscriptionRef
 } from "effect"
-import { headers, type StoredMsg } from "nats"
+import type { LastForMsgRequest, StoredMsg } from "nats"
 import { type CommandId, type ProjectScope, scopeKey, sha256 } from "../../events/Ids.ts"
-import { Answer, type RejectedMessage, type WireError } from "../../events/Messages.ts"
-import { answerSubject, parseSubject, rejectedSubject, scopeOfTokens } from "../../events/Subjects.ts"
-import { NatsConnection, type NatsService } from "../bus/nats/Connection.ts"
+import type { Answer, RejectedMessage, WireError } from "../../events/Messages.ts"
+import { parseSubject, rejectedSubject, scopeOfTokens } from "../../events/Subjects.ts"
+import { NatsConnection } from "../bus/nats/Connection.ts"
 import { apiCodes, type NatsUnavailable } from "../bus/nats/NatsErrors.ts"
 import type { StreamConflict } from "../bus/nats/Streams.ts"
 import { pushedDocumentId } from "../runtime/Push.ts"
 import { underSupervisor } from "./Fiber.ts"
-import { defaultSource, makePublicCommands, type PublicCommands, refusal } from "./PublicCommands.ts"
-import { type CommandMessage, decodeCommand, readBody, type WireBody } from "./WireBody.ts"
+import { makePassLine, passOf } from "./PassLine.ts"
+import { defaultSource, makePublicCommands, type PublicCommands } from "./PublicCommands.ts"
+import { type Decided, type Received, readReceived } from "./Received.ts"
+import { storeAnswer, storedAnswer } from "./StoredAnswer.ts"
+import type { CommandMessage, WireBody } from "./WireBody.ts"
 
 export interface IntakeOptions {
   readonly commands: string
@@ -60,35 +66,6 @@ export class CommandIntake extends Context.Tag("reprise/messaging/CommandIntake"
   { readonly status: Effect.Effect<IntakeStatus> }
 >() {}
 
-/** Of the body that an answer belongs to: another body under the same id is a conflict. */
-const digestHeader = "Reprise-Command-Digest"
-
-const encoder = new TextEncoder()
-const encodeAnswer = Schema.encodeSync(Schema.parseJson(Answer))
-const decodeAnswer = Schema.decodeUnknownOption(Schema.parseJson(Answer))
-
-/** The answer that a command got before, by direct get: also what `AnswerRead` gives. */
-export const storedAnswer = Effect.fnUntraced(function* (
-  nats: NatsService,
-  stream: string,
-  scope: ProjectScope,
-  commandId: CommandId
-) {
-  const stored = yield* nats
-    .attempt(`read the answer to ${commandId}`, () =>
-      nats.manager.streams.getMessage(stream, { last_by_subj: answerSubject(scope, commandId) })
-    )
-    .pipe(
-      Effect.catchIf(
-        ({ apiCode }) => apiCode === apiCodes.noMessage,
-        () => Effect.succeed(undefined)
-      )
-    )
-  if (stored === undefined) return undefined
-  const answer = Option.getOrUndefined(decodeAnswer(stored.string()))
-  return answer && { answer, digest: stored.header.get(digestHeader) }
-})
-
 const patience = Schedule.exponential("200 millis", 2).pipe(
   Schedule.union(Schedule.spaced("5 seconds")),
   Schedule.jittered
@@ -97,7 +74,10 @@ const patience = Schedule.exponential("200 millis", 2).pipe(
 /** Looks that follow an empty one: a hint may come before its message is stored. */
 const lingering = [Duration.millis(5), Duration.millis(20), Duration.millis(100)]
 
-/** Commands about one document are carried out one after the other; a pass over a source after the one before it. */
+/** Projects whose place in the stream is remembered. */
+const remembered = 10_000
+
+/** Commands about one document are carried out one after the other. */
 const laneOf = (scope: ProjectScope, { command, message }: CommandMessage): string => {
   switch (command) {
     case "DocumentSubmit":
@@ -122,10 +102,13 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
     inHand: 0,
     problem: undefined
   })
-  const workers = yield* FiberMap.make<string>()
-  const syncs = yield* FiberMap.make<string>()
-  /** Messages that a pass over a source still holds while the reading went on. */
-  const held = new Set<number>()
+  const drains = yield* FiberMap.make<string>()
+  const lines = yield* FiberMap.make<string>()
+  /** How often the stream was found to be another one than before: its numbers mean nothing any more. */
+  let incarnation = 0
+  let seen = { made: "", last: 0 }
+  /** Up to which number a project's messages are done, but for passes over sources, which have a line of their own. */
+  const done = new Map<string, { readonly incarnation: number; readonly sequence: number }>()
   const count = (change: Partial<Record<"answered" | "rejected" | "inHand", number>>) =>
     SubscriptionRef.update(status, (now) => ({
       ...now,
@@ -141,17 +124,8 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
       )
       .pipe(Effect.asVoid)
 
-  const answered = (scope: ProjectScope, { digest }: WireBody, answer: Answer): Work => {
-    const all = headers()
-    all.set(digestHeader, digest)
-    return nats
-      .attempt("publish an answer", () =>
-        nats.jetstream.publish(answerSubject(scope, answer.commandId), encoder.encode(encodeAnswer(answer)), {
-          headers: all
-        })
-      )
-      .pipe(Effect.zipRight(count({ answered: 1 })))
-  }
+  const answered = (scope: ProjectScope, { digest }: WireBody, answer: Answer): Work =>
+    Effect.zipRight(storeAnswer(nats, scope, digest, answer), count({ answered: 1 }))
 
   const rejected = (
     message: StoredMsg,
@@ -174,13 +148,17 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
     )
   }
 
+  const failed: Either.Either<Answer, WireError> = Either.left({
+    code: "internal",
+    message: "The command met a fault of Reprise itself, which its log describes. It may be sent again."
+  })
   const conflict: WireError = {
     code: "conflict",
     message: "A command of this id was sent before with another body. Send this one under an id of its own."
   }
 
   /** Carries a command out until it is decided; what passes is waited out. */
-  const decided = (scope: ProjectScope, command: CommandMessage) =>
+  const decided = (scope: ProjectScope, command: CommandMessage): Decided =>
     commands.run(scope, command).pipe(
       Effect.retry({
         schedule: patience,
@@ -189,78 +167,65 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
       Effect.either
     )
 
-  const carryOut = Effect.fnUntraced(function* (
-    message: StoredMsg,
-    scope: ProjectScope,
-    body: WireBody,
-    commandId: CommandId,
-    decoded: Either.Either<CommandMessage, Answer>
+  /** Answers it as it was answered before, or with what `decide` leads to. */
+  const settle = Effect.fnUntraced(function* (
+    { body, commandId, message, scope }: Received,
+    decide: Decided
   ): Effect.fn.Return<void, NatsUnavailable> {
     const before = yield* storedAnswer(nats, options.answers, scope, commandId)
     if (before !== undefined) {
       yield* before.digest === body.digest
         ? answered(scope, body, before.answer)
         : rejected(message, scope, conflict, commandId)
-    } else if (Either.isLeft(decoded)) {
-      yield* answered(scope, body, decoded.left)
     } else {
-      const outcome = yield* decided(scope, decoded.right)
-      yield* Either.isRight(outcome)
-        ? answered(scope, body, outcome.right)
-        : rejected(message, scope, conflict, commandId)
+      const decision = yield* decide.pipe(
+        Effect.map(Either.mapLeft(() => conflict)),
+        // Taken out all the same: it would stand in the way of all that comes after it.
+        Effect.catchAllDefect((cause) =>
+          Effect.as(Effect.logError("a command met a fault", Cause.die(cause)), failed)
+        )
+      )
+      yield* Either.isRight(decision)
+        ? answered(scope, body, decision.right)
+        : rejected(message, scope, decision.left, commandId)
     }
     yield* remove(message)
   })
 
-  /** What is to be done about a message, and after what else. */
+  /** What is to be done about a message, and after what else; nothing where it is for the line of the passes. */
   const workOf = (
     message: StoredMsg,
     scope: ProjectScope
-  ): { readonly lane: string; readonly work: Work } => {
-    const reject = (error: WireError) => ({
-      lane: `message/${message.seq}`,
-      work: Effect.zipRight(rejected(message, scope, error), remove(message))
-    })
-    const subject = parseSubject(message.subject)
-    if (Either.isLeft(subject) || subject.right.kind !== "command") {
-      return reject({ code: "unknown-command", message: "The subject's last word is no command." })
-    }
-    const { command } = subject.right
-    const read = readBody(message.data)
-    if (Either.isLeft(read)) return reject(read.left)
-    const body = read.right
-    const { commandId } = body
-    if (commandId === undefined) {
-      return reject({
-        code: "command-id",
-        message: "commandId: 1 to 200 letters, digits, underscores and hyphens are expected."
-      })
-    }
-    const decoded = Either.mapLeft(decodeCommand(command, scope, body.fields), (error) =>
-      refusal(command, commandId, error)
-    )
-    return {
-      lane: Either.isRight(decoded) ? laneOf(scope, decoded.right) : `message/${message.seq}`,
-      work: carryOut(message, scope, body, commandId, decoded)
-    }
+  ): { readonly lane: string; readonly work: Work } | undefined => {
+    const lane = `message/${message.seq}`
+    const one = readReceived(message, scope)
+    if (Either.isLeft(one))
+      return { lane, work: Effect.zipRight(rejected(message, scope, one.left), remove(message)) }
+    const { decoded } = one.right
+    if (Either.isLeft(decoded))
+      return { lane, work: settle(one.right, Effect.succeed(Either.right(decoded.left))) }
+    if (Option.isSome(passOf(one.right))) return undefined
+    return { lane: laneOf(scope, decoded.right), work: settle(one.right, decided(scope, decoded.right)) }
   }
 
-  const next = (filter: string, after: number): Effect.Effect<StoredMsg | undefined, NatsUnavailable> => {
-    const query = { seq: after + 1, next_by_subj: filter }
-    return nats
-      .attempt("read the next command", () => nats.manager.streams.getMessage(options.commands, query))
+  const read = (query: { readonly seq: number; readonly next_by_subj: string } | LastForMsgRequest) =>
+    nats
+      .attempt("read a command", () => nats.manager.streams.getMessage(options.commands, query))
       .pipe(
         Effect.catchIf(
           ({ apiCode }) => apiCode === apiCodes.noMessage,
           () => Effect.succeed(undefined)
         )
       )
-  }
+  const next = (filter: string, after: number) => read({ seq: after + 1, next_by_subj: filter })
+  const last = (subject: string) => read({ last_by_subj: subject })
 
   /** Everything of one project that waits, in its order. Ends when nothing does. */
   const drain = Effect.fnUntraced(function* (scope: ProjectScope): Effect.fn.Return<void, NatsUnavailable> {
     const filter = `reprise.command.${scope.team}.${scope.project}.*`
-    let cursor = 0
+    const within = incarnation
+    const before = done.get(scopeKey(scope))
+    let cursor = before?.incarnation === within ? before.sequence : 0
     let empty = 0
     while (true) {
       const lanes = new Map<string, Array<Work>>()
@@ -269,11 +234,10 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
         const message = yield* next(filter, cursor)
         if (message === undefined) break
         cursor = message.seq
-        if (held.has(message.seq)) continue
+        const one = workOf(message, scope)
+        if (one === undefined) continue
         taken++
-        const { lane, work } = workOf(message, scope)
-        if (lane === "SourceSync") yield* inBackground(scope, message, work)
-        else lanes.set(lane, [...(lanes.get(lane) ?? []), work])
+        lanes.set(one.lane, [...(lanes.get(one.lane) ?? []), one.work])
       }
       if (taken === 0) {
         const pause = lingering[empty++]
@@ -287,43 +251,42 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
         concurrency: "unbounded",
         discard: true
       }).pipe(Effect.ensuring(count({ inHand: -taken })))
+      if (done.size >= remembered) done.clear()
+      done.set(scopeKey(scope), { incarnation: within, sequence: cursor })
     }
   })
 
-  /** A pass can take hours: nothing else of the project waits for it. */
-  const inBackground = (scope: ProjectScope, { seq }: StoredMsg, work: Work) =>
-    Effect.suspend(() => {
-      held.add(seq)
-      const settled = work.pipe(
-        Effect.catchAll(({ message }) => Effect.logInfo("a sync is answered later", message)),
-        Effect.ensuring(Effect.sync(() => held.delete(seq)))
+  const line = makePassLine({ next, last, decided, settle })
+
+  const waking =
+    (fibers: FiberMap.FiberMap<string>, work: (scope: ProjectScope) => Work) => (scope: ProjectScope) =>
+      FiberMap.run(
+        fibers,
+        scopeKey(scope),
+        work(scope).pipe(
+          Effect.catchAll(({ message }) => Effect.logInfo("commands wait", message)),
+          Effect.catchAllDefect((cause) => Effect.logError("a command could not be handled", cause)),
+          Effect.annotateLogs({ actor: "command-intake", scope: scopeKey(scope) })
+        ),
+        { onlyIfMissing: true }
       )
-      return FiberMap.run(syncs, `${scopeKey(scope)}/${seq}`, settled)
-    })
+  const wakeDrain = waking(drains, drain)
+  const wakeLine = waking(lines, line)
+  const wake = (scope: ProjectScope, command: string) =>
+    Effect.zipRight(wakeDrain(scope), command === "SourceSync" ? wakeLine(scope) : Effect.void)
 
-  const wake = (scope: ProjectScope) =>
-    FiberMap.run(
-      workers,
-      scopeKey(scope),
-      drain(scope).pipe(
-        Effect.catchAll(({ message }) => Effect.logInfo("commands wait", message)),
-        Effect.catchAllDefect((cause) => Effect.logError("a command could not be handled", cause)),
-        Effect.annotateLogs({ actor: "command-intake", scope: scopeKey(scope) })
-      ),
-      { onlyIfMissing: true }
-    )
-
-  /** Stored under a subject that names no project, as `reprise.command.*.b.C` is: nobody can be told of it. */
+  /** Stored under a subject that is none, as `reprise.command.*.b.C` is: nobody can be told of it. */
   const discard = Effect.fnUntraced(function* (subject: string) {
-    const nobody: WireError = { code: "no-project", message: "The subject names no project." }
-    let message = yield* next(subject, 0)
+    const nobody: WireError = { code: "no-project", message: "The subject names no project, or no command." }
+    // A wildcard within the subject finds others, too; `>` amidst it is no filter, and `*` does not find it.
+    const filter = subject.includes(">") ? "reprise.command.>" : subject
+    let message = yield* next(filter, 0)
     while (message !== undefined) {
-      // A wildcard within the subject finds others, too.
       if (message.subject === subject) {
         yield* rejected(message, undefined, nobody)
         yield* remove(message)
       }
-      message = yield* next(subject, message.seq)
+      message = yield* next(filter, message.seq)
     }
   })
 
@@ -331,10 +294,14 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
     const info = yield* nats.attempt("look at what waits", () =>
       nats.manager.streams.info(options.commands, { subjects_filter: "reprise.command.>" })
     )
-    for (const subject of Object.keys(info.state.subjects ?? {})) {
-      const [, , team = "", project = ""] = subject.split(".")
+    const { created: made, state } = info
+    // Made anew, or put back from an older copy.
+    if (made !== seen.made || state.last_seq < seen.last) incarnation++
+    seen = { made, last: state.last_seq }
+    for (const subject of Object.keys(state.subjects ?? {})) {
+      const [, , team = "", project = "", command = ""] = subject.split(".")
       const scope = scopeOfTokens(team, project)
-      if (scope !== undefined) yield* wake(scope)
+      if (scope !== undefined && command !== ">") yield* wake(scope, command)
       else yield* discard(subject)
     }
     yield* SubscriptionRef.update(status, (now) => ({ ...now, problem: undefined }))
@@ -351,7 +318,7 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
     Stream.runForEach(({ subject }) => {
       const parsed = parseSubject(subject)
       return Either.isRight(parsed) && parsed.right.kind === "command"
-        ? wake(parsed.right.scope)
+        ? wake(parsed.right.scope, parsed.right.command)
         : Effect.void
     }),
     Effect.retry(patience)

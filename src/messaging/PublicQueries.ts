@@ -23,8 +23,8 @@ import { ReadModels } from "../log/ReadModels.ts"
 import { settingsOf } from "../runtime/Reading.ts"
 import { Reader } from "../runtime/Reprise.ts"
 import { maxLimit, SearchMode } from "../search/Search.ts"
-import { storedAnswer } from "./CommandIntake.ts"
 import { makePublishedEvents } from "./PublishedEvents.ts"
+import { storedAnswer } from "./StoredAnswer.ts"
 import { decodeFields, type WireBody } from "./WireBody.ts"
 
 /** A search, as `SearchRequest` of the package but for the scope. */

@@ -1,15 +1,20 @@
 /** Commands over JetStream on a real server: each is answered, all its answers are equal, and no crash loses one. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Random, type Scope } from "effect"
-import type { Msg, NatsConnection } from "nats"
+import type { NatsConnection as Client, Msg } from "nats"
+import { NatsConnection } from "../../src/bus/nats/Connection.ts"
+import { declarations, ensure, usualStreamOptions } from "../../src/bus/nats/Streams.ts"
+import * as CommandIntake from "../../src/messaging/CommandIntake.ts"
+import { type PublicCommands, refusal } from "../../src/messaging/PublicCommands.ts"
 import { ask, messagingRuntime, plainClient } from "../support/messagingRuntime.ts"
 import { type NatsServer, natsServer } from "../support/NatsServer.ts"
+import { connected } from "../support/natsClient.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 interface World {
   readonly server: NatsServer
   readonly directory: string
-  readonly client: NatsConnection
+  readonly client: Client
   /** What came on answer and rejection subjects, in the order of its coming. */
   readonly heard: ReadonlyArray<Msg>
 }
@@ -149,11 +154,65 @@ describe("commands over JetStream", () => {
         assert.notInclude(on(world, "reprise.rejected.acme.sales").join(), "Never stored")
         // Stored by the server as they stand, wildcards and all.
         yield* send(world, "*.sales.DocumentSubmit", { ...document, commandId: "wild" })
+        yield* send(world, ">.sales.DocumentSubmit", { ...document, commandId: "wilder" })
+        yield* send(world, "acme.sales.>", { ...document, commandId: "wildest" })
         yield* send(world, "acme.Sales.DocumentSubmit", { ...document, commandId: "capital" })
         yield* drained(world)
         assert.deepStrictEqual(yield* hits(world, "stored"), [])
       })
     )
+  )
+
+  onServer("that nest deeper than anything can be read hold up no other", (world) =>
+    whileRunning(
+      world,
+      Effect.gen(function* () {
+        const depth = 100_000
+        const nested = `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`
+        for (const [at, place] of ["metadata", "commandId", "unknown"].entries()) {
+          const id = place === "commandId" ? "" : `"commandId":"deep-${at}",`
+          yield* send(
+            world,
+            "acme.sales.DocumentSubmit",
+            `{${id}"externalId":"x","text":"x","${place}":${nested}}`
+          )
+        }
+        yield* submit(world, "flat", "The ferry leaves at noon.")
+        yield* answered(world, "flat")
+        yield* drained(world)
+      })
+    )
+  )
+
+  onServer("that meet a fault are rejected, and hold up no other", (world) =>
+    Effect.gen(function* () {
+      const nats = yield* connected(world.server.url)
+      const streams = declarations(usualStreamOptions)
+      const faulty: PublicCommands = {
+        run: (_, { command, message: { commandId } }) =>
+          commandId === "fatal"
+            ? Effect.die("planted")
+            : Effect.succeed(refusal(command, commandId, { code: "test", message: "It was decided." }))
+      }
+      const { run } = yield* CommandIntake.make(faulty, {
+        ...CommandIntake.usualIntake,
+        ready: Effect.zipRight(ensure(nats, streams.answers), ensure(nats, streams.commands))
+      }).pipe(Effect.provideService(NatsConnection, nats))
+      yield* Effect.forkScoped(run)
+      yield* until(() =>
+        waiting(world).then(
+          (left) => left === 0,
+          () => false
+        )
+      )
+      yield* submit(world, "fatal", "This one is fatal.")
+      yield* submit(world, "fine", "This one is not.")
+      yield* answered(world, "fine")
+      yield* drained(world)
+      const [rejection = ""] = on(world, "reprise.rejected.acme.sales")
+      assert.deepInclude(JSON.parse(rejection), { commandId: "fatal" })
+      assert.strictEqual(JSON.parse(rejection).error.code, "internal")
+    })
   )
 
   onServer("two tenants with one Nats-Msg-Id: who is dropped sends again until it is answered", (world) =>
