@@ -42,7 +42,8 @@ export const takeResult = (
   const job = desk.jobs.get(result.jobId)
   if (job === undefined) return Effect.void
   // Whatever was made of it, its content could be read.
-  if (job.lane === "prepare" && result._tag !== "Postponed") desk.outages.over(job.code)
+  if (job.lane === "prepare" && result._tag !== "Postponed" && result._tag !== "GivenBack")
+    desk.outages.over(job.code)
   switch (result._tag) {
     case "Prepared":
       return job.lane === "prepare" ? takePrepared(desk, turn, prepared, job, result) : Effect.void
@@ -58,15 +59,25 @@ export const takeResult = (
     case "Postponed":
       if (job.state === "running" && job.attempt === result.attempt) postpone(desk, turn, job, result)
       return Effect.void
+    case "GivenBack":
+      // Not where somebody else claimed it meanwhile.
+      if (job.state === "running" && job.attempt === result.attempt && job.worker === result.worker)
+        handOutAgain(desk, turn, job, "Its worker was told to stop.")
+      return Effect.void
   }
 }
 
-/** What it needs is away: the attempt counts for nothing, and the job waits with all others of its model or chunker. */
-const postpone = (desk: Desk, turn: Turn, job: Job, outage: Result<"Postponed">): void => {
-  desk.attemptEnded(job, turn, "paced", outage.message)
+/** The attempt counts for nothing, and the job waits for its turn. */
+const handOutAgain = (desk: Desk, turn: Turn, job: Job, why: string): void => {
+  desk.attemptEnded(job, turn, "paced", why)
   desk.lines.leave(job.work)
   desk.wake(desk.inputs.takeBack(job.work))
   desk.jobs.requeue(job)
+}
+
+/** What it needs is away: the job waits with all others of its model or chunker. */
+const postpone = (desk: Desk, turn: Turn, job: Job, outage: Result<"Postponed">): void => {
+  handOutAgain(desk, turn, job, outage.message)
   desk.outages.notice(job.code, outage, turn.now)
 }
 

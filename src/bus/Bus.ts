@@ -105,6 +105,14 @@ export type WorkResult =
       /** Credentials or settings are wrong: it does not pass of itself. */
       readonly refused: boolean
     }
+  | {
+      /** Nothing was made of it: its worker was told to stop. Somebody else may have it, at once. */
+      readonly _tag: "GivenBack"
+      readonly jobId: JobId
+      readonly attempt: number
+      /** Absent where it had not been claimed yet. */
+      readonly worker?: string
+    }
 
 /** One copy of a message; at least one arrives. Without an `ack` within the lane's time it is delivered again. */
 export interface Delivery<A> {

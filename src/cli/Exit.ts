@@ -71,6 +71,7 @@ const wrong = new Set([
   "NativeModuleMissing",
   "TargetNotEmpty",
   "StreamConflict",
+  "WorkerNameTaken",
   "ServerDiffers",
   "SocketRefused",
   "HttpRefused"

@@ -9,8 +9,9 @@ import * as Connection from "../bus/nats/Connection.ts"
 import * as ContentServer from "../bus/nats/ContentServer.ts"
 import * as NatsBus from "../bus/nats/NatsBus.ts"
 import * as NatsContent from "../bus/nats/NatsContent.ts"
-import type { NatsUnreachable } from "../bus/nats/NatsErrors.ts"
+import type { NatsUnavailable, NatsUnreachable } from "../bus/nats/NatsErrors.ts"
 import { type StreamConflict, type StreamOptions, usualStreamOptions } from "../bus/nats/Streams.ts"
+import { takeName, type WorkerNameTaken } from "../bus/nats/WorkerName.ts"
 import type { Content } from "../log/Content.ts"
 import { ConfigInvalid } from "./ConfigInvalid.ts"
 import { natsServers, type Settings } from "./Settings.ts"
@@ -87,6 +88,13 @@ export const serving = (
   Layer.merge(NatsBus.layer(streamOptions(settings)), ContentServer.layer).pipe(
     Layer.provideMerge(connection(settings, role))
   )
+
+/** The name under which a worker holds its leases, for as long as it is there. `holder` says who it is to the next one. */
+export const worker = (
+  name: string,
+  holder: string
+): Layer.Layer<never, WorkerNameTaken | NatsUnavailable, NatsConnection> =>
+  Layer.scopedDiscard(takeName(name, holder))
 
 /** For a worker, which has no log: the bus, and content asked of the process that has it. */
 export const working = (

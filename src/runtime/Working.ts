@@ -2,13 +2,15 @@
  * A worker: the lanes it is told to run, joined to a server by NATS alone. It has no data directory, sees content and never a
  * path, and may be ended at any time: what it had in hand is handed out again.
  */
-import { Deferred, Effect, Layer } from "effect"
+import { hostname } from "node:os"
+import { Deferred, Duration, Effect, Layer } from "effect"
 import * as Embedder from "../../actors/Embedder.ts"
 import * as Preparer from "../../actors/Ingestor/Preparer.ts"
 import * as Ingestor from "../../actors/Ingestor.ts"
 import type { Escalated } from "../../actors/Supervision.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import type { Lane } from "../../events/Job.ts"
+import * as Draining from "../bus/Draining.ts"
 import { Providers } from "../embedding/Providers.ts"
 import { analyzerFor } from "./Analyzers.ts"
 import * as ConfiguredNats from "./ConfiguredNats.ts"
@@ -18,7 +20,7 @@ import type { Settings } from "./Settings.ts"
 export interface WorkingOptions {
   readonly settings: Settings
   readonly lanes: ReadonlyArray<Lane>
-  /** Unique among all workers of a server: leases are held under it. */
+  /** Unique among all workers of a server, because leases are held under it: the second one of a name is refused. */
   readonly name: string
   readonly version: string
   /** Whether a NATS server that is not there yet is waited for. */
@@ -50,11 +52,27 @@ export const layer = ({ lanes, name, settings, version, wait }: WorkingOptions) 
     lanes.includes("prepare") ? preparing : Layer.empty,
     lanes.includes("embed") ? embedding : Layer.empty
   ).pipe(
+    Layer.provideMerge(Draining.layer),
+    Layer.provideMerge(ConfiguredNats.worker(name, `process ${process.pid} on ${hostname()}`)),
     Layer.provideMerge(ConfiguredNats.working(settings, { role: `reprise worker ${name}`, wait })),
     Layer.provideMerge(Supervisor.layer)
   )
 }
 
-/** Works until `stop` is done. Fails where an actor was given up: whoever started the process starts it anew. */
-export const untilStopped = (stop: Deferred.Deferred<void>): Effect.Effect<void, Escalated, Supervisor> =>
-  Effect.flatMap(Supervisor, ({ failure }) => Effect.raceFirst(Deferred.await(stop), failure))
+/** How long what is in hand may take once the worker was told to stop. What is left then is given back. */
+export const drainLimit = Duration.seconds(25)
+
+/**
+ * Works until `stop` is done, then finishes what it has in hand, within a bound. Fails where an actor was given up: whoever
+ * started the process starts it anew.
+ */
+export const untilStopped = (
+  stop: Deferred.Deferred<void>
+): Effect.Effect<void, Escalated, Supervisor | Draining.Draining> =>
+  Effect.gen(function* () {
+    const { failure } = yield* Supervisor
+    const { drain } = yield* Draining.Draining
+    yield* Effect.raceFirst(Deferred.await(stop), failure)
+    const left = yield* Effect.raceFirst(drain(drainLimit), failure)
+    if (left > 0) yield* Effect.logWarning("orders were given back unfinished", left)
+  })

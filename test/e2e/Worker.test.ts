@@ -122,6 +122,39 @@ describe("reprise worker", { timeout: 90_000 }, () => {
     })
   )
 
+  it.scopedLive("finishes what it has in hand when it is told to stop; its name is its own until then", () =>
+    Effect.gen(function* () {
+      const nats = yield* natsServer()
+      const provider = yield* makeProviderServer()
+      const folder = yield* temporaryDirectory
+      writeFileSync(join(folder, "one.md"), "# One\n\nThe ferry leaves at noon.\n")
+      const start = yield* processes(folder, {
+        REPRISE_BUS: "nats",
+        REPRISE_NATS_URL: nats.url,
+        REPRISE_EMBEDDING_PROVIDER: "openai",
+        REPRISE_EMBEDDING_URL: provider.url,
+        REPRISE_EMBEDDING_MODEL: "model-a",
+        REPRISE_EMBEDDING_DIMENSIONS: "8"
+      })
+      const data = { REPRISE_DATA_DIR: join(folder, "data") }
+      const server = start(["serve", "--lanes", "none", "--json"], data)
+      yield* Effect.promise(server.ready)
+      const worker = start(["worker", "--name", "left", "--json"])
+      yield* Effect.promise(worker.ready)
+      const second = yield* Effect.promise(() => start(["worker", "--name", "left", "--json"]).ended)
+      assert.strictEqual(second.code, 2)
+      assert.strictEqual(JSON.parse(second.out).error.code, "WorkerNameTaken")
+      assert.include(second.err, `process ${worker.child.pid} on `)
+      provider.always({ kind: "slow", ms: 1_000 })
+      const adding = start(["add", "one.md", "--json"], data)
+      yield* Effect.repeat(Effect.sleep("20 millis"), { while: () => provider.requests.length === 0 })
+      worker.child.kill("SIGTERM")
+      const added = yield* Effect.promise(() => adding.ended)
+      assert.deepInclude(JSON.parse(added.out), { added: 1, failed: 0, parked: 0 })
+      assert.strictEqual((yield* Effect.promise(() => worker.ended)).code, 0)
+    })
+  )
+
   it.scopedLive(
     "exits 3 where there is no NATS server, or waits for one; and 2 where its credentials cannot be read",
     () =>

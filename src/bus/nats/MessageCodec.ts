@@ -64,6 +64,11 @@ const Postponed = Schema.TaggedStruct("Postponed", {
   message: Schema.String,
   refused: Schema.Boolean
 })
+const GivenBack = Schema.TaggedStruct("GivenBack", {
+  jobId: JobId,
+  attempt,
+  worker: Schema.optionalWith(Schema.String, { exact: true })
+})
 const VectorsHead = Schema.TaggedStruct("Vectors", {
   batchId: Schema.String,
   scope: ProjectScope,
@@ -78,7 +83,9 @@ const VectorsHead = Schema.TaggedStruct("Vectors", {
 const Held = Schema.TaggedStruct("Held", { body: HeldReference })
 
 const OrderHead = Schema.parseJson(Schema.Union(PrepareHead, EmbedHead, Held))
-const ResultHead = Schema.parseJson(Schema.Union(PreparedHead, Skipped, Failed, Postponed, VectorsHead, Held))
+const ResultHead = Schema.parseJson(
+  Schema.Union(PreparedHead, Skipped, Failed, Postponed, GivenBack, VectorsHead, Held)
+)
 
 const encodeOrderHead = Schema.encodeSync(OrderHead)
 const encodeResultHead = Schema.encodeSync(ResultHead)
@@ -169,6 +176,7 @@ export const encodeResult = (result: WorkResult): Uint8Array => {
     case "Skipped":
     case "Failed":
     case "Postponed":
+    case "GivenBack":
       return frame(encodeResultHead(result))
   }
 }
@@ -184,6 +192,7 @@ export const decodeResult = (bytes: Uint8Array): Effect.Effect<WorkResult | Held
       case "Skipped":
       case "Failed":
       case "Postponed":
+      case "GivenBack":
         return decoded
       case "Prepared": {
         const { lengths, ...rest } = decoded

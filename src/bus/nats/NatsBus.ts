@@ -255,6 +255,7 @@ const subjectOf = (result: WorkResult): string => {
       return resultSubject("embed", result.batchId)
     case "Failed":
     case "Postponed":
+    case "GivenBack":
       return resultSubject("failed", result.jobId)
   }
 }

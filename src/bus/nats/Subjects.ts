@@ -47,5 +47,7 @@ export const hintFilter = (scope: { readonly team?: string; readonly project?: s
 export const claimSubject = "reprise.claim"
 /** Core requests of workers for bodies of the log's content. */
 export const contentSubject = "reprise.content"
+/** Where whoever has a worker's name answers for it; `name` is a digest: a name may hold dots. */
+export const workerSubject = (name: string): string => `reprise.worker.${name}`
 /** Core requests of the Coordinator to one worker, for bodies that its results refer to. */
 export const heldSubject = (holder: string): string => `reprise.held.${holder}`

@@ -23,7 +23,7 @@ export const worker = command({
   name: "worker",
   summary: "Prepare and embed for a server elsewhere, over NATS (nats.url), until it is told to stop",
   details:
-    "It needs no data directory and sees no path. Its chunker and model settings must be the server's: one that\ndiffers gets no work, and reprise status says so. SIGTERM ends it with 0, Ctrl-C with 130.",
+    "It needs no data directory and sees no path. Its chunker and model settings must be the server's: one that\ndiffers gets no work, and reprise status says so. Told to stop, it\nfinishes what it has in hand, for 25 s at most, and gives back the rest: SIGTERM ends it with 0, Ctrl-C with 130.",
   flags: {
     lanes: textFlag("lanes", "<lanes>", `What it works on: ${lanesWords} (default: all)`, {
       words: lanesWords,
@@ -45,16 +45,19 @@ export const worker = command({
       const Working = yield* Effect.promise(() => import("../../runtime/Working.ts"))
       const name = given ?? `${hostname()}-${process.pid}`
       const lanes = named === undefined ? Lane.literals : lanesOf(named)
+      let ready = false
       const working = Effect.gen(function* () {
-        const ready = { ready: true as const, worker: name, lanes, pid: process.pid }
-        yield* print(common.json, Ready, ready, () => `Working as ${name} on ${lanes.join(" and ")}.\n`)
+        ready = true
+        const line = { ready: true as const, worker: name, lanes, pid: process.pid }
+        yield* print(common.json, Ready, line, () => `Working as ${name} on ${lanes.join(" and ")}.\n`)
         yield* Working.untilStopped(io.stop)
       }).pipe(
         Effect.provide(Working.layer({ settings, lanes, name, version: io.version, wait })),
         Logger.withMinimumLogLevel(logLevelOf(settings.log.level))
       )
-      // It may be told to stop while it still waits for its server.
-      yield* Effect.raceFirst(working, Deferred.await(io.stop))
+      // It may be told to stop while it still waits for its server. Later it ends by itself, in order.
+      const waitsInVain = Effect.flatMap(Deferred.await(io.stop), () => (ready ? Effect.never : Effect.void))
+      yield* Effect.raceFirst(working, waitsInVain)
       return (yield* io.terminated) ? (0 as const) : (130 as const)
     })
 })
