@@ -20,6 +20,7 @@ export const evolve = (
       sourceId: event.sourceId,
       streamVersion: (row?.streamVersion ?? 0) + 1,
       submittedVersion: event.version,
+      submittedPosition: position,
       raw: event.raw,
       rawBytes: event.rawBytes,
       descriptor: event.descriptor,

@@ -242,13 +242,13 @@ const approve = Effect.fnUntraced(function* (
     return "done"
   }
   if (turn.isTouched(ids.map(documentKey))) return "again"
+  const heldAt = yield* desk.ports.readModels.removalsHeldAt(source.sourceId)
   const missing: Array<Known> = []
   for (const id of ids) {
     const known = yield* desk.known(id)
     const { row } = known
-    // A version that was submitted since shows that it is there after all.
-    const seenSince = row?.open !== undefined && (row.open.sync === undefined || row.open.sync > held.sync)
-    if (row?.sourceId === source.sourceId && !seenSince) missing.push(known)
+    // What was submitted since, committed by now or not, is there after all.
+    if (row?.sourceId === source.sourceId && row.submittedPosition < heldAt) missing.push(known)
   }
   yield* answered({ outcome: "done", sync: held.sync }, [
     RemovalsApproved.make({ sourceId: source.sourceId, sync: held.sync })

@@ -51,6 +51,7 @@ export interface DocumentRow {
   readonly streamVersion: number
   /** The newest submitted version, and what it was submitted with. */
   readonly submittedVersion: number
+  readonly submittedPosition: number
   readonly raw: Digest
   readonly rawBytes: number
   readonly descriptor: Digest
@@ -205,6 +206,8 @@ export interface ReadModelsService {
     limit: number
   ) => Read<ReadonlyArray<DocumentRow>>
   readonly source: (id: SourceId) => Read<SourceRow | undefined>
+  /** Where the source's removals were held last; 0 where none ever were. */
+  readonly removalsHeldAt: (id: SourceId) => Read<number>
   readonly sources: (scope?: ProjectScope) => Read<ReadonlyArray<SourceRow>>
   readonly job: (id: JobId) => Read<JobRow | undefined>
   /** The attempts at a job, also at a build, which has a row only once it was parked. */

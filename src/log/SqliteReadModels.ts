@@ -6,6 +6,7 @@ import { Effect, Layer } from "effect"
 import { documentStream } from "../../events/Document.ts"
 import { type Digest, type DocumentId, eventId, type SourceId } from "../../events/Ids.ts"
 import { Lane } from "../../events/Job.ts"
+import { sourceStream } from "../../events/Source.ts"
 import { decodeEvent } from "../../events/Upcasters.ts"
 import { LogFailed } from "./Log.ts"
 import type { VersionContents } from "./LogSnapshot.ts"
@@ -304,12 +305,18 @@ const laneCounts = Effect.fnUntraced(function* (sql: SqlClient, lane: Lane) {
 
 const sourceReads = (
   sql: SqlClient
-): Pick<ReadModelsService, "source" | "sources" | "generations" | "live"> => ({
+): Pick<ReadModelsService, "source" | "removalsHeldAt" | "sources" | "generations" | "live"> => ({
   source: (id) =>
     reading(
       sql<SourceColumns>`SELECT * FROM sources WHERE source_id = ${id}`.pipe(
         Effect.map(([row]) => (row === undefined ? undefined : toSourceRow(row)))
       )
+    ),
+  removalsHeldAt: (id) =>
+    reading(
+      sql<{ readonly position: number }>`
+        SELECT position FROM events WHERE stream = ${sourceStream(id)} AND type = 'RemovalsHeld'
+        ORDER BY version DESC LIMIT 1`.pipe(Effect.map(([row]) => row?.position ?? 0))
     ),
   sources: (scope) =>
     reading(

@@ -82,6 +82,7 @@ export class InstantState {
       sourceId: command.sourceId,
       streamVersion: version,
       submittedVersion: version,
+      submittedPosition: this.position,
       raw,
       rawBytes: command.raw.length,
       descriptor,

@@ -250,6 +250,27 @@ const removalOf = (name: string) =>
   })
 const syncStart = () =>
   new SyncStart({ commandId: nextCommandId(), scope: defaultScope, sourceId: testSource })
+/** The end of the source's first sync: the removals of these documents are held. */
+const syncHolding = (...held: ReadonlyArray<string>) =>
+  new SyncComplete({
+    commandId: nextCommandId(),
+    scope: defaultScope,
+    sourceId: testSource,
+    sync: 1,
+    complete: true,
+    counts: {
+      added: 0,
+      updated: 0,
+      moved: 0,
+      unchanged: 1,
+      removed: 0,
+      skipped: 0,
+      held: held.length,
+      parked: 0,
+      failed: 0
+    },
+    held: held.map((name) => documentNamed(name))
+  })
 
 describe("commands", () => {
   onDisk(
@@ -387,27 +408,7 @@ describe("a source", () => {
       yield* begin
       for (const name of ["one", "two", "three"]) yield* settle(submitOf(name, `text of ${name}`))
       yield* ask(syncStart())
-      yield* ask(
-        new SyncComplete({
-          commandId: nextCommandId(),
-          scope: defaultScope,
-          sourceId: testSource,
-          sync: 1,
-          complete: true,
-          counts: {
-            added: 0,
-            updated: 0,
-            moved: 0,
-            unchanged: 1,
-            removed: 0,
-            skipped: 0,
-            held: 2,
-            parked: 0,
-            failed: 0
-          },
-          held: [documentNamed("one"), documentNamed("two")]
-        })
-      )
+      yield* ask(syncHolding("one", "two"))
       assert.strictEqual(yield* liveVersion("one"), 1)
       const approve = () =>
         new RemovalsApprove({ commandId: nextCommandId(), scope: defaultScope, sourceId: testSource })
@@ -423,6 +424,29 @@ describe("a source", () => {
       )
       const again = yield* Effect.flip(ask(approve()))
       assert.strictEqual(again._tag === "CommandRefused" && again.code, "nothing-held")
+    })
+  )
+
+  onDisk(
+    "removes no held document that was submitted again since, committed by now or not",
+    Effect.gen(function* () {
+      const coordinator = yield* Coordinator
+      yield* begin
+      for (const name of ["one", "two", "three"]) yield* settle(submitOf(name, `text of ${name}`))
+      yield* ask(syncStart())
+      yield* ask(syncHolding("one", "two", "three"))
+      yield* settle(submitOf("two", "newer text of two"))
+      yield* coordinator.operate(new LanePause({ lane: "prepare", paused: true }))
+      yield* ask(submitOf("three", "newer text of three"))
+      yield* ask(
+        new RemovalsApprove({ commandId: nextCommandId(), scope: defaultScope, sourceId: testSource })
+      )
+      yield* coordinator.operate(new LanePause({ lane: "prepare", paused: false }))
+      yield* idle
+      assert.deepStrictEqual(
+        [yield* liveVersion("one"), yield* liveVersion("two"), yield* liveVersion("three")],
+        [undefined, 2, 2]
+      )
     })
   )
 

@@ -215,6 +215,7 @@ export const toDocumentRow = (row: DocumentColumns): DocumentRow => ({
   sourceId: row.source_id,
   streamVersion: row.stream_version,
   submittedVersion: row.submitted_version,
+  submittedPosition: row.submitted_position,
   raw: row.raw,
   rawBytes: row.raw_bytes,
   descriptor: row.descriptor,
