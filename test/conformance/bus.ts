@@ -174,6 +174,16 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
       })
     )
 
+    onBus("N2: takes the same attempt again a moment after it was acknowledged", (bus) =>
+      Effect.gen(function* () {
+        yield* bus.dispatch(orderFor("one"))
+        yield* Effect.flatMap(bus.receive("prepare"), ({ ack }) => ack)
+        yield* bus.dispatch(orderFor("one"))
+        const again = yield* bus.receive("prepare")
+        assert.strictEqual(again.value.attempt, 1)
+      })
+    )
+
     onBus("N1: delivers again what was not acknowledged in time", (bus) =>
       Effect.gen(function* () {
         yield* bus.dispatch(orderFor("one"))

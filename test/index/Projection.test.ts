@@ -2,12 +2,13 @@ import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
-import { Effect, Exit, FastCheck as fc, Layer } from "effect"
+import { Effect, Exit, FastCheck as fc, Layer, Stream } from "effect"
 import { defaultScope, ProjectName, TeamName } from "../../events/Ids.ts"
 import { documentVector } from "../../src/documents/SparseVector.ts"
 import { armed, FailpointFired, Failpoints } from "../../src/faults/Failpoints.ts"
 import { make as makeEmbeddedIndex } from "../../src/index/EmbeddedIndex.ts"
 import { noFilter } from "../../src/index/Filter.ts"
+import { denseBytes, digestBytes } from "../../src/index/Fingerprint.ts"
 import { LogIndex } from "../../src/index/LogIndex.ts"
 import {
   openProjection,
@@ -131,6 +132,46 @@ describe("a projection", () => {
       yield* Effect.provide(commitDocument("a.md", paragraphs("harbour", "bridge", "tide"), 2), log)
       const applied = yield* projection.advance
       assert.deepStrictEqual([applied.inserted, applied.ended], [1, 1])
+    })
+  )
+
+  it.scoped("gives a chunk that survives the metadata of its new version", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      const text = paragraphs("harbour", "ferry")
+      const { engine, state, ...projection } = yield* opened(contextFor("."), row(1))
+      yield* Effect.provide(commitDocument("a.md", text, 1), log)
+      yield* catchUp({ engine, state, ...projection })
+      yield* Effect.provide(commitDocument("a.md", text, 2, firstSpec, defaultScope, "changed"), log)
+      const applied = yield* projection.advance
+      assert.deepStrictEqual([applied.inserted, applied.ended], [2, 2])
+      const points = yield* Stream.runCollect(engine.scan(state.checkpoint, defaultScope))
+      assert.deepStrictEqual(
+        [...points].map(({ payload }) => JSON.parse(payload).metadata),
+        [{ kind: "changed" }, { kind: "changed" }]
+      )
+    })
+  )
+
+  it.scoped("takes no version whose stored vectors are not those that it was committed with", () =>
+    Effect.gen(function* () {
+      const { contextFor, directory, log, row } = yield* makeDirectory
+      yield* Effect.provide(commitDocument("a.md", paragraphs("harbour"), 1), log)
+      yield* Effect.provide(commitDocument("b.md", paragraphs("engine"), 1), log)
+      const other = new Float32Array(32)
+      other[0] = 1
+      const bytes = denseBytes(other)
+      const content = new Database(join(directory, "content.sqlite"))
+      content
+        .prepare("UPDATE vectors SET vector = ?, digest = ? WHERE rowid = (SELECT min(rowid) FROM vectors)")
+        .run(bytes, digestBytes(bytes))
+      content.close()
+      const { state } = yield* opened(contextFor("."), row(1))
+      assert.deepStrictEqual(
+        state.missing(10).map(({ missing }) => missing),
+        ["other vectors"]
+      )
+      assert.deepStrictEqual(state.counts, { documents: 1, chunks: 1 })
     })
   )
 

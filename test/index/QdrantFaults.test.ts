@@ -521,6 +521,18 @@ describe("requests to Qdrant", () => {
   )
 })
 
+describe("a write to Qdrant", () => {
+  it.scopedLive("is over when its points can be read, not when the server has taken it on", () =>
+    Effect.gen(function* () {
+      const double = yield* makeQdrantDouble({ pauseMs: 2 })
+      const index = yield* opened(double)
+      const points = Array.from({ length: 12 }, (_, chunk) => point({ chunk, from: 1 }))
+      yield* index.insert(points)
+      assert.deepStrictEqual(ids(yield* index.lookup(here, ids(points))), ids(points))
+    })
+  )
+})
+
 describe("two readers beside a writer", () => {
   it.scopedLive(
     "find exactly what the marker vouches for, however slowly points arrive",

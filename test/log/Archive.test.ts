@@ -83,6 +83,18 @@ describe("log verify", () => {
     )
   }
 
+  it.scopedLive("D9: names a change in the last event", () =>
+    Effect.gen(function* () {
+      const { directory, head } = yield* filled
+      edit(
+        directory,
+        "log.sqlite",
+        `UPDATE events SET recorded_at = recorded_at + 1 WHERE position = ${head.position}`
+      )
+      assert.deepStrictEqual(kinds(yield* Archive.verify(directory)), [`event ${head.position}`])
+    })
+  )
+
   it.scopedLive("D9: names a damaged body and a damaged vector, and neither is served", () =>
     Effect.gen(function* () {
       const { directory } = yield* filled
@@ -91,7 +103,7 @@ describe("log verify", () => {
       edit(
         directory,
         "content.sqlite",
-        `UPDATE blobs SET bytes = x'00' WHERE digest = x'${body.digest}';
+        `UPDATE blobs SET bytes = zeroblob(length(bytes)) WHERE digest = x'${body.digest}';
          UPDATE vectors SET vector = zeroblob(8) WHERE input = x'${input}'`
       )
       const report = yield* Archive.verify(directory)

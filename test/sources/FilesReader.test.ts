@@ -313,6 +313,22 @@ describe("reading one file of a source", () => {
     })
   )
 
+  it.scopedLive("S2: takes no half of a file that is overwritten meanwhile and keeps its size", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryRoot
+      yield* write(root, { "a.md": "aaaa" })
+      let reads = 0
+      const { bytes } = yield* read(settingsOf(root), "a.md", {
+        afterRead: () =>
+          Effect.sync(() => {
+            if (reads === 0) writeFileSync(join(root, "a.md"), "bbbb")
+            reads += 1
+          })
+      })
+      assert.strictEqual(Buffer.from(bytes).toString(), "bbbb")
+    })
+  )
+
   it.scopedLive("S2: gives up on a file that never comes to rest", () =>
     Effect.gen(function* () {
       const root = yield* temporaryRoot

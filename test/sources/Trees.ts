@@ -49,6 +49,7 @@ export interface Faults {
   readonly read?: (path: string) => string | undefined
   /** Runs before the file's bytes are read. */
   readonly beforeRead?: (path: string) => Effect.Effect<void>
+  readonly afterRead?: (path: string) => Effect.Effect<void>
   readonly beforeOpen?: (path: string) => Effect.Effect<void>
 }
 
@@ -92,7 +93,9 @@ const withFaults = (tree: FileTreeService, faults: Faults): FileTreeService => {
             Effect.gen(function* () {
               yield* faults.beforeRead?.(toText(path)) ?? Effect.void
               yield* fails("read", path, faults.read?.(toText(path)))
-              return yield* file.read(into)
+              const count = yield* file.read(into)
+              yield* faults.afterRead?.(toText(path)) ?? Effect.void
+              return count
             })
         }
       })

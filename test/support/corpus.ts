@@ -65,13 +65,19 @@ export const testVector = (model: CodeFingerprint, text: string): Float32Array =
 export const named = (name: string, scope: ProjectScope = defaultScope) => documentId(scope, testSource, name)
 
 /** The blobs, vectors and fields of a version under a spec. */
-const contentsOf = (scope: ProjectScope, name: string, text: string, spec: Spec) => {
+const contentsOf = (
+  scope: ProjectScope,
+  name: string,
+  text: string,
+  spec: Spec,
+  kind = name.startsWith("a") ? "alpha" : "other"
+) => {
   const id = named(name, scope)
   const descriptor: Descriptor = {
     externalId: name,
     uri: `file:///test/${name}`,
     mediaType: "text/markdown",
-    metadata: { kind: name.startsWith("a") ? "alpha" : "other" }
+    metadata: { kind }
   }
   const prepared = prepare(id, encoder.encode(text), descriptor, chunker)
   if (prepared._tag !== "Prepared") throw new Error(`${name} was not prepared: ${prepared._tag}`)
@@ -152,11 +158,12 @@ export const commitDocument = (
   text: string,
   version: number,
   spec: Spec = firstSpec,
-  scope: ProjectScope = defaultScope
+  scope: ProjectScope = defaultScope,
+  kind?: string
 ) =>
   Effect.gen(function* () {
     const log = yield* Log
-    const contents = contentsOf(scope, name, text, spec)
+    const contents = contentsOf(scope, name, text, spec, kind)
     yield* log.write({ blobs: contents.blobs, vectors: contents.vectors })
     const stream = documentStream(contents.id)
     yield* append(scope, [
