@@ -70,32 +70,31 @@ const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`
 
 const say = (line: string) => Effect.sync(() => console.log(line))
 
-/** The witnesses that fail, or are not there, without any bug. */
-const unfit = Effect.fnUntraced(function* (copy: Copy, mutants: ReadonlyArray<Mutant>) {
-  const [without, withThreads] = [[], ["threads"]].map((needs) =>
-    mutants.filter(({ needs: its }) => its.includes("threads") === needs.includes("threads"))
+/** The witnesses that fail, or are not there, without any bug: a run for each copy, each with files of its own. */
+const unfit = Effect.fnUntraced(function* (copies: ReadonlyArray<Copy>, mutants: ReadonlyArray<Mutant>) {
+  const files = [...new Set(mutants.map(({ witness }) => witness.file))]
+  const found = yield* Effect.forEach(
+    copies,
+    (copy, at) =>
+      Effect.gen(function* () {
+        const some = mutants.filter(({ witness }) => files.indexOf(witness.file) % copies.length === at)
+        if (some.length === 0) return []
+        const needs = new Set(some.flatMap((mutant) => mutant.needs))
+        const witnesses = some.map(({ witness }) => witness)
+        const ran = yield* Effect.either(
+          copy.run(witnesses, { needs: [...needs], limit: Duration.times(limit, 2 + some.length / 4) })
+        )
+        return some.flatMap((mutant): ReadonlyArray<readonly [Mutant, string]> => {
+          if (Either.isLeft(ran)) return [[mutant, ran.left.message]]
+          const mine = ran.right.results.filter((result) => isMeant(mutant.witness, result))
+          if (mine.length === 0) return [[mutant, "is not there"]]
+          const failed = mine.find(({ status }) => status === "failed")
+          return failed === undefined ? [] : [[mutant, `fails without the bug: ${firstLine(failed.failure)}`]]
+        })
+      }),
+    { concurrency: "unbounded" }
   )
-  const found = new Map<Mutant, string>()
-  for (const some of [without ?? [], withThreads ?? []]) {
-    if (some.length === 0) continue
-    const ran = yield* Effect.either(
-      copy.run(
-        some.map(({ witness }) => witness),
-        { needs: some[0]?.needs ?? [], limit: Duration.times(limit, 2 + some.length / 4) }
-      )
-    )
-    for (const mutant of some) {
-      if (Either.isLeft(ran)) {
-        found.set(mutant, ran.left.message)
-        continue
-      }
-      const mine = ran.right.results.filter((result) => isMeant(mutant.witness, result))
-      const failed = mine.find(({ status }) => status === "failed")
-      if (mine.length === 0) found.set(mutant, `there is no test › ${mutant.witness.test}`)
-      else if (failed !== undefined) found.set(mutant, `fails without the bug: ${firstLine(failed.failure)}`)
-    }
-  }
-  return found
+  return new Map(found.flat())
 })
 
 const tryOne = Effect.fnUntraced(function* (copy: Copy, mutant: Mutant) {
@@ -164,7 +163,7 @@ const prove = Effect.gen(function* () {
   }
 
   const began = yield* Clock.currentTimeMillis
-  const bad = yield* unfit(first, mutants)
+  const bad = yield* unfit(copies, mutants)
   const took = (yield* Clock.currentTimeMillis) - began
   yield* say(
     `without any bug their tests pass${bad.size > 0 ? `, but for ${bad.size}` : ""} (${seconds(took)})\n`
