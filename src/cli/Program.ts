@@ -15,6 +15,7 @@ import { config, doctor, status } from "./commands/Operations.ts"
 import { search } from "./commands/Search.ts"
 import { serve } from "./commands/Serve.ts"
 import { add, init, remove, sync } from "./commands/Sources.ts"
+import { gc } from "./commands/Storage.ts"
 import { worker } from "./commands/Worker.ts"
 import { type CommandEnvironment, type Definition, group } from "./Definition.ts"
 import { type CliError, type ExitCode, exitCodeOf } from "./Exit.ts"
@@ -36,6 +37,7 @@ export const root = group("reprise", "Keeps a search index correct, fresh and re
   replay,
   verify,
   recover,
+  gc,
   events,
   jobs,
   lanes,

@@ -44,6 +44,8 @@ export interface FoldedBatch {
     readonly until: number
   }>
   readonly events: number
+  /** Documents of which a version was folded as empty because its content is gone: their windows are not the first ones. */
+  readonly collected: ReadonlySet<Point["documentId"]>
 }
 
 /** Bounds of a batch. A single append beyond them is still taken whole. */
@@ -117,6 +119,7 @@ class Batch {
   readonly #ends: Array<{ readonly scope: ProjectScope; readonly id: Point["id"]; readonly until: number }> =
     []
   readonly #next: { scope: number; word: number }
+  readonly #collected = new Set<Point["documentId"]>()
   #events = 0
   #promoted: boolean
   replacedAt: number | undefined
@@ -197,7 +200,10 @@ class Batch {
       throw new Error(`No version of ${event.documentId} at position ${stored.position}.`)
     const scope = { team: stored.team, project: stored.project }
     const opened = openVersion(snapshot, analyzer, spec, scope, version.sourceId, event.documentId, event)
-    if (opened._tag === "Missing") return this.#empty(stored, document, opened.what)
+    if (opened._tag === "Missing") {
+      this.#collected.add(event.documentId)
+      return this.#empty(stored, document, opened.what)
+    }
     const wanted = new Map(opened.entries.map((entry, index) => [entry.chunkId.replaceAll("-", ""), index]))
     for (const [chunk, living] of document.living) {
       const digest = living._tag === "Stored" ? living.row.payloadDigest : living.payloadDigest
@@ -331,6 +337,7 @@ class Batch {
     return {
       from: this.#context.state.checkpoint,
       events: this.#events,
+      collected: this.#collected,
       inserts: pending.map(({ point }) => point),
       ends: this.#ends,
       change: {

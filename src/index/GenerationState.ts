@@ -15,6 +15,7 @@ import { scopeKey } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import { Bucket, Buckets, overallFingerprint } from "./Fingerprint.ts"
 import { forever } from "./Index.ts"
+import { decodePassed, type Passed, withPassed } from "./Passed.ts"
 import {
   type FoldedDocument,
   type LedgerRow,
@@ -26,6 +27,7 @@ import {
   schema,
   schemaVersion
 } from "./StateSchema.ts"
+import { writeChange } from "./StateWriting.ts"
 import { decodeIds } from "./WordIds.ts"
 
 export class GenerationState {
@@ -284,6 +286,23 @@ export class GenerationState {
     return this.db.transaction(read).deferred()
   }
 
+  /** How many rows {@link sweep} would forget. */
+  endedUpTo(horizon: number): number {
+    return Number(this.#prepare("SELECT count(*) FROM ledger WHERE until_position <= ?").pluck().get(horizon))
+  }
+
+  /** When the checkpoint was where: what a sweep's grace counts from. */
+  get passed(): Passed {
+    return decodePassed(this.#meta("passed"))
+  }
+
+  notePassed(nowMs: number): void {
+    const passed = withPassed(this.passed, nowMs, this.checkpoint)
+    this.#prepare(
+      "INSERT INTO meta (key, value) VALUES ('passed', ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+    ).run(JSON.stringify(passed))
+  }
+
   /** Forgets rows that ended at or below the horizon. First step of a sweep: the engine's rows follow later. */
   sweep(horizon: number): void {
     this.db
@@ -304,70 +323,22 @@ export class GenerationState {
         this.db.exec(
           "UPDATE meta SET value = 0 WHERE key IN ('checkpoint', 'horizon', 'replacedAt', 'promoted')"
         )
-        this.db.exec("UPDATE meta SET value = '' WHERE key = 'witness'")
+        this.db.exec("UPDATE meta SET value = '' WHERE key IN ('witness', 'passed')")
         this.setNumber("target", target)
       })
       .immediate()
   }
 
-  commit(change: StateChange, failpoints: FailpointsService): void {
+  /** `nowMs` is wall-clock time, for {@link passed}. */
+  commit(change: StateChange, failpoints: FailpointsService, nowMs: number): void {
     failpoints.hit("state.commit.before")
-    this.db.transaction(() => this.#write(change)).immediate()
+    this.db
+      .transaction(() => {
+        writeChange((sql) => this.#prepare(sql), change)
+        this.notePassed(nowMs)
+      })
+      .immediate()
     failpoints.hit("state.commit.after")
-  }
-
-  #write(change: StateChange): void {
-    const setMeta = this.#prepare("UPDATE meta SET value = ? WHERE key = ?")
-    for (const scope of change.scopes.values()) {
-      this.#prepare(
-        "INSERT INTO scopes (id, team, project, total) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET total = excluded.total"
-      ).run(scope.id, scope.team, scope.project, scope.total)
-      const putBucket = this.#prepare(
-        "INSERT INTO buckets (scope, bucket, sum, count) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET sum = excluded.sum, count = excluded.count"
-      )
-      for (const index of scope.touched) {
-        const bucket = scope.buckets.buckets[index]
-        if (bucket !== undefined) putBucket.run(scope.id, index, bucket.sum, bucket.count)
-      }
-      const putWord = this.#prepare(
-        "INSERT INTO words (id, scope, word, token, stem, frequency) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET frequency = frequency + excluded.frequency"
-      )
-      for (const [word, { id, token, stem, delta }] of scope.words) {
-        putWord.run(id, scope.id, word, token, stem, delta)
-      }
-      const putToken = this.#prepare(
-        "INSERT INTO tokens (scope, token, frequency) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET frequency = frequency + excluded.frequency"
-      )
-      for (const [token, delta] of scope.tokens) if (delta !== 0) putToken.run(scope.id, token, delta)
-    }
-    const putDocument = this.#prepare(
-      "INSERT INTO documents (document, scope, version, position, missing) VALUES (?, ?, ?, ?, ?) ON CONFLICT (document) DO UPDATE SET version = excluded.version, position = excluded.position, missing = excluded.missing"
-    )
-    for (const { id, scope, folded } of change.documents) {
-      putDocument.run(id, scope, folded.version, folded.position, folded.missing ?? null)
-    }
-    const endRow = this.#prepare("UPDATE ledger SET until_position = ? WHERE row = ?")
-    for (const { row, until } of change.ended) endRow.run(until, row)
-    const putRow = this.#prepare(
-      "INSERT INTO ledger (scope, id, chunk, document, payload_digest, leaf, words, from_position, until_position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    )
-    for (const row of change.inserted) {
-      putRow.run(
-        row.scope,
-        row.id,
-        row.chunk,
-        row.document,
-        row.payloadDigest,
-        row.leaf,
-        row.words,
-        row.from,
-        forever
-      )
-    }
-    setMeta.run(change.checkpoint, "checkpoint")
-    setMeta.run(change.witness, "witness")
-    if (change.promoted) setMeta.run(1, "promoted")
-    if (change.replacedAt !== undefined) setMeta.run(change.replacedAt, "replacedAt")
   }
 
   nextIds(): { readonly scope: number; readonly word: number } {

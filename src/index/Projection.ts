@@ -7,7 +7,7 @@
  * An engine that is behind its state (emptied, restored older, deleted) is refilled from the ledger, never patched. A
  * state that is gone or older than the engine's sweep is folded anew into an emptied engine.
  */
-import { Effect, Either, Schema, type Scope } from "effect"
+import { Clock, Effect, Either, Schema, type Scope } from "effect"
 import { canonicalJson } from "../../events/Canonical.ts"
 import type { Spec } from "../../events/Generation.ts"
 import { ChunkId, DocumentId, PointId, ProjectName, TeamName } from "../../events/Ids.ts"
@@ -228,7 +228,8 @@ export const openProjection: (
       if (batch.inserts.length > 0) yield* engine.insert(batch.inserts)
       if (batch.ends.length > 0) yield* engine.end(batch.ends)
       yield* engine.mark({ ...markerOf(ref, state), checkpoint: batch.change.checkpoint })
-      yield* Effect.sync(() => state.commit(batch.change, failpoints))
+      const now = yield* Clock.currentTimeMillis
+      yield* Effect.sync(() => state.commit(batch.change, failpoints, now))
       failpoints.hit("index.apply.after")
       isDirty = false
       yield* lead

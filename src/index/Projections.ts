@@ -19,6 +19,7 @@ import {
   statusOf
 } from "./Projection.ts"
 import { recompute } from "./Recompute.ts"
+import { type SweepOptions, type Swept, sweep } from "./Sweep.ts"
 import { type VerifyOptions, verify } from "./Verify.ts"
 import type { Recomputed, VerifyReport } from "./VerifyReport.ts"
 
@@ -36,6 +37,8 @@ export interface ProjectionsService {
   readonly recompute: (generation: GenerationId) => Effect.Effect<Recomputed, ProjectionsError>
   /** A step of background upkeep; true while there is more to do. */
   readonly maintain: (generation: GenerationId) => Effect.Effect<boolean, ProjectionsError>
+  /** Forgets the points of an unretired generation that ended where nobody can ask any more. */
+  readonly sweep: (generation: GenerationId, options: SweepOptions) => Effect.Effect<Swept, ProjectionsError>
   /** Deletes engine and state of a retired generation. */
   readonly drop: (generation: GenerationId) => Effect.Effect<void, ProjectionsError>
   /** Deletes what a crash between a promotion and its drop left, and what earlier epochs left. Answers how many. */
@@ -139,6 +142,10 @@ export const make = (
       status: (generation) => using(generation, ({ state }) => Effect.sync(() => statusOf(state))),
       verify: (generation, options) => using(generation, (projection) => verify(projection, options)),
       recompute: (generation) => using(generation, (projection) => recompute(context, projection)),
+      sweep: (generation, options) =>
+        using(generation, (projection) =>
+          Effect.flatMap(rowOf(generation), (row) => sweep(row, projection, options))
+        ),
       maintain: (generation) => using(generation, ({ engine }) => engine.maintain),
       drop: erase,
       clear,

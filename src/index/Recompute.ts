@@ -10,8 +10,10 @@ import { join } from "node:path"
 import { Effect, Either } from "effect"
 import type { UnknownEvent } from "../../events/Upcasters.ts"
 import { inert } from "../faults/Failpoints.ts"
+import { uuidBytes } from "./Fingerprint.ts"
 import { foldNext } from "./Fold.ts"
 import { GenerationState } from "./GenerationState.ts"
+import { forever } from "./Index.ts"
 import { identityOf, type OpenGeneration, type ProjectionContext, ProjectionStopped } from "./Projection.ts"
 import type { Recomputed } from "./VerifyReport.ts"
 
@@ -37,6 +39,8 @@ export const recompute: (
       snapshot: context.snapshot,
       state: anew
     }
+    anew.db.exec("CREATE TEMP TABLE collected (document BLOB PRIMARY KEY) WITHOUT ROWID")
+    const note = anew.db.prepare("INSERT OR IGNORE INTO collected VALUES (?)")
     while (anew.checkpoint < at) {
       const batch = yield* Effect.try({
         try: () => foldNext(fold, at, context.limits),
@@ -49,7 +53,10 @@ export const recompute: (
           })
       }).pipe(Effect.flatMap(Either.match({ onLeft: Effect.fail, onRight: Effect.succeed })))
       if (batch === undefined) break
-      yield* Effect.sync(() => anew.commit(batch.change, inert))
+      yield* Effect.sync(() => {
+        for (const document of batch.collected) note.run(uuidBytes(document))
+        anew.commit(batch.change, inert, 0)
+      })
       yield* Effect.yieldNow()
     }
     return compareStates(anew, state, at)
@@ -89,7 +96,8 @@ const differences = (anew: GenerationState, kept: GenerationState): readonly [nu
     ),
     both(
       (schema) =>
-        `SELECT team, project, ledger.id, leaf, from_position FROM ${schema}.ledger JOIN ${schema}.scopes ON scopes.id = ledger.scope WHERE until_position = ${Number.MAX_SAFE_INTEGER}`
+        `SELECT team, project, ledger.id, leaf, from_position FROM ${schema}.ledger JOIN ${schema}.scopes ON scopes.id = ledger.scope WHERE until_position = ${forever}
+           AND document NOT IN (SELECT document FROM temp.collected)`
     )
   ]
 }

@@ -10,6 +10,7 @@ import type { Applied, ProjectionStatus } from "./Projection.ts"
 import { type ProjectionError, ProjectionStopped } from "./Projection.ts"
 import { Projections, type ProjectionsError, type ProjectionsService } from "./Projections.ts"
 import type { QdrantSettings } from "./QdrantIndex.ts"
+import type { SweepOptions, Swept } from "./Sweep.ts"
 import type { VerifyOptions } from "./Verify.ts"
 import type { Recomputed, VerifyReport } from "./VerifyReport.ts"
 
@@ -37,6 +38,10 @@ export type IndexerOperations = {
     readonly options: VerifyOptions
   }) => Promise<Crossing<VerifyReport>>
   readonly recompute: (generation: GenerationId) => Promise<Crossing<Recomputed>>
+  readonly sweep: (ask: {
+    readonly generation: GenerationId
+    readonly options: SweepOptions
+  }) => Promise<Crossing<Swept>>
   readonly maintain: (generation: GenerationId) => Promise<Crossing<boolean>>
   readonly drop: (generation: GenerationId) => Promise<Crossing<void>>
   readonly clear: (argument: undefined) => Promise<Crossing<number>>
@@ -87,6 +92,8 @@ export const layer = (data: IndexerThreadData): Layer.Layer<Projections> =>
         status: (generation) => Effect.flatMap(ask("status")(generation), arrived),
         verify: (generation, options) =>
           Effect.flatMap(thread.call("verify", { generation, options }), arrived),
+        sweep: (generation, options) =>
+          Effect.flatMap(thread.call("sweep", { generation, options }), arrived),
         recompute: (generation) => Effect.flatMap(ask("recompute")(generation), arrived),
         maintain: (generation) => Effect.flatMap(ask("maintain")(generation), arrived),
         drop: (generation) => Effect.flatMap(ask("drop")(generation), arrived),

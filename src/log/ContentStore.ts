@@ -9,6 +9,7 @@ import type { FailpointsService } from "../faults/Failpoints.ts"
 import type { BlobPut, VectorPut } from "./Log.ts"
 import { openForWriting } from "./LogDatabase.ts"
 import { contentMigrations, migrate } from "./migrations/Migrations.ts"
+import type { BlobRow } from "./StoredContent.ts"
 
 /** Bodies below this many bytes are stored as they are: the header of a deflated one costs more than it saves. */
 const deflateFrom = 256
@@ -27,6 +28,8 @@ export class ContentStore {
   readonly #statements: ReturnType<typeof prepareStatements>
   readonly #projects = new Map<string, number>()
   readonly #models = new Map<string, number>()
+  /** While a collection is under way. */
+  #kept: ReturnType<typeof prepareKept> | undefined
 
   constructor(path: string, failpoints: FailpointsService, snapshot: (from: number) => void) {
     this.#failpoints = failpoints
@@ -55,24 +58,89 @@ export class ContentStore {
     if (vectors.length > 0) this.#failpoints.hit("vector.write.after")
   }
 
+  /** Asked by an append that names it: from here on it is needed. */
   hasBlob(team: string, project: string, digest: string): boolean {
     const id = this.#projectId(team, project)
-    return id !== undefined && this.#statements.hasBlob.get(id, Buffer.from(digest, "hex")) !== undefined
+    if (id === undefined) return false
+    const bytes = Buffer.from(digest, "hex")
+    this.#kept?.blob.run(id, bytes)
+    return this.#statements.hasBlob.get(id, bytes) !== undefined
   }
 
+  /** As {@link hasBlob}. */
   hasVector(team: string, project: string, model: string, input: string): boolean {
     const projectId = this.#projectId(team, project)
     const modelId = this.#modelId(model)
-    return (
-      projectId !== undefined &&
-      modelId !== undefined &&
-      this.#statements.hasVector.get(projectId, modelId, Buffer.from(input, "hex")) !== undefined
-    )
+    if (projectId === undefined || modelId === undefined) return false
+    const bytes = Buffer.from(input, "hex")
+    this.#kept?.vector.run(projectId, modelId, bytes)
+    return this.#statements.hasVector.get(projectId, modelId, bytes) !== undefined
+  }
+
+  /** From here on what is written or asked for counts as needed, until {@link endKeeping}. One collection at a time. */
+  beginKeeping(): void {
+    if (this.#kept !== undefined) throw new Error("A collection is under way already.")
+    this.db.exec(keptTables)
+    this.#kept = prepareKept(this.db)
+  }
+
+  endKeeping(): void {
+    this.#kept = undefined
+    this.db.exec("DROP TABLE IF EXISTS temp.kept_blobs; DROP TABLE IF EXISTS temp.kept_vectors")
+  }
+
+  /** Marks many in one transaction. */
+  keeping<A>(mark: () => A): A {
+    return this.db.transaction(mark).deferred()
+  }
+
+  keepBlob(team: string, project: string, digest: string): void {
+    const id = this.#projectId(team, project)
+    if (id !== undefined) this.#kept?.blob.run(id, Buffer.from(digest, "hex"))
+  }
+
+  keepVector(team: string, project: string, model: string, input: string): void {
+    const projectId = this.#projectId(team, project)
+    const modelId = this.#modelId(model)
+    if (projectId !== undefined && modelId !== undefined)
+      this.#kept?.vector.run(projectId, modelId, Buffer.from(input, "hex"))
+  }
+
+  blobRow(team: string, project: string, digest: string): BlobRow | undefined {
+    const id = this.#projectId(team, project)
+    return id === undefined ? undefined : this.#statements.blob.get(id, Buffer.from(digest, "hex"))
+  }
+
+  /** The newest row of each table: what comes later is of no concern to a collection that begins now. */
+  lastRows(): { readonly blobs: number; readonly vectors: number } {
+    const last = (table: ContentTable) =>
+      Number(this.db.prepare(`SELECT coalesce(max(rowid), 0) FROM ${table}`).pluck().get())
+    return { blobs: last("blobs"), vectors: last("vectors") }
+  }
+
+  /** The row where a stretch of at most `limit` rows after `row` ends; `undefined` where there is none up to `last`. */
+  rowAfter(table: ContentTable, row: number, last: number, limit: number): number | undefined {
+    const found = this.#kept?.stretch[table].get(row, last, limit)
+    return found?.row ?? undefined
+  }
+
+  /** Deletes the rows in (after, last] that were not marked, in one transaction, or only counts them. */
+  sweep(
+    table: ContentTable,
+    after: number,
+    last: number,
+    dryRun: boolean
+  ): { readonly rows: number; readonly bytes: number } {
+    const kept = this.#kept
+    if (kept === undefined) throw new Error("No collection is under way.")
+    const sizes = (dryRun ? kept.unmarked : kept.delete)[table].all(after, last)
+    return { rows: sizes.length, bytes: sizes.reduce((sum, { size }) => sum + size, 0) }
   }
 
   #putBlob(blob: BlobPut): void {
     const project = this.#projectIdForWriting(blob.team, blob.project)
     const digest = Buffer.from(blob.digest, "hex")
+    this.#kept?.blob.run(project, digest)
     if (this.#statements.hasBlob.get(project, digest) !== undefined) return
     const { bytes, encoding } = packed(blob.bytes)
     this.#statements.putBlob.run(project, digest, encoding, blob.bytes.length, bytes)
@@ -81,9 +149,11 @@ export class ContentStore {
   #putVector(put: VectorPut): void {
     const project = this.#projectIdForWriting(put.team, put.project)
     const model = this.#modelIdForWriting(put.model)
+    const input = Buffer.from(put.inputHash, "hex")
+    this.#kept?.vector.run(project, model, input)
     const bytes = vectorBytes(put.vector)
     const digest = createHash("sha256").update(bytes).digest()
-    this.#statements.putVector.run(project, model, Buffer.from(put.inputHash, "hex"), digest, bytes)
+    this.#statements.putVector.run(project, model, input, digest, bytes)
   }
 
   #projectId(team: string, project: string): number | undefined {
@@ -126,12 +196,59 @@ const prepareStatements = (db: Database) => ({
   addProject: db.prepare("INSERT INTO projects (team, project) VALUES (?, ?)"),
   model: db.prepare<[string], { id: number }>("SELECT id FROM models WHERE model = ?"),
   addModel: db.prepare("INSERT INTO models (model) VALUES (?)"),
+  blob: db.prepare<[number, Buffer], BlobRow>(
+    "SELECT encoding, size, bytes FROM blobs WHERE project = ? AND digest = ?"
+  ),
   hasBlob: db.prepare("SELECT 1 FROM blobs WHERE project = ? AND digest = ?"),
   putBlob: db.prepare("INSERT INTO blobs (project, digest, encoding, size, bytes) VALUES (?, ?, ?, ?, ?)"),
   hasVector: db.prepare("SELECT 1 FROM vectors WHERE project = ? AND model = ? AND input = ?"),
   putVector: db.prepare(`
     INSERT INTO vectors (project, model, input, digest, vector) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`)
 })
+
+/** What a collection has marked: temporary, so that a killed one leaves nothing. */
+const keptTables = `
+  CREATE TEMP TABLE kept_blobs (project INTEGER, digest BLOB, PRIMARY KEY (project, digest)) WITHOUT ROWID;
+  CREATE TEMP TABLE kept_vectors
+    (project INTEGER, model INTEGER, input BLOB, PRIMARY KEY (project, model, input)) WITHOUT ROWID;`
+
+type ContentTable = "blobs" | "vectors"
+
+const notMarked = {
+  blobs: `rowid > ? AND rowid <= ? AND NOT EXISTS (
+    SELECT 1 FROM temp.kept_blobs k WHERE k.project = blobs.project AND k.digest = blobs.digest)`,
+  vectors: `rowid > ? AND rowid <= ? AND NOT EXISTS (
+    SELECT 1 FROM temp.kept_vectors k
+    WHERE k.project = vectors.project AND k.model = vectors.model AND k.input = vectors.input)`
+}
+const body = { blobs: "bytes", vectors: "vector" }
+
+const prepareKept = (db: Database) => {
+  const both = <Statement>(prepare: (table: ContentTable) => Statement) => ({
+    blobs: prepare("blobs"),
+    vectors: prepare("vectors")
+  })
+  return {
+    blob: db.prepare("INSERT OR IGNORE INTO temp.kept_blobs VALUES (?, ?)"),
+    vector: db.prepare("INSERT OR IGNORE INTO temp.kept_vectors VALUES (?, ?, ?)"),
+    stretch: both((table) =>
+      db.prepare<[number, number, number], { row: number | null }>(
+        `SELECT max(row) AS row FROM (
+           SELECT rowid AS row FROM ${table} NOT INDEXED WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?)`
+      )
+    ),
+    unmarked: both((table) =>
+      db.prepare<[number, number], { size: number }>(
+        `SELECT length(${body[table]}) AS size FROM ${table} NOT INDEXED WHERE ${notMarked[table]}`
+      )
+    ),
+    delete: both((table) =>
+      db.prepare<[number, number], { size: number }>(
+        `DELETE FROM ${table} NOT INDEXED WHERE ${notMarked[table]} RETURNING length(${body[table]}) AS size`
+      )
+    )
+  }
+}
 
 /** A body as stored: deflated where that saves at least an eighth. */
 const packed = (bytes: Uint8Array): { readonly bytes: Uint8Array; readonly encoding: number } => {

@@ -16,6 +16,7 @@ import {
   Position
 } from "../../events/Ids.ts"
 import type { Lane } from "../../events/Job.ts"
+import type { CollectedContent, CollectionRules } from "./ContentCollection.ts"
 
 /** Somebody appended first. Read the stream again, decide again. */
 export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
@@ -229,6 +230,11 @@ export interface LogService {
   >
   /** `write` of a single append. An append without events answers the head. */
   readonly append: (append: Append) => Effect.Effect<Appended, AppendRefused | LogFailed>
+  /**
+   * Deletes content that no version of a document needs, a step at a time between the writes. One run at a time. An
+   * append that names what is gone is refused as `ContentMissing`.
+   */
+  readonly collect: (rules: CollectionRules) => Effect.Effect<CollectedContent, LogFailed>
   /** The head as of the last acknowledged append; changes are streamed to followers. */
   readonly head: Effect.Effect<Head>
   /** The newest head each time it moves; a slow follower skips some. Starts with the present one. */

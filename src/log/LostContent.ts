@@ -1,5 +1,6 @@
 /**
- * Which documents name content that is not stored: after an accepted rollback, or in a damaged directory.
+ * Which documents name content that is not stored: after an accepted rollback, or in a damaged directory. What was made
+ * for retired generations only may be gone: it is collected (see `ContentCollection`).
  */
 import type { Database } from "better-sqlite3"
 import { Either, Schema } from "effect"
@@ -34,6 +35,7 @@ interface DocumentColumns {
   readonly liveVersion: number | null
 }
 interface ContentsColumns {
+  readonly chunker: string
   readonly model: string
   readonly descriptor: string
   readonly text_blob: string
@@ -47,8 +49,9 @@ export function* lostContent(log: Database, content: Database): Generator<LostCo
       submitted_version AS submittedVersion, raw, descriptor, open, live_version AS liveVersion
     FROM documents WHERE document_id > ? ORDER BY document_id LIMIT 500`)
   const contents = log.prepare<[string, number], ContentsColumns>(
-    "SELECT model, descriptor, text_blob, manifest_blob FROM contents WHERE document_id = ? AND version = ?"
+    "SELECT chunker, model, descriptor, text_blob, manifest_blob FROM contents WHERE document_id = ? AND version = ?"
   )
+  const retired = retiredPairs(log)
   const stored = contentLookups(content)
   let after = ""
   while (true) {
@@ -57,13 +60,14 @@ export function* lostContent(log: Database, content: Database): Generator<LostCo
       after = document.documentId
       const { documentId, project, streamVersion, team } = document
       if (document.liveVersion !== null) {
-        const pairs = contents
+        const completed = contents
           .all(documentId, document.liveVersion)
+          .filter((row) => !retired.has(pairKey(row)))
           .map((row) => missingOf(stored, team, project, row))
-        const missing = pairs.flat()
+        const missing = completed.flat()
         if (missing.length > 0) {
           const version = document.liveVersion
-          const _tag = pairs.some((pair) => pair.length === 0) ? "PairLost" : "LiveLost"
+          const _tag = completed.some((pair) => pair.length === 0) ? "PairLost" : "LiveLost"
           yield { _tag, documentId, team, project, version, streamVersion, missing }
         }
       }
@@ -81,6 +85,20 @@ export function* lostContent(log: Database, content: Database): Generator<LostCo
     if (documents.length === 0) return
   }
 }
+
+/** Pairs that only retired generations had. */
+const retiredPairs = (log: Database): ReadonlySet<string> => {
+  const pairs = (state: string) =>
+    log
+      .prepare<[], { spec: string }>(`SELECT spec FROM generations WHERE ${state}`)
+      .all()
+      .map(({ spec }) => pairKey(JSON.parse(spec)))
+  const needed = new Set(pairs("state <> 'retired'"))
+  return new Set(pairs("state = 'retired'").filter((pair) => !needed.has(pair)))
+}
+
+const pairKey = ({ chunker, model }: { readonly chunker: string; readonly model: string }): string =>
+  `${chunker} ${model}`
 
 interface Lookups {
   readonly hasBlob: (team: string, project: string, digest: string) => boolean

@@ -22,6 +22,7 @@ import { Event } from "../../events/Catalogue.ts"
 import { Position } from "../../events/Ids.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
 import { type OneThread, spawn } from "../threads/Thread.ts"
+import type { CollectionAsk, CollectionRules, CollectionStep } from "./ContentCollection.ts"
 import type { Witness } from "./HeadFile.ts"
 import {
   type Append,
@@ -81,6 +82,7 @@ export const layer = (
 interface Transport {
   readonly head: Head
   readonly write: (request: WriteRequest) => Effect.Effect<Written, LogFailed>
+  readonly collect: (ask: CollectionAsk) => Effect.Effect<CollectionStep | undefined, LogFailed>
 }
 interface Written {
   readonly answers: ReadonlyArray<AppendAnswer>
@@ -136,6 +138,11 @@ const inThread = Effect.fnUntraced(function* (options: OpeningOptions) {
   ).pipe(Effect.forever, Effect.forkScoped)
   const transport: Transport = {
     head: core.head,
+    collect: (ask) =>
+      Effect.try({
+        try: () => core.collect(ask),
+        catch: (cause) => new LogFailed({ operation: "collect content", cause })
+      }),
     write: (request) =>
       Effect.flatMap(Deferred.make<Written, LogFailed>(), (reply) => {
         const member: Waiting = { request, reply }
@@ -225,6 +232,15 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
 
   const transport: Transport = {
     head: first.head,
+    collect: (ask) =>
+      Effect.suspend(() => (current.thread.isGone() ? reopen : Effect.succeed(current))).pipe(
+        Effect.flatMap(({ thread }) =>
+          Effect.mapError(
+            thread.call("collect", ask),
+            (cause) => new LogFailed({ operation: "collect content", cause })
+          )
+        )
+      ),
     write: (request) =>
       Effect.suspend(() => (current.thread.isGone() ? reopen : Effect.succeed(current))).pipe(
         Effect.flatMap(({ thread }) =>
@@ -277,12 +293,31 @@ const makeLog = Effect.fnUntraced(function* (
     return appendedOf(answer)
   })
 
+  const collecting = yield* Effect.makeSemaphore(1)
+  const collect = Effect.fn("Log.collect")((rules: CollectionRules) =>
+    Effect.acquireUseRelease(
+      transport.collect({ _tag: "Begin", rules }),
+      () =>
+        transport.collect({ _tag: "Step" }).pipe(
+          // Others have their turn between two steps.
+          Effect.zipLeft(Effect.yieldNow()),
+          Effect.repeat({ while: (step) => step?._tag === "More" }),
+          Effect.flatMap((step) =>
+            step?._tag === "Done"
+              ? Effect.succeed(step.collected)
+              : new LogFailed({ operation: "collect content", cause: "No answer came." })
+          )
+        ),
+      () => Effect.ignore(transport.collect({ _tag: "End" }))
+    ).pipe(collecting.withPermits(1))
+  )
+
   const heads = Stream.unwrapScoped(
     Effect.map(PubSub.subscribe(moved), (following) =>
       Stream.concat(Stream.fromEffect(Ref.get(newest)), Stream.fromQueue(following))
     )
   )
-  return Log.of({ write, append, head: Ref.get(newest), heads })
+  return Log.of({ write, append, collect, head: Ref.get(newest), heads })
 })
 
 /** Events leave the caller's thread as their schema encodes them: an invalid one is a defect here, before it is stored. */

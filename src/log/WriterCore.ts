@@ -12,12 +12,14 @@ import SqliteDatabase, { type Database } from "better-sqlite3"
 import { type EventEncoded, isEventType, schemaVersions } from "../../events/Catalogue.ts"
 import { Digest, eventId, Position, sha256 } from "../../events/Ids.ts"
 import { FailpointFired, type FailpointsService } from "../faults/Failpoints.ts"
+import { type CollectionAsk, type CollectionStep, ContentCollection } from "./ContentCollection.ts"
 import { ContentStore } from "./ContentStore.ts"
 import { chainHash } from "./HashChain.ts"
 import { writeHeadFile } from "./HeadFile.ts"
 import type { BlobPut, Head } from "./Log.ts"
 import { type LogConnection, openLog, scopeOf } from "./LogConnection.ts"
-import { fileIdentity, walPages } from "./LogDatabase.ts"
+import { fileIdentity } from "./LogDatabase.ts"
+import { WalUpkeep } from "./WalUpkeep.ts"
 import type {
   AppendAnswer,
   EncodedAppend,
@@ -43,6 +45,7 @@ export interface CoreOptions {
 
 export class WriterCore {
   readonly #options: CoreOptions
+  readonly #wal: WalUpkeep
   #log: LogConnection
   #content: ContentStore
   #head: Head
@@ -50,12 +53,12 @@ export class WriterCore {
   #identities: ReadonlyMap<string, string>
   /** Set from a failure until the files are open again. */
   #stopped = false
-  #nextCheckpointPages: number
+  #collection: ContentCollection | undefined
 
   /** Opens and migrates both databases. `logId` is taken by a log that is created by this. */
   constructor(options: CoreOptions, logId: string) {
     this.#options = options
-    this.#nextCheckpointPages = options.checkpointPages
+    this.#wal = new WalUpkeep(options.checkpointPages, options.failpoints)
     this.#log = this.#openLog()
     this.#content = this.#openContent()
     this.#log.db
@@ -132,13 +135,36 @@ export class WriterCore {
     try {
       this.#options.failpoints.hit("log.commit.after")
       if (this.#head.position !== before.position) warning = this.#witness()
-      warning = this.#checkpoint() ?? warning
+      warning = this.#wal.afterWrite([this.#log.db, this.#content.db]) ?? warning
       this.#options.failpoints.hit("log.append.after")
     } catch (cause) {
       // All of it is on disk, its answer is lost: a retry finds the events by their cause.
       return this.#failed(requests, "answer", cause)
     }
     return { outcomes, head: this.#head, warning }
+  }
+
+  /** A collection's beginning, one of its steps between two groups, its end. Throws. */
+  collect(ask: CollectionAsk): CollectionStep | undefined {
+    if (ask._tag !== "Step") {
+      this.#collection?.end()
+      this.#collection = undefined
+    }
+    if (ask._tag === "End") return undefined
+    this.#ready()
+    const { failpoints } = this.#options
+    try {
+      const { db } = this.#log
+      if (ask._tag === "Begin")
+        this.#collection = new ContentCollection(db, this.#content, ask.rules, failpoints)
+      if (this.#collection === undefined) throw new Error("The files were opened again. Run it again.")
+      const step = this.#collection.step()
+      this.#wal.afterWrite([db, this.#content.db])
+      return step
+    } catch (cause) {
+      this.#stopped = true
+      throw cause
+    }
   }
 
   /** Runs `use` on the writing connections between two groups (backup, verification). */
@@ -323,28 +349,6 @@ export class WriterCore {
     return undefined
   }
 
-  /** Moves what the WALs hold into their databases from time to time. Pinned by a reader, it tries again as they grow. */
-  #checkpoint(): string | undefined {
-    const { checkpointPages, failpoints } = this.#options
-    const pages = Math.max(walPages(this.#log.db, "NOOP").written, walPages(this.#content.db, "NOOP").written)
-    if (pages < this.#nextCheckpointPages) return undefined
-    try {
-      failpoints.hit("wal.checkpoint.before")
-      let left = 0
-      for (const db of [this.#log.db, this.#content.db]) {
-        const { moved, written } = walPages(db, "PASSIVE")
-        left += written - moved
-      }
-      failpoints.hit("wal.checkpoint.after")
-      this.#nextCheckpointPages = left === 0 ? checkpointPages : pages + checkpointPages
-      return undefined
-    } catch (cause) {
-      if (cause instanceof FailpointFired) throw cause
-      this.#nextCheckpointPages = pages + checkpointPages
-      return `The write-ahead log could not be checkpointed: ${String(cause)}`
-    }
-  }
-
   #openLog(): LogConnection {
     const { failpoints, paths, snapshot } = this.#options
     return openLog(paths.log, failpoints, (from) => snapshot("log", from))
@@ -366,6 +370,7 @@ export class WriterCore {
     }
     if (!this.#stopped) return
     const acknowledged = this.#head
+    this.#collection = undefined
     this.#log.close()
     this.#content.db.close()
     this.#log = this.#openLog()

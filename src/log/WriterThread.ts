@@ -3,6 +3,7 @@
  */
 import { Schema } from "effect"
 import { armed, type FailpointsService, inert } from "../faults/Failpoints.ts"
+import type { CollectionAsk, CollectionStep } from "./ContentCollection.ts"
 import type { Head } from "./Log.ts"
 import { type OpenedWriter, type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
 import type { GroupResult, WriteRequest } from "./WriteGroup.ts"
@@ -20,6 +21,7 @@ export type WriterOperations = {
   readonly open: (options: OpeningOptions) => OpenAnswer
   /** One request of a group; the answer's only outcome is its own. */
   readonly write: (request: WriteRequest) => GroupResult
+  readonly collect: (ask: CollectionAsk) => CollectionStep | undefined
   readonly close: (argument: undefined) => undefined
 }
 
@@ -76,6 +78,7 @@ export class WriterThread {
   #answer(call: Call): void {
     try {
       if (call.name === "open") call.succeed(this.#open(call.argument as OpeningOptions))
+      else if (call.name === "collect") call.succeed(this.#collect(call.argument as CollectionAsk))
       else if (call.name === "close") call.succeed(this.#close())
       else call.fail(new Error(`The log-writer thread has no operation ${call.name}.`))
     } catch (cause) {
@@ -93,6 +96,12 @@ export class WriterThread {
       }
       throw cause
     }
+  }
+
+  #collect(ask: CollectionAsk): CollectionStep | undefined {
+    const core = this.#opened?.core
+    if (core === undefined) throw new Error("The log is not open.")
+    return core.collect(ask)
   }
 
   #close(): undefined {

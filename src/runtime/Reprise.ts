@@ -20,6 +20,7 @@ import type { EventFilter, LogBehindIndex, LogFailed } from "../log/Log.ts"
 import type { JobRow, Page, SourceRow } from "../log/ReadModels.ts"
 import type { SearchAnswer, SearchError, SearchRequest } from "../search/Search.ts"
 import type { Outage } from "./Outage.ts"
+import type { CollectError, Collected, CollectOptions } from "./Storage.ts"
 
 /** A document as listed. Positions are left out: they are the operator's. */
 export const DocumentSummary = Schema.Struct({
@@ -268,6 +269,8 @@ export interface RepriseWriter<Gone = never> {
   readonly repair: (
     ask: VerifyAsk
   ) => Effect.Effect<Verified, EngineError | ProjectionsError | LogFailed | Gone>
+  /** Frees what nobody needs any more: ended points, and content that no version needs. */
+  readonly collect: (options: CollectOptions) => Effect.Effect<Collected, CollectError | Gone>
   readonly retry: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError | Gone>
   /**
    * Waits until the job that was retried, and the change of its document that it belongs to, came to an end, and searches see

@@ -340,6 +340,31 @@ export const Settings = Schema.Struct({
   ),
   index: or(oneOf(["embedded", "qdrant"], "The engine that holds the index."), "embedded"),
   qdrant: group(QdrantSettings, {}),
+  storage: group(
+    Schema.Struct({
+      keepFor: or(
+        duration(
+          Duration.zero,
+          Duration.days(3650),
+          "reprise gc keeps what a version needs for so long after the version ended: what comes back computes nothing."
+        ),
+        Duration.days(7)
+      ),
+      keepVersions: or(
+        integer(0, 1000, "reprise gc keeps so many ended versions of each document, however old."),
+        0
+      ),
+      grace: or(
+        duration(
+          Duration.minutes(1),
+          Duration.days(30),
+          "reprise gc takes nothing that a search could see within this time. Longer than any search or write takes."
+        ),
+        Duration.hours(1)
+      )
+    }),
+    {}
+  ),
   http: group(
     Schema.Struct({
       host: or(text(1, 255, "Address on which the server listens."), "127.0.0.1"),

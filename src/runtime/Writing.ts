@@ -26,6 +26,7 @@ import { findSource, fullVerifyUpTo, noGeneration } from "./Reading.ts"
 import { type Removal, receiptOf, removalOf } from "./Removals.ts"
 import { type Replayed, type RepriseWriter, SourceUnknown, Writer } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
+import { collecting } from "./Storage.ts"
 
 type Needs =
   | Log
@@ -195,6 +196,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     replay,
     build,
     repair,
+    collect: yield* collecting(settings.storage),
     retry: (scope, jobId) =>
       Effect.flatMap(commandId, (id) => coordinator.ask(new JobRetry({ commandId: id, scope, jobId }))),
     ended: (job) => Effect.zipRight(Effect.raceFirst(overJob(job), coordinator.idle), visible),

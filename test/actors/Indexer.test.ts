@@ -27,6 +27,7 @@ const dying = (deaths: number) =>
         clear: Effect.succeed(0),
         status: unused,
         verify: unused,
+        sweep: unused,
         recompute: unused,
         drop: unused,
         reset: unused

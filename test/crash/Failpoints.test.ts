@@ -5,6 +5,7 @@ import { type FailpointName, failpointNames } from "../../src/faults/Failpoints.
 import {
   reachedByAdd,
   reachedByBuild,
+  reachedByCollect,
   reachedByRepair,
   reachedByReplay,
   reachedBySync,
@@ -17,6 +18,7 @@ const killed = new Set<FailpointName>([
   ...reachedByReplay,
   ...reachedByBuild,
   ...reachedByRepair,
+  ...reachedByCollect,
   ...reachedSometimes
 ])
 

@@ -12,9 +12,16 @@ import { bundleChild } from "../support/bundledChild.ts"
 import { changeMixedTree, writeMixedTree } from "../support/mixedTree.ts"
 import { type Act, type ChildTask, runTask, type TaskEnd } from "../support/runtimeTask.ts"
 import { assertWhole, type Wholeness } from "../support/wholeDirectory.ts"
-import { reachedByAdd, reachedByBuild, reachedByRepair, reachedByReplay, reachedBySync } from "./reached.ts"
+import {
+  reachedByAdd,
+  reachedByBuild,
+  reachedByCollect,
+  reachedByRepair,
+  reachedByReplay,
+  reachedBySync
+} from "./reached.ts"
 
-export const wayNames = ["add", "sync", "replay", "build", "repair"] as const
+export const wayNames = ["add", "sync", "replay", "build", "repair", "collect"] as const
 export type WayName = (typeof wayNames)[number]
 
 export const reachedBy: Readonly<Record<WayName, ReadonlyArray<FailpointName>>> = {
@@ -22,7 +29,8 @@ export const reachedBy: Readonly<Record<WayName, ReadonlyArray<FailpointName>>> 
   sync: reachedBySync,
   replay: reachedByReplay,
   build: reachedByBuild,
-  repair: reachedByRepair
+  repair: reachedByRepair,
+  collect: reachedByCollect
 }
 
 /** One preparing thread, short vectors: what is measured here is not speed. */
@@ -76,7 +84,11 @@ export const openWay = async (name: WayName): Promise<Way> => {
     })
     assert.strictEqual(opened.signal, "SIGKILL", opened.account)
   }
-  if (name === "sync") changeMixedTree(root)
+  if (name === "sync" || name === "collect") changeMixedTree(root)
+  if (name === "collect") {
+    const synced = await runTask(script, taskOf(base, { act: "sync", approveRemovals: true }))
+    assert.isTrue(synced.done, synced.account)
+  }
   if (name === "replay" || name === "build") rmSync(root, { recursive: true })
   if (name === "repair") damage(base)
 
@@ -117,6 +129,12 @@ const damage = (data: string): void => {
   file.close()
 }
 
+/** What one more run finds to free. */
+const collectedBy = async (way: Way, data: string) => {
+  const said = (await way.run(data)).said.at(-1)
+  return said?.act === "collect" ? said.collected : undefined
+}
+
 /** After the way was killed: done again, it ends as the uninterrupted run did. Removes the directory. */
 export const assertRecovers = async (way: Way, data: string, what: string): Promise<Wholeness> => {
   const again = await way.run(data)
@@ -129,6 +147,10 @@ export const assertRecovers = async (way: Way, data: string, what: string): Prom
   if (said !== undefined && "replayed" in said) {
     assert.isTrue(said.replayed.fingerprint.equal, what)
     if (way.name === "replay") assert.strictEqual(said.replayed.embeddings.computed, 0, what)
+  }
+  if (said?.act === "collect") {
+    const { bodies, points, vectors } = (await collectedBy(way, data)) ?? said.collected
+    assert.deepStrictEqual({ bodies, points, vectors }, { bodies: 0, points: 0, vectors: 0 }, what)
   }
   if (said?.act === "repair") assert.isTrue(said.clean, what)
   const whole = assertWhole(data, what)

@@ -1,6 +1,7 @@
 /** The suite of one way: killed at every failpoint that it reaches, and what must hold after. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import type { FailpointName } from "../../src/faults/Failpoints.ts"
 import { reachedSometimes, shownByAdd } from "./reached.ts"
 import { assertRecovers, openWay, reachedBy, type Way, type WayName } from "./Ways.ts"
 
@@ -14,7 +15,14 @@ const hitsOf = (count: number, middle: boolean): ReadonlyArray<number> => [
   ...new Set([1, ...(middle || thorough ? [Math.ceil((count + 1) / 2)] : []), ...(thorough ? [count] : [])])
 ]
 
-export const killing = (name: WayName, options: { readonly middle: boolean }): (() => Way) => {
+export const killing = (
+  name: WayName,
+  options: {
+    readonly middle: boolean
+    /** Failpoints that other ways show as well: killed there only where all is asked for. */
+    readonly shownElsewhere?: ReadonlySet<FailpointName>
+  }
+): (() => Way) => {
   let opened: Way | undefined
   const way = () => {
     if (opened === undefined) throw new Error(`The way ${name} is not open.`)
@@ -28,7 +36,9 @@ export const killing = (name: WayName, options: { readonly middle: boolean }): (
   describe(`P1: ${name}, killed and run again, ends as an uninterrupted run`, () => {
     const everywhere = name === "add" || thorough
     const failpoints = name === "add" ? [...reachedBy[name], ...reachedSometimes] : reachedBy[name]
-    for (const failpoint of failpoints.filter((one) => everywhere || !shownByAdd.has(one))) {
+    for (const failpoint of failpoints.filter(
+      (one) => everywhere || !(shownByAdd.has(one) || options.shownElsewhere?.has(one))
+    )) {
       it.live(
         `at ${failpoint}`,
         () =>

@@ -121,6 +121,21 @@ export const reachedByRepair: ReadonlyArray<FailpointName> = [
   "repair.point.after"
 ]
 
+/** A `gc` that finds ended points, bodies and vectors: nothing is appended. */
+export const reachedByCollect: ReadonlyArray<FailpointName> = [
+  ...opening,
+  "index.row",
+  "index.marker.before",
+  "index.marker.after",
+  "sweep.state.before",
+  "sweep.state.after",
+  "sweep.engine.before",
+  "sweep.engine.after",
+  "collect.mark",
+  "collect.sweep.before",
+  "collect.sweep.after"
+]
+
 /**
  * What a way reaches like every other: with `add`, which is killed everywhere, this is shown. The ways after it are killed
  * there too where `REPRISE_CRASH=all` asks for it.

@@ -4,7 +4,7 @@
  */
 import { writeSync } from "node:fs"
 import { join } from "node:path"
-import { Effect, Layer, Logger, LogLevel, Schema } from "effect"
+import { Duration, Effect, Layer, Logger, LogLevel, Schema } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
 import { armed, Failpoints, failpointNames } from "../../src/faults/Failpoints.ts"
 import { filesIn } from "../../src/runtime/DataDirectory.ts"
@@ -14,7 +14,11 @@ import { Settings } from "../../src/runtime/Settings.ts"
 import type { ChildTask } from "../support/runtimeTask.ts"
 
 const task: ChildTask = JSON.parse(process.argv[2] ?? "{}")
-const settings = Schema.decodeSync(Settings)(task.settings)
+const decoded = Schema.decodeSync(Settings)(task.settings)
+const keepsNothing = { keepFor: Duration.zero, keepVersions: 0, grace: Duration.zero }
+const settings = task.acts.some(({ act }) => act === "collect")
+  ? { ...decoded, storage: keepsNothing }
+  : decoded
 const failpoints = [
   task.failpoints,
   ...(task.note ? failpointNames.map((name) => `${name}:*:note`) : [])
@@ -58,6 +62,9 @@ const perform = Effect.gen(function* () {
           act: "build",
           replayed: yield* writer.build({ excluded: [], onProgress: () => Effect.void })
         })
+        break
+      case "collect":
+        yield* say({ act: "collect", collected: yield* writer.collect({ dryRun: false }) })
         break
       case "repair": {
         const { clean, report } = yield* writer.repair({ level: "full", recompute: true })

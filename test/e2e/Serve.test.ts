@@ -88,6 +88,14 @@ describe("reprise serve", { timeout: 60_000 }, () => {
     assert.strictEqual((await json(["status"])).value.documents, 60)
   })
 
+  it("frees what nobody needs while it serves", async () => {
+    await serve()
+    await run(["add", "docs"])
+    const { code, value } = await json(["gc", "--dry-run"])
+    assert.strictEqual(code, 0)
+    assert.deepInclude(value, { dryRun: true, documents: 5, points: 0, bodies: 0, vectors: 0 })
+  })
+
   it("ends in order with 0 on SIGTERM: a command that runs through it gets the receipt of what was done", async () => {
     write(600, "many")
     const server = await serve()

@@ -4,12 +4,15 @@ import type { Receipt } from "../../events/Receipt.ts"
 import type { VerifyReport } from "../../src/index/VerifyReport.ts"
 import type { Replayed } from "../../src/runtime/Reprise.ts"
 import type { Settings } from "../../src/runtime/Settings.ts"
+import type { Collected } from "../../src/runtime/Storage.ts"
 import { type ChildEnd, runChild } from "./bundledChild.ts"
 
 export type Act =
   | { readonly act: "add"; readonly root: string }
   | { readonly act: "sync"; readonly approveRemovals: boolean }
   | { readonly act: "replay" | "build" | "repair" }
+  /** Of what nobody needs at this moment: no grace is given, no version is kept. */
+  | { readonly act: "collect" }
 
 export interface ChildTask {
   /** The data directory. */
@@ -27,6 +30,7 @@ export type Said =
   | { readonly act: "open" }
   | { readonly act: "add" | "sync"; readonly receipt: Receipt }
   | { readonly act: "replay" | "build"; readonly replayed: Replayed }
+  | { readonly act: "collect"; readonly collected: Collected }
   | { readonly act: "repair"; readonly clean: boolean; readonly report: VerifyReport }
 
 export interface TaskEnd extends ChildEnd {

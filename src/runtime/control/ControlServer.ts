@@ -134,6 +134,7 @@ const handlers = (
         Replay: ({ engine }) => promoting((onProgress) => writer.replay(onProgress, engine)),
         Build: ({ excluded }) => promoting((onProgress) => writer.build({ excluded, onProgress })),
         Repair: (ask) => breakable(writer.repair(ask)),
+        Collect: (options) => breakable(writer.collect(options)),
         Retry: ({ job, scope }) => finishing("retry", () => writer.retry(scope, job)),
         Ended: ({ job }) => breakable(writer.ended(job)),
         Cancel: ({ job, scope }) => finishing("cancel", () => writer.cancel(scope, job)),

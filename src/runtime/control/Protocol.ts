@@ -20,6 +20,7 @@ import { ThreadFailed } from "../../threads/Thread.ts"
 import { Live } from "../Live.ts"
 import { Outage } from "../Outage.ts"
 import { Replayed, SourceUnknown, Verified } from "../Reprise.ts"
+import { Collected } from "../Storage.ts"
 
 /** Rises when a message changes its meaning or form. */
 export const protocolVersion = 2
@@ -163,6 +164,11 @@ export class Control extends RpcGroup.make(
   Rpc.make("Repair", {
     payload: { level: Schema.UndefinedOr(VerifyLevel), recompute: Schema.Boolean },
     success: Verified,
+    error: ProjectionFailed
+  }),
+  Rpc.make("Collect", {
+    payload: { dryRun: Schema.Boolean },
+    success: Collected,
     error: ProjectionFailed
   }),
   Rpc.make("Retry", { payload: { scope: ProjectScope, job: JobId }, error: CommandFailed }),

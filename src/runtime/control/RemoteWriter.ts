@@ -114,6 +114,7 @@ const writerOver = (client: Client): RepriseWriter<ServerGone> => {
     build: ({ excluded, onProgress }) =>
       promoted<PromotionError | ServerGone>(client.Build({ excluded }), onProgress),
     repair: (ask) => orLost(client.Repair(ask)),
+    collect: (options) => orLost(client.Collect(options)),
     retry: (scope, job) => orLost(client.Retry({ scope, job })),
     ended: (job) => orLost(client.Ended({ job })),
     cancel: (scope, job) => orLost(client.Cancel({ scope, job })),

@@ -36,6 +36,7 @@ const operations: IndexerOperations = {
   advance: (generation) => ask((projections) => projections.advance(generation)),
   status: (generation) => ask((projections) => projections.status(generation)),
   verify: ({ generation, options }) => ask((projections) => projections.verify(generation, options)),
+  sweep: ({ generation, options }) => ask((projections) => projections.sweep(generation, options)),
   recompute: (generation) => ask((projections) => projections.recompute(generation)),
   maintain: (generation) => ask((projections) => projections.maintain(generation)),
   drop: (generation) => ask((projections) => projections.drop(generation)),

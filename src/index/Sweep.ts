@@ -1,0 +1,57 @@
+/**
+ * Sweeping a generation: points that ended where nobody can ask any more are forgotten, by the state first, then by the
+ * engine's marker, then by the engine (FOLD.md, rule 6). Stopped in between, the next sweep or opening goes on.
+ *
+ * A query of a generation is made at the position where it was verified, or above: what ended up to there nobody was ever
+ * shown, and a generation that is being built is asked by nobody. Of the rest, grace is given.
+ */
+import { Clock, Effect } from "effect"
+import { Failpoints } from "../faults/Failpoints.ts"
+import type { GenerationRow } from "../log/ReadModels.ts"
+import type { EngineError } from "./Index.ts"
+import { passedBy } from "./Passed.ts"
+import type { OpenGeneration } from "./Projection.ts"
+
+export interface SweepOptions {
+  /** Longer than any query or late write of an engine may take. */
+  readonly graceMs: number
+  /** Counts what would go and deletes nothing. */
+  readonly dryRun: boolean
+}
+
+export interface Swept {
+  /** Up to here nothing that ended is kept, or would be. */
+  readonly horizon: number
+  readonly points: number
+}
+
+export const sweep: (
+  row: GenerationRow,
+  generation: OpenGeneration,
+  options: SweepOptions
+) => Effect.Effect<Swept, EngineError> = Effect.fn("Sweep.sweep")(function* (
+  row,
+  { engine, ref, state },
+  { dryRun, graceMs }
+) {
+  const failpoints = yield* Failpoints
+  const now = yield* Clock.currentTimeMillis
+  const { checkpoint } = state
+  const unasked = row.state === "building" ? checkpoint : (row.verifiedPosition ?? 0)
+  const reached = Math.max(state.horizon, unasked, passedBy(state.passed, now - graceMs))
+  const horizon = Math.min(reached, checkpoint)
+  const points = state.endedUpTo(horizon)
+  if (dryRun) return { horizon, points }
+  // Where nothing was applied for long, the time from which grace is given begins here.
+  state.notePassed(now)
+  failpoints.hit("sweep.state.before")
+  state.sweep(horizon)
+  failpoints.hit("sweep.state.after")
+  yield* engine.mark({ logId: ref.logId, epoch: ref.epoch, checkpoint, horizon })
+  failpoints.hit("sweep.engine.before")
+  yield* engine.sweep(horizon)
+  // Only a mark makes an engine's writes durable.
+  yield* engine.mark({ logId: ref.logId, epoch: ref.epoch, checkpoint, horizon })
+  failpoints.hit("sweep.engine.after")
+  return { horizon, points }
+})

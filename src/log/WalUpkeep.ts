@@ -1,0 +1,40 @@
+/**
+ * When what the write-ahead logs hold is moved into their databases: after a write, once they are long.
+ */
+import type { Database } from "better-sqlite3"
+import { FailpointFired, type FailpointsService } from "../faults/Failpoints.ts"
+import { walPages } from "./LogDatabase.ts"
+
+export class WalUpkeep {
+  readonly #pages: number
+  readonly #failpoints: FailpointsService
+  #next: number
+
+  /** `pages` in a WAL from which on they are moved. */
+  constructor(pages: number, failpoints: FailpointsService) {
+    this.#pages = pages
+    this.#failpoints = failpoints
+    this.#next = pages
+  }
+
+  /** Pinned by a reader, it tries again as they grow. Answers why it could not, if so. */
+  afterWrite(databases: ReadonlyArray<Database>): string | undefined {
+    const pages = Math.max(...databases.map((db) => walPages(db, "NOOP").written))
+    if (pages < this.#next) return undefined
+    try {
+      this.#failpoints.hit("wal.checkpoint.before")
+      let left = 0
+      for (const db of databases) {
+        const { moved, written } = walPages(db, "PASSIVE")
+        left += written - moved
+      }
+      this.#failpoints.hit("wal.checkpoint.after")
+      this.#next = left === 0 ? this.#pages : pages + this.#pages
+      return undefined
+    } catch (cause) {
+      if (cause instanceof FailpointFired) throw cause
+      this.#next = pages + this.#pages
+      return `The write-ahead log could not be checkpointed: ${String(cause)}`
+    }
+  }
+}

@@ -1,0 +1,202 @@
+/** What a collection keeps, a step at a time between the writes of others. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import {
+  CodeFingerprint,
+  DocumentRemoved,
+  defaultScope,
+  GenerationId,
+  GenerationOpened,
+  generationsStream,
+  operatorScope,
+  sha256
+} from "../../events/index.ts"
+import type { CollectedContent, CollectionRules } from "../../src/log/ContentCollection.ts"
+import type { WriterCore } from "../../src/log/WriterCore.ts"
+import {
+  appendOf,
+  blobOf,
+  chunker,
+  documentNamed,
+  model,
+  openTestWriter,
+  requestOf,
+  submitted
+} from "../support/logEvents.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+import { wholeDocument } from "../support/wholeDocument.ts"
+
+const rules: CollectionRules = {
+  now: 1_000_000,
+  keepForMs: 0,
+  keepVersions: 0,
+  horizon: Number.POSITIVE_INFINITY,
+  keptInputs: [],
+  dryRun: false
+}
+
+const opened = Effect.acquireRelease(
+  Effect.map(temporaryDirectory, (directory) => openTestWriter(directory)),
+  ({ close }) => Effect.sync(close)
+).pipe(Effect.map(({ core }) => core))
+
+/** `between` runs before each step but the first. */
+const collected = (
+  core: WriterCore,
+  more: Partial<CollectionRules> = {},
+  between: (step: number) => void = () => {}
+): CollectedContent => {
+  let answer = core.collect({ _tag: "Begin", rules: { ...rules, ...more } })
+  for (let step = 0; answer?._tag === "More"; step++) {
+    between(step)
+    answer = core.collect({ _tag: "Step" })
+  }
+  core.collect({ _tag: "End" })
+  if (answer === undefined) throw new Error("A collection ends with what it collected.")
+  return answer.collected
+}
+
+const has = (core: WriterCore, text: string): boolean =>
+  core.withDatabases(
+    (_, content) =>
+      content.prepare("SELECT 1 FROM blobs WHERE digest = ?").get(Buffer.from(sha256(text), "hex")) !==
+      undefined
+  )
+
+const write = (core: WriterCore, request: ReturnType<typeof requestOf>) => {
+  const [outcome] = core.writeGroup([request]).outcomes
+  assert.strictEqual(outcome?._tag, "Written")
+  return outcome
+}
+
+const orphan = (text: string) => requestOf([], { blobs: [blobOf(text)] })
+/** The submission of a document, whose bodies are there already. */
+const submission = (name: string) =>
+  requestOf([
+    appendOf(name, name, [submitted(name)], {
+      requires: { blobs: [sha256(`${name} 1`), sha256(`descriptor of ${name} 1`)] }
+    })
+  ])
+
+const removal = (name: string) =>
+  appendOf(`remove-${name}`, name, [
+    new DocumentRemoved({
+      documentId: documentNamed(name),
+      reason: "requested",
+      commandId: `remove-${name}`,
+      orderKey: ""
+    })
+  ])
+
+/** Under which everything that `wholeDocument` makes is needed. */
+const generation = requestOf([
+  {
+    ...operatorScope,
+    cause: "open",
+    actor: "test",
+    correlationId: "open",
+    events: [
+      {
+        stream: generationsStream,
+        event: new GenerationOpened({
+          generation: GenerationId.make("g001"),
+          spec: {
+            engine: "embedded",
+            chunker,
+            model,
+            modelName: "test",
+            dimensions: 2,
+            analyzer: CodeFingerprint.make("analyzer-0123456789ab"),
+            payload: 1
+          },
+          reason: "initial"
+        })
+      }
+    ]
+  }
+])
+
+describe("a collection of content", () => {
+  it.scoped("deletes what no event names, and keeps what an open mutation was submitted with", () =>
+    Effect.gen(function* () {
+      const core = yield* opened
+      write(core, orphan("nobody's"))
+      for (const text of ["open 1", "descriptor of open 1"]) write(core, orphan(text))
+      write(core, submission("open"))
+      assert.strictEqual(collected(core).blobs, 1)
+      assert.deepStrictEqual(
+        ["nobody's", "open 1", "descriptor of open 1"].map((text) => has(core, text)),
+        [false, true, true]
+      )
+    })
+  )
+
+  it.scoped("keeps what is stored, stored again or required while it runs", () =>
+    Effect.gen(function* () {
+      const core = yield* opened
+      const texts = ["late 1", "descriptor of late 1", "again", "nobody's"]
+      for (const text of texts) write(core, orphan(text))
+      const { blobs } = collected(core, {}, (step) => {
+        if (step !== 0) return
+        write(core, orphan("new"))
+        write(core, orphan("again"))
+        const outcome = write(core, submission("late"))
+        assert.strictEqual(outcome?._tag === "Written" ? outcome.answers[0]?._tag : undefined, "Appended")
+      })
+      assert.strictEqual(blobs, 1)
+      assert.deepStrictEqual(
+        [...texts, "new"].map((text) => has(core, text)),
+        [true, true, true, false, true]
+      )
+    })
+  )
+
+  it.scoped("an append that names what was collected is refused, so that it is made again", () =>
+    Effect.gen(function* () {
+      const core = yield* opened
+      for (const text of ["late 1", "descriptor of late 1"]) write(core, orphan(text))
+      assert.strictEqual(collected(core).blobs, 2)
+      const outcome = write(core, submission("late"))
+      const answer = outcome?._tag === "Written" ? outcome.answers[0] : undefined
+      assert.strictEqual(answer?._tag === "Refused" ? answer.refusal._tag : undefined, "ContentMissing")
+    })
+  )
+
+  it.scoped("keeps a version that ended above the horizon, or within its time", () =>
+    Effect.gen(function* () {
+      const core = yield* opened
+      write(core, generation)
+      write(core, { ...wholeDocument("a", 0), recordedAt: 900_000 })
+      write(core, requestOf([removal("a")], { recordedAt: 900_000 }))
+      const { position } = core.head
+      const would = (more: Partial<CollectionRules>) => collected(core, { ...more, dryRun: true }).blobs
+      const all = would({})
+      assert.isAbove(all, 0)
+      assert.isBelow(would({ horizon: position - 1 }), all)
+      assert.isBelow(would({ keepForMs: 100_001 }), all)
+      assert.strictEqual(would({ horizon: position, keepForMs: 100_000 }), all)
+    })
+  )
+
+  it.scoped("keeps vectors of kept inputs for the models of generations", () =>
+    Effect.gen(function* () {
+      const core = yield* opened
+      const inputHash = sha256("probe")
+      write(core, generation)
+      write(core, wholeDocument("a", 0))
+      const vector = { ...defaultScope, model, inputHash, vector: Float32Array.of(1, 0) }
+      write(core, requestOf([], { vectors: [vector] }))
+      assert.strictEqual(collected(core, { keptInputs: [inputHash] }).vectors, 0)
+      assert.strictEqual(collected(core).vectors, 1)
+    })
+  )
+
+  it.scoped("is begun anew after one that was not ended", () =>
+    Effect.gen(function* () {
+      const core = yield* opened
+      write(core, orphan("nobody's"))
+      core.collect({ _tag: "Begin", rules })
+      assert.strictEqual(collected(core).blobs, 1)
+    })
+  )
+})

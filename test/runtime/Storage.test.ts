@@ -1,0 +1,208 @@
+/** What `gc` frees, and what it must not, through the whole runtime and a clock that a test moves. */
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import SqliteDatabase from "better-sqlite3"
+import { Effect, Schema, type Scope } from "effect"
+import { defaultScope } from "../../events/index.ts"
+import * as Archive from "../../src/log/Archive.ts"
+import { Reader, Writer } from "../../src/runtime/Reprise.ts"
+import { layer, Push, type TestingOptions, TestRuntime } from "../../src/runtime/Testing.ts"
+import { SearchRequest } from "../../src/search/Search.ts"
+import { type ShiftedClock, shiftedClock } from "../support/shiftedClock.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+const found = (query: string) =>
+  Effect.map(
+    Effect.flatMap(Reader, (reader) =>
+      reader.search(
+        Schema.decodeSync(SearchRequest)({ scope: defaultScope, query, mode: "hybrid", limit: 5 })
+      )
+    ),
+    ({ degraded, hits }) => {
+      assert.isFalse(degraded)
+      return hits.map(({ text }) => text.trim())
+    }
+  )
+
+const untilVisible = Effect.flatMap(TestRuntime, (runtime) => runtime.untilVisible)
+const push = (id: string, text: string) =>
+  Effect.zipRight(
+    Effect.flatMap(Push, (pushed) => pushed.push({ id, text }, { scope: defaultScope, source: "crm" })),
+    untilVisible
+  )
+const withdraw = (id: string) =>
+  Effect.zipRight(
+    Effect.flatMap(Push, (pushed) => pushed.withdraw(id, { scope: defaultScope, source: "crm" })),
+    untilVisible
+  )
+const collect = (dryRun = false) => Effect.flatMap(Writer, (writer) => writer.collect({ dryRun }))
+const replay = Effect.flatMap(Writer, (writer) => writer.replay(() => Effect.void))
+const clean = Effect.map(
+  Effect.flatMap(Writer, (writer) => writer.repair({ level: "full", recompute: true })),
+  ({ clean, report }) => clean && report.repaired === 0
+)
+
+const stored = Effect.map(TestRuntime, ({ directory }) => {
+  const db = new SqliteDatabase(join(directory, "content.sqlite"), { readonly: true })
+  const count = (table: string) => Number(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get())
+  const counts = { bodies: count("blobs"), vectors: count("vectors") }
+  db.close()
+  return counts
+})
+
+const embedded = Effect.map(stored, ({ vectors }) => vectors)
+
+const small: TestingOptions = { settings: { embedding: { dimensions: 32 } } }
+
+const onClock = <E>(title: string, test: (clock: ShiftedClock) => Effect.Effect<void, E, Scope.Scope>) =>
+  it.scopedLive(title, () =>
+    Effect.suspend(() => {
+      const clock = shiftedClock()
+      return Effect.withClock(test(clock), clock.clock)
+    })
+  )
+
+describe("gc", () => {
+  onClock(
+    "frees what a superseded version needed once storage.keepFor has passed, and its points",
+    ({ forward }) =>
+      Effect.gen(function* () {
+        yield* push("note", "The meeting is on Monday.")
+        const before = yield* stored
+        yield* push("note", "The meeting is on Tuesday.")
+        yield* forward("6 days")
+        const early = yield* collect()
+        assert.deepStrictEqual([early.vectors, early.points], [0, 1], "the point has had its grace")
+        yield* forward("2 days")
+        const late = yield* collect()
+        assert.strictEqual(late.vectors, 1)
+        assert.isAbove(late.bodies, 0)
+        assert.isAbove(late.bytes, 0)
+        assert.deepStrictEqual(yield* stored, before, "as much as one version needs")
+        assert.deepStrictEqual(yield* found("meeting"), ["The meeting is on Tuesday."])
+        assert.isTrue(yield* clean)
+        const again = yield* collect()
+        assert.deepStrictEqual([again.bodies, again.vectors, again.points], [0, 0, 0])
+      }).pipe(Effect.provide(layer(small)))
+  )
+
+  onClock(
+    "takes no point that a search could see within the grace, and counts it from the apply",
+    ({ forward }) =>
+      Effect.gen(function* () {
+        yield* push("note", "The meeting is on Monday.")
+        yield* push("note", "The meeting is on Tuesday.")
+        assert.strictEqual((yield* collect()).points, 0)
+        yield* forward("59 minutes")
+        assert.strictEqual((yield* collect()).points, 0)
+        yield* forward("2 minutes")
+        assert.strictEqual((yield* collect()).points, 1)
+      }).pipe(Effect.provide(layer(small)))
+  )
+
+  onClock(
+    "what comes back within storage.keepFor computes nothing; later it is embedded again",
+    ({ forward }) =>
+      Effect.gen(function* () {
+        yield* push("note", "The meeting is on Monday.")
+        const once = yield* embedded
+        yield* withdraw("note")
+        yield* forward("5 days")
+        yield* collect()
+        assert.strictEqual(yield* embedded, once)
+        yield* push("note", "The meeting is on Monday.")
+        yield* withdraw("note")
+        yield* forward("8 days")
+        yield* collect()
+        assert.isBelow(yield* embedded, once)
+        yield* push("note", "The meeting is on Monday.")
+        assert.strictEqual(yield* embedded, once)
+        assert.deepStrictEqual(yield* found("meeting"), ["The meeting is on Monday."])
+      }).pipe(Effect.provide(layer(small)))
+  )
+
+  onClock("keeps the newest storage.keepVersions ended versions of a document, however old", ({ forward }) =>
+    Effect.gen(function* () {
+      for (const day of ["Monday", "Tuesday", "Wednesday", "Thursday"])
+        yield* push("note", `The meeting is on ${day}.`)
+      const all = yield* embedded
+      yield* forward("100 days")
+      assert.strictEqual((yield* collect()).vectors, 1)
+      assert.strictEqual(yield* embedded, all - 1)
+    }).pipe(Effect.provide(layer({ settings: { ...small.settings, storage: { keepVersions: 2 } } })))
+  )
+
+  onClock("leaves what another document has as well", ({ forward }) =>
+    Effect.gen(function* () {
+      yield* push("one", "The meeting is on Monday.")
+      yield* push("two", "The meeting is on Monday.")
+      const both = yield* embedded
+      yield* withdraw("one")
+      yield* forward("8 days")
+      yield* collect()
+      assert.strictEqual(yield* embedded, both)
+      assert.deepStrictEqual(yield* found("meeting"), ["The meeting is on Monday."])
+    }).pipe(Effect.provide(layer(small)))
+  )
+
+  onClock("with --dry-run says what it would free, and changes nothing", ({ forward }) =>
+    Effect.gen(function* () {
+      yield* push("note", "The meeting is on Monday.")
+      yield* push("note", "The meeting is on Tuesday.")
+      yield* forward("8 days")
+      const before = yield* stored
+      const would = yield* collect(true)
+      assert.deepStrictEqual(yield* stored, before)
+      const did = yield* collect()
+      const numbers = ({ bodies, bytes, documents, generations, points, vectors }: typeof did) => ({
+        bodies,
+        bytes,
+        documents,
+        generations,
+        points,
+        vectors
+      })
+      assert.deepStrictEqual(numbers(did), numbers(would))
+      assert.isAbove(did.points, 0)
+    }).pipe(Effect.provide(layer(small)))
+  )
+
+  onClock("leaves a log from which replay gives the same fingerprint and computes nothing", ({ forward }) =>
+    Effect.gen(function* () {
+      yield* push("note", "The meeting is on Monday.\n\nIt begins at nine.")
+      yield* push("other", "The ferry to the island leaves at noon.")
+      // A chunk that survives two versions: folded anew, its window begins with the version that is left.
+      yield* push("note", "The meeting is on Monday.\n\nIt begins at ten.")
+      yield* push("gone", "Nobody needs this.")
+      yield* withdraw("gone")
+      yield* forward("8 days")
+      yield* collect()
+      assert.isTrue(yield* clean)
+      const replayed = yield* replay
+      assert.isTrue(replayed.fingerprint.equal)
+      assert.strictEqual(replayed.embeddings.computed, 0)
+      assert.isTrue(yield* clean)
+    }).pipe(Effect.provide(layer(small)))
+  )
+
+  onClock("frees what a retired generation alone needed, and `log verify` misses nothing", ({ forward }) =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const under = (dimensions: number) => layer({ directory, settings: { embedding: { dimensions } } })
+      yield* push("note", "The meeting is on Monday.").pipe(Effect.provide(under(32)))
+      yield* Effect.gen(function* () {
+        yield* Effect.flatMap(Writer, (writer) =>
+          writer.build({ excluded: [], onProgress: () => Effect.void })
+        )
+        const both = yield* embedded
+        yield* collect()
+        assert.strictEqual(yield* embedded, both, "it was retired a moment ago")
+        yield* forward("8 days")
+        yield* collect()
+        assert.strictEqual(yield* embedded, both / 2)
+        assert.isTrue(yield* clean)
+      }).pipe(Effect.provide(under(16)))
+      assert.deepStrictEqual((yield* Archive.verify(directory)).damages, [])
+    })
+  )
+})
