@@ -92,14 +92,24 @@ const revision = Schema.optional(
 export const DocumentSubmitMessage = Schema.Struct({
   ...command,
   externalId: described(bounded(1024), "What the document is known by within its source."),
-  text: Schema.String,
+  text: Schema.optional(Schema.String),
+  textDigest: Schema.optional(
+    described(
+      Digest,
+      "In place of text: SHA-256 of its UTF-8, which was stored by ContentPut, for a text larger than a message may be."
+    )
+  ),
   title: Schema.optional(bounded(1024)),
   mediaType: Schema.optional(bounded(256)),
   uri: Schema.optional(described(bounded(4096), "What hits point to.")),
   source,
   metadata: Schema.optional(described(DocumentMetadata, "Searches may filter by it.")),
   revision
-})
+}).pipe(
+  Schema.filter(({ text, textDigest }) =>
+    (text === undefined) === (textDigest === undefined) ? "Give the text, or its textDigest." : undefined
+  )
+)
 export type DocumentSubmitMessage = typeof DocumentSubmitMessage.Type
 
 /** By `externalId` (within `source`), or by `documentId`. */
@@ -259,6 +269,27 @@ export const ContentReadAnswer = Schema.Struct({
   nextOffset: Schema.optional(described(Schema.NonNegativeInt, "Where to go on; absent at the end."))
 })
 export type ContentReadAnswer = typeof ContentReadAnswer.Type
+
+/** A piece of a body that is larger than a message may be, in the order of the body. */
+export const ContentPutMessage = Schema.Struct({
+  ...asked,
+  digest: described(Digest, "SHA-256 of the whole body."),
+  bytes: described(Schema.Int.pipe(Schema.positive()), "Of the whole body."),
+  offset: Schema.optionalWith(Schema.NonNegativeInt, { default: () => 0 }),
+  base64: Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9+/]*={0,2}$/))
+})
+export type ContentPutMessage = typeof ContentPutMessage.Type
+export const ContentPutAnswer = Schema.Struct({
+  digest: Digest,
+  bytes: Schema.Int,
+  nextOffset: Schema.optional(
+    described(
+      Schema.NonNegativeInt,
+      "Where to go on, also after a piece that came twice; absent once the whole body is stored."
+    )
+  )
+})
+export type ContentPutAnswer = typeof ContentPutAnswer.Type
 
 /** How a project stands. */
 export const ProjectStatus = Schema.Struct({

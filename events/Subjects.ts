@@ -22,7 +22,14 @@ export const publicCommands = [
 export type PublicCommandName = (typeof publicCommands)[number]
 
 /** What may be asked besides. */
-export const publicQueries = ["Search", "Status", "EventsRead", "AnswerRead", "ContentRead"] as const
+export const publicQueries = [
+  "Search",
+  "Status",
+  "EventsRead",
+  "AnswerRead",
+  "ContentRead",
+  "ContentPut"
+] as const
 export type PublicQueryName = (typeof publicQueries)[number]
 
 /** Whose a message is: a project's, or the operator's (`_`/`_`), which no project's name can be. */

@@ -7,6 +7,8 @@ import { Event, schemaVersions } from "../../events/Catalogue.ts"
 import {
   Answer,
   AnswerReadMessage,
+  ContentPutAnswer,
+  ContentPutMessage,
   ContentReadAnswer,
   ContentReadMessage,
   commandMessages,
@@ -54,6 +56,11 @@ const queries = {
     summary: "A body of the project by its digest, in pieces.",
     ask: ContentReadMessage,
     answer: ContentReadAnswer
+  },
+  ContentPut: {
+    summary: "Stores a body that is larger than a message may be, in pieces.",
+    ask: ContentPutMessage,
+    answer: ContentPutAnswer
   }
 } as const
 

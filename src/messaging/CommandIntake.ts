@@ -31,7 +31,13 @@ import type { StreamConflict } from "../bus/nats/Streams.ts"
 import { pushedDocumentId } from "../runtime/Push.ts"
 import { underSupervisor } from "./Fiber.ts"
 import { makePassLine, passOf } from "./PassLine.ts"
-import { defaultSource, makePublicCommands, type PublicCommands } from "./PublicCommands.ts"
+import {
+  conflict,
+  defaultSource,
+  makePublicCommands,
+  notDecided,
+  type PublicCommands
+} from "./PublicCommands.ts"
 import { type Decided, type Received, readReceived } from "./Received.ts"
 import { storeAnswer, storedAnswer } from "./StoredAnswer.ts"
 import type { CommandMessage, WireBody } from "./WireBody.ts"
@@ -152,10 +158,6 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
     code: "internal",
     message: "The command met a fault of Reprise itself, which its log describes. It may be sent again."
   })
-  const conflict: WireError = {
-    code: "conflict",
-    message: "A command of this id was sent before with another body. Send this one under an id of its own."
-  }
 
   /** Carries a command out until it is decided; what passes is waited out. */
   const decided = (scope: ProjectScope, command: CommandMessage): Decided =>
@@ -164,6 +166,7 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
         schedule: patience,
         while: (error) => error._tag === "Undecided"
       }),
+      Effect.mapError(notDecided),
       Effect.either
     )
 
@@ -179,7 +182,6 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
         : rejected(message, scope, conflict, commandId)
     } else {
       const decision = yield* decide.pipe(
-        Effect.map(Either.mapLeft(() => conflict)),
         // Taken out all the same: it would stand in the way of all that comes after it.
         Effect.catchAllDefect((cause) =>
           Effect.as(Effect.logError("a command met a fault", Cause.die(cause)), failed)

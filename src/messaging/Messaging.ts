@@ -17,6 +17,8 @@ export interface MessagingOptions {
   readonly mode: SearchMode
   /** Titles, addresses and metadata travel with the events. */
   readonly descriptors: boolean
+  /** The largest text that may be submitted in pieces. */
+  readonly maxBytes: number
   readonly streams?: StreamOptions
 }
 
@@ -29,7 +31,7 @@ export const layer = (options: MessagingOptions) =>
     Effect.gen(function* () {
       const nats = yield* NatsConnection
       const { answers, commands, events } = declarations(options.streams ?? usualStreamOptions)
-      const { descriptors, mode, version } = options
+      const { descriptors, maxBytes, mode, version } = options
       yield* Effect.forEach([events, answers, commands], (one) => ensure(nats, one), { discard: true })
       return Layer.mergeAll(
         EventPublisher.layer({
@@ -41,7 +43,7 @@ export const layer = (options: MessagingOptions) =>
           ...CommandIntake.usualIntake,
           ready: Effect.zipRight(remake(nats, answers), remake(nats, commands))
         }),
-        Requests.layer({ ...Requests.usualRequests, descriptors, mode, version })
+        Requests.layer({ ...Requests.usualRequests, descriptors, maxBytes, mode, version })
       )
     })
   )

@@ -17,7 +17,7 @@ import {
   SourceRemove
 } from "../../events/Commands.ts"
 import type { CommandId, ProjectScope } from "../../events/Ids.ts"
-import { Sequence, scopeKey } from "../../events/Ids.ts"
+import { Digest, Sequence, scopeKey } from "../../events/Ids.ts"
 import type {
   Accomplished,
   Answer,
@@ -32,7 +32,7 @@ import type { PublicCommandName } from "../../events/Subjects.ts"
 import { Content } from "../log/Content.ts"
 import type { CommandConflict, LogFailed } from "../log/Log.ts"
 import { ReadModels } from "../log/ReadModels.ts"
-import { Push, type PushInvalid } from "../runtime/Push.ts"
+import { Push, PushInvalid } from "../runtime/Push.ts"
 import { findSource } from "../runtime/Reading.ts"
 import { type SourceUnknown, Writer } from "../runtime/Reprise.ts"
 import type { CommandMessage } from "./WireBody.ts"
@@ -44,13 +44,20 @@ export class Undecided extends Schema.TaggedError<Undecided>()("Undecided", { ca
   }
 }
 
+/** The text that the command names is not stored. Nothing was decided: put it, and send the same command again. */
+export class TextAbsent extends Schema.TaggedError<TextAbsent>()("TextAbsent", { digest: Digest }) {
+  override get message() {
+    return "textDigest: the project has no such body. Put it with ContentPut, then send the same command again."
+  }
+}
+
 export interface PublicCommands {
   /** Answers when the command is on disk; with `wait`, when its mutation has ended or is visible, or the time is over. */
   readonly run: (
     scope: ProjectScope,
     command: CommandMessage,
     wait?: RequestOptions
-  ) => Effect.Effect<Answer, Undecided | CommandConflict>
+  ) => Effect.Effect<Answer, Undecided | CommandConflict | TextAbsent>
 }
 
 /** Where a sender names no source. */
@@ -63,8 +70,28 @@ export const refusal = (command: PublicCommandName, commandId: CommandId, error:
   error
 })
 
-type Failure = CommandError | PushInvalid | SourceUnknown | ActorRestarted | LogFailed
+export const conflict: WireError = {
+  code: "conflict",
+  message: "A command of this id was sent before with another body. Send this one under an id of its own."
+}
+
+/** Why a command got no answer that is kept. */
+export const notDecided = (error: Undecided | CommandConflict | TextAbsent): WireError => {
+  switch (error._tag) {
+    case "CommandConflict":
+      return conflict
+    case "TextAbsent":
+      return { code: "unknown-content", message: error.message }
+    case "Undecided":
+      return { code: "unavailable", message: error.message, retryAfterMs: 1_000 }
+  }
+}
+
+type Failure = TextAbsent | CommandError | PushInvalid | SourceUnknown | ActorRestarted | LogFailed
 type Done = { readonly answer: Accomplished; readonly logPosition: number }
+
+/** A byte order mark belongs to the text: its digest covers it. */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 const sequenceOf = (sequence: number): Sequence => Sequence.make(sequence)
 
@@ -97,9 +124,23 @@ export const makePublicCommands = Effect.gen(function* () {
     }
   })
 
-  const submit = (scope: ProjectScope, message: DocumentSubmitMessage) => {
-    const { commandId, externalId, mediaType, metadata, revision, source, text, title, uri } = message
-    return push.push(
+  const textOf = Effect.fnUntraced(function* (
+    scope: ProjectScope,
+    { source = defaultSource, text, textDigest }: DocumentSubmitMessage
+  ): Effect.fn.Return<string, TextAbsent | PushInvalid | LogFailed> {
+    if (textDigest === undefined) return text ?? ""
+    const bytes = yield* content.blob(scope, textDigest)
+    if (bytes === undefined) return yield* new TextAbsent({ digest: textDigest })
+    return yield* Effect.try({
+      try: () => utf8.decode(bytes),
+      catch: () => new PushInvalid({ source, detail: "its text is not UTF-8" })
+    })
+  })
+
+  const submit = Effect.fnUntraced(function* (scope: ProjectScope, message: DocumentSubmitMessage) {
+    const { commandId, externalId, mediaType, metadata, revision, source, title, uri } = message
+    const text = yield* textOf(scope, message)
+    return yield* push.push(
       {
         id: externalId,
         text,
@@ -110,7 +151,7 @@ export const makePublicCommands = Effect.gen(function* () {
       },
       { scope, source: source ?? defaultSource, commandId, ...(revision !== undefined && { revision }) }
     )
-  }
+  })
 
   const remove = Effect.fnUntraced(function* (scope: ProjectScope, message: DocumentRemoveMessage) {
     const { commandId, documentId, externalId, revision, source } = message
@@ -231,11 +272,12 @@ export const makePublicCommands = Effect.gen(function* () {
 const refusedOr = (
   { command, message: { commandId } }: CommandMessage,
   failure: Failure
-): Effect.Effect<Refused, Undecided | CommandConflict> => {
+): Effect.Effect<Refused, Undecided | CommandConflict | TextAbsent> => {
   const refused = (code: string, message: string) =>
     Effect.succeed(refusal(command, commandId, { code, message }))
   switch (failure._tag) {
     case "CommandConflict":
+    case "TextAbsent":
       return Effect.fail(failure)
     case "CommandRefused":
       return refused(failure.code, failure.detail)

@@ -4,6 +4,7 @@ import { Indexer } from "../../actors/Indexer.ts"
 import { Epoch, type ProjectScope, Sequence, scopeKey } from "../../events/Ids.ts"
 import {
   AnswerReadMessage,
+  ContentPutMessage,
   type ContentReadAnswer,
   ContentReadMessage,
   type EventsReadAnswer,
@@ -18,12 +19,13 @@ import type { NatsUnavailable } from "../bus/nats/NatsErrors.ts"
 import { makeRecentBodies, usualRecentBodies } from "../bus/nats/RecentBodies.ts"
 import { Filter } from "../index/Filter.ts"
 import { Content } from "../log/Content.ts"
-import { type LogFailed, LogReader } from "../log/Log.ts"
+import { Log, type LogFailed, LogReader } from "../log/Log.ts"
 import { ReadModels } from "../log/ReadModels.ts"
 import { settingsOf } from "../runtime/Reading.ts"
 import { Reader } from "../runtime/Reprise.ts"
 import { maxLimit, SearchMode } from "../search/Search.ts"
 import { makePublishedEvents } from "./PublishedEvents.ts"
+import { makePutBodies, usualPutBodies } from "./PutBodies.ts"
 import { storedAnswer } from "./StoredAnswer.ts"
 import { decodeFields, type WireBody } from "./WireBody.ts"
 
@@ -49,6 +51,8 @@ export interface QueriesOptions {
   readonly answers: string
   readonly descriptors: boolean
   readonly mode: SearchMode
+  /** Of a body that is put in pieces. */
+  readonly maxBytes: number
 }
 
 export interface PublicQueries {
@@ -79,6 +83,7 @@ export const makePublicQueries = Effect.fnUntraced(function* (options: QueriesOp
   const indexer = yield* Indexer
   const published = makePublishedEvents(content, options)
   const bodies = yield* makeRecentBodies(usualRecentBodies)
+  const puts = yield* makePutBodies(yield* Log, content, usualPutBodies(options.maxBytes))
 
   /** What went wrong inside is the operator's to see. */
   const quietly = <A>(effect: Effect.Effect<A, LogFailed | NatsUnavailable>, what: string) =>
@@ -249,6 +254,8 @@ export const makePublicQueries = Effect.fnUntraced(function* (options: QueriesOp
         return Effect.flatMap(decode(EventsReadMessage), (asked) => orUnavailable(eventsRead(scope, asked)))
       case "AnswerRead":
         return Effect.flatMap(decode(AnswerReadMessage), (asked) => orUnavailable(answerRead(scope, asked)))
+      case "ContentPut":
+        return Effect.flatMap(decode(ContentPutMessage), (piece) => orUnavailable(puts.put(scope, piece)))
       case "ContentRead":
         return Effect.flatMap(decode(ContentReadMessage), (asked) => orUnavailable(contentRead(scope, asked)))
     }

@@ -4,8 +4,7 @@ import type { StoredMsg } from "nats"
 import type { CommandId, ProjectScope } from "../../events/Ids.ts"
 import type { Answer, WireError } from "../../events/Messages.ts"
 import { parseSubject } from "../../events/Subjects.ts"
-import type { CommandConflict } from "../log/Log.ts"
-import { refusal, type Undecided } from "./PublicCommands.ts"
+import { refusal } from "./PublicCommands.ts"
 import { type CommandMessage, decodeCommand, readBody, type WireBody } from "./WireBody.ts"
 
 /** One that can be answered under an id of its own. */
@@ -38,5 +37,5 @@ export const readReceived = (message: StoredMsg, scope: ProjectScope): Either.Ei
   })
 }
 
-/** What a command leads to. Only where its id was used with another body there is no answer. */
-export type Decided = Effect.Effect<Either.Either<Answer, CommandConflict | Undecided>>
+/** What a command leads to, or why there is no answer that is kept. */
+export type Decided = Effect.Effect<Either.Either<Answer, WireError>>

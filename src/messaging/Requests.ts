@@ -23,7 +23,7 @@ import { unavailable as natsUnavailable } from "../bus/nats/NatsErrors.ts"
 import { Overview } from "../runtime/Overview.ts"
 import { Reader, Status } from "../runtime/Reprise.ts"
 import { underSupervisor } from "./Fiber.ts"
-import { makePublicCommands, refusal } from "./PublicCommands.ts"
+import { makePublicCommands, notDecided, refusal } from "./PublicCommands.ts"
 import { makePublicQueries, type QueriesOptions } from "./PublicQueries.ts"
 import { decodeCommand, readBody, splitRequest, type WireBody } from "./WireBody.ts"
 
@@ -36,7 +36,7 @@ export interface RequestsOptions extends QueriesOptions {
   readonly projects: number
 }
 
-export const usualRequests: Omit<RequestsOptions, "version" | "mode"> = {
+export const usualRequests: Omit<RequestsOptions, "version" | "mode" | "maxBytes"> = {
   answers: "REPRISE_ANSWERS",
   descriptors: true,
   inHand: 64,
@@ -108,16 +108,7 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
       const answer = refusal(name, own.commandId, decoded.left)
       return { body: encodeAnswer(answer), error: decoded.left }
     }
-    const answer = yield* commands
-      .run(scope, decoded.right, wait)
-      .pipe(
-        Effect.mapError(
-          (error): WireError =>
-            error._tag === "CommandConflict"
-              ? { code: "conflict", message: error.message }
-              : { code: "unavailable", message: error.message, retryAfterMs: 1_000 }
-        )
-      )
+    const answer = yield* Effect.mapError(commands.run(scope, decoded.right, wait), notDecided)
     return { body: encodeAnswer(answer), ...(!answer.ok && { error: answer.error }) }
   })
 

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Random, type Scope } from "effect"
 import type { NatsConnection as Client, Msg } from "nats"
+import { sha256 } from "../../events/index.ts"
 import { NatsConnection } from "../../src/bus/nats/Connection.ts"
 import { declarations, ensure, usualStreamOptions } from "../../src/bus/nats/Streams.ts"
 import * as CommandIntake from "../../src/messaging/CommandIntake.ts"
@@ -159,6 +160,30 @@ describe("commands over JetStream", () => {
         yield* send(world, "acme.Sales.DocumentSubmit", { ...document, commandId: "capital" })
         yield* drained(world)
         assert.deepStrictEqual(yield* hits(world, "stored"), [])
+      })
+    )
+  )
+
+  onServer("that name a text which is not stored are rejected, and accepted once it is", (world) =>
+    whileRunning(
+      world,
+      Effect.gen(function* () {
+        const text = Buffer.from("The ferry leaves at noon.")
+        const ferry = { commandId: "ferry", externalId: "ferry", textDigest: sha256(text) }
+        yield* send(world, "acme.sales.DocumentSubmit", ferry)
+        yield* until(() => on(world, "reprise.rejected.acme.sales").length === 1)
+        assert.strictEqual(
+          JSON.parse(on(world, "reprise.rejected.acme.sales")[0] ?? "").error.code,
+          "unknown-content"
+        )
+        yield* ask(world.client, "reprise.request.acme.sales.ContentPut", {
+          digest: ferry.textDigest,
+          bytes: text.length,
+          base64: text.toString("base64")
+        })
+        yield* send(world, "acme.sales.DocumentSubmit", ferry)
+        const [answer = ""] = yield* answered(world, "ferry")
+        assert.deepInclude(JSON.parse(answer), { ok: true, outcome: "accepted", version: 1 })
       })
     )
   )

@@ -2,6 +2,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import type { NatsConnection } from "nats"
+import { sha256 } from "../../events/index.ts"
 import { Content } from "../../src/log/Content.ts"
 import { ask, messagingRuntime, plainClient } from "../support/messagingRuntime.ts"
 import { type NatsServer, natsServer } from "../support/NatsServer.ts"
@@ -162,6 +163,40 @@ describe("requests", () => {
         })
     )
 
+    it.effect(
+      "a text that is larger than a message may be is put in pieces, and submitted by its digest",
+      () =>
+        Effect.gen(function* () {
+          const text = Buffer.from(`\ufeff# Giant\n\n${"The giant sleeps. ".repeat(80_000)}`)
+          const digest = sha256(text)
+          const giant = { commandId: "giant", externalId: "giant", textDigest: digest, wait: "visible" }
+          const early = yield* request("acme.giant.DocumentSubmit", giant)
+          assert.strictEqual(early.error, "unknown-content")
+          let offset: unknown = 0
+          let pieces = 0
+          while (typeof offset === "number") {
+            const base64 = text.subarray(offset, offset + 500_000).toString("base64")
+            const piece = { digest, bytes: text.length, offset, base64 }
+            offset = (yield* request("acme.giant.ContentPut", piece)).body["nextOffset"]
+            pieces++
+          }
+          assert.isAbove(pieces, 2)
+          const foreign = yield* request("globex.legal.DocumentSubmit", giant)
+          assert.strictEqual(foreign.error, "unknown-content")
+          const { body } = yield* request("acme.giant.DocumentSubmit", giant)
+          assert.deepInclude(body, { ok: true, outcome: "committed" })
+          assert.include(JSON.stringify(yield* hits("acme.giant", "giant")), "The giant sleeps.")
+          const { body: read } = yield* request("acme.giant.EventsRead", { fromSequence: 1 })
+          assert.include(JSON.stringify(read["events"]), `"raw":"${digest}"`)
+          // No text at all.
+          const binary = Buffer.from([0xff, 0xfe, 0x00])
+          const put = { digest: sha256(binary), bytes: 3, base64: binary.toString("base64") }
+          yield* request("acme.giant.ContentPut", put)
+          const odd = { commandId: "binary", externalId: "binary", textDigest: put.digest }
+          assert.strictEqual((yield* request("acme.giant.DocumentSubmit", odd)).error, "invalid")
+        })
+    )
+
     it.effect("what is not right is refused with a code and a reason, each in its own way", () =>
       Effect.gen(function* () {
         const document = { commandId: "bad-1", externalId: "x", text: "y" }
@@ -173,6 +208,15 @@ describe("requests", () => {
           ["a.b.DocumentSubmit", { ...document, commandId: "with.dot" }, "invalid", /commandId/],
           ["a.b.DocumentSubmit", { ...document, commandId: "*" }, "invalid", /commandId/],
           ["a.b.DocumentSubmit", { ...document, text: 7 }, "invalid", /text/],
+          ["a.b.DocumentSubmit", { commandId: "bad-1", externalId: "x" }, "invalid", /textDigest/],
+          ["a.b.DocumentSubmit", { ...document, textDigest: sha256("y") }, "invalid", /textDigest/],
+          ["a.b.ContentPut", { digest: sha256("y"), bytes: 1, base64: "*" }, "invalid", /base64/],
+          [
+            "a.b.ContentPut",
+            { digest: sha256("y"), bytes: 2 ** 40, base64: "eQ==" },
+            "too-large",
+            /files.maxBytes/
+          ],
           ["a.b.DocumentSubmit", { ...document, titel: "T" }, "invalid", /titel/],
           ["a.b.DocumentSubmit", { ...document, externalId: "\ud800" }, "invalid", /externalId/],
           ["a.b.DocumentSubmit", { ...document, schemaVersion: 2 }, "schema-version", /1/],

@@ -19,8 +19,10 @@ export const messagingRuntime = (
     /** Stands between the messaging and the log's content. */
     readonly content?: Layer.Layer<Content, never, Content>
   } = {}
-) =>
-  Messaging.layer({ version: "0.1.0", mode: "sparse", descriptors: true }).pipe(
+) => {
+  const settings = Schema.decodeSync(Settings)(options.settings ?? {})
+  const { maxBytes } = settings.files
+  return Messaging.layer({ version: "0.1.0", mode: "sparse", descriptors: true, maxBytes }).pipe(
     Layer.provide(options.content ?? Layer.effect(Content, Content)),
     Layer.provideMerge(
       Layer.merge(
@@ -33,7 +35,7 @@ export const messagingRuntime = (
         }),
         Embedded.layer({
           configuration: {
-            settings: Schema.decodeSync(Settings)(options.settings ?? {}),
+            settings,
             directory: { path, origin: "flag", files: filesIn(path, join) }
           },
           command: "test",
@@ -42,6 +44,7 @@ export const messagingRuntime = (
       )
     )
   )
+}
 
 /** A plain client, as others write one. */
 export const plainClient = (server: NatsServer, options: ConnectionOptions = {}) =>

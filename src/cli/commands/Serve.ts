@@ -57,13 +57,14 @@ export const serve = command({
         lanes: lanes === undefined ? Lane.literals : lanesOf(lanes)
       })
       const { HttpAddress, layer: http } = yield* Effect.promise(() => import("../../http/Server.ts"))
-      const { bus, nats, search } = loaded.settings
+      const { bus, files, nats, search } = loaded.settings
       const messaging =
         bus === "nats"
           ? (yield* Effect.promise(() => import("../../messaging/Messaging.ts"))).whereConnected({
               version: io.version,
               mode: search.mode,
               descriptors: nats.eventDescriptors,
+              maxBytes: files.maxBytes,
               streams: (yield* Effect.promise(() => import("../../runtime/ConfiguredNats.ts"))).streamOptions(
                 loaded.settings
               )
