@@ -19,6 +19,7 @@ import type { Supervisor } from "../Supervisor.ts"
 import { endAttempts, incarnation } from "./incarnation.ts"
 import type { Message, Office } from "./Office.ts"
 import { Settings } from "./Settings.ts"
+import { Suspects } from "./Suspects.ts"
 import { Workers } from "./Workers.ts"
 
 const initialProgress: CoordinatorProgress = {
@@ -55,6 +56,7 @@ export const layer: Layer.Layer<
       desk: undefined,
       idle: new Set(),
       workers: new Workers(),
+      suspects: new Suspects(),
       held: undefined
     }
     yield* Effect.addFinalizer(() => endAttempts(office))

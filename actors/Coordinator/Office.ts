@@ -12,6 +12,7 @@ import type { CommandReply } from "./answer.ts"
 import type { Begun, Desk, Ports } from "./Desk.ts"
 import type { OperatorReply } from "./generations.ts"
 import type { CoordinatorSettings } from "./Settings.ts"
+import type { Suspects } from "./Suspects.ts"
 import type { Workers } from "./Workers.ts"
 
 export type Message =
@@ -47,6 +48,7 @@ export interface Office {
   /** Who waits until nothing is left to do. */
   readonly idle: Set<Reply<void, never>>
   readonly workers: Workers
+  readonly suspects: Suspects
   /** Where operators' commands go while appends are held. */
   held: Mailbox.Mailbox<Operation> | undefined
 }

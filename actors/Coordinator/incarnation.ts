@@ -9,6 +9,7 @@
 import { Clock, Deferred, Effect, Mailbox, SubscriptionRef } from "effect"
 import type { AppendRefused, LogFailed, OperationalChange } from "../../src/log/Log.ts"
 import { ActorRestarted, type Inbox, monotonicMs } from "../Actor.ts"
+import { refuse } from "./answer.ts"
 import { refillBuilds } from "./build.ts"
 import { Desk, documentKey } from "./Desk.ts"
 import { dispatch, resend } from "./dispatch.ts"
@@ -19,6 +20,7 @@ import { takeUpReopened } from "./jobCommands.ts"
 import type { Message, Office, Operation } from "./Office.ts"
 import { recover, takeUpMore } from "./recover.ts"
 import { completeReady, failAttempt, type Prepared, resultKeys, takeResult } from "./results.ts"
+import { mostCrashes } from "./Suspects.ts"
 import { Turn } from "./Turn.ts"
 import { pairKey, type Work } from "./Work.ts"
 
@@ -84,11 +86,15 @@ const work = Effect.fnUntraced(function* (
   while (true) {
     const arrived: ReadonlyArray<Message> =
       busy || waiting.length > 0 ? yield* inbox.poll : yield* inbox.takeAll
-    const messages: ReadonlyArray<Message> = [...waiting.splice(0), ...arrived]
+    const { later, now: messages } = office.suspects.divide([...waiting.splice(0), ...arrived])
+    waiting.push(...later)
+    office.suspects.begin(messages)
     const did: boolean = yield* turn(office, desk, inbox, messages, waiting, postponed).pipe(
       Effect.tapError((failure) => failAsks(messages, failure)),
-      Effect.tapError(() => dismiss(desk))
+      Effect.tapError(() => dismiss(desk)),
+      Effect.tapDefect(() => Effect.sync(() => office.suspects.crashed()))
     )
+    office.suspects.cleared()
     busy = did || postponed.length > 0
   }
 })
@@ -143,6 +149,10 @@ const turn = Effect.fnUntraced(function* (
   for (const message of messages) {
     switch (message._tag) {
       case "Command": {
+        if (office.suspects.isGivenUp(message.command)) {
+          refuse(now, message.reply, message.command._tag, "crashed", givenUp)
+          break
+        }
         const answer = yield* handleCommand(desk, now, message)
         if (answer === "again") waiting.push(message)
         break
@@ -199,6 +209,8 @@ const turn = Effect.fnUntraced(function* (
   }
   return did
 })
+
+const givenUp = `The Coordinator crashed ${mostCrashes} times while it decided about nothing else: its log says why. Other commands go on; this one is refused until the program starts anew.`
 
 /** Retries that are due, attempts that are lost, orders that nobody took. */
 const lookAtLeases = Effect.fnUntraced(function* (desk: Desk, turn: Turn) {
