@@ -1,5 +1,5 @@
 /** Answers what is asked from outside about one project. Nothing that is answered says anything of another. */
-import { Effect, Either, Schema, Stream } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { Indexer } from "../../actors/Indexer.ts"
 import { Epoch, type ProjectScope, Sequence, scopeKey } from "../../events/Ids.ts"
 import {
@@ -249,7 +249,7 @@ export const makePublicQueries = Effect.fnUntraced(function* (options: QueriesOp
       case "Search":
         return search(scope, body)
       case "Status":
-        return Either.isLeft(decode(StatusMessage)) ? decode(StatusMessage) : orUnavailable(status(scope))
+        return Effect.zipRight(decode(StatusMessage), orUnavailable(status(scope)))
       case "EventsRead":
         return Effect.flatMap(decode(EventsReadMessage), (asked) => orUnavailable(eventsRead(scope, asked)))
       case "AnswerRead":

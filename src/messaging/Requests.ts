@@ -2,8 +2,8 @@
  * Requests and their typed answers, as endpoints of a NATS micro-service: `nats micro ls`, `info` and `stats` show them.
  *
  * Every request is answered, whatever happens inside, and only at an inbox: a sender whose reply subject points anywhere
- * else (JetStream's own API, say) gets nothing. Each project has so many requests in hand; the next one is told to come
- * back, so that a flood of one is answered at once and takes nothing from others.
+ * else (JetStream's own API, say) gets nothing. Each project and team has so many requests in hand; the next one is told
+ * to come back, so that a flood of one is answered at once and takes nothing from others.
  */
 import { Cause, Context, Deferred, Effect, Either, FiberSet, Layer, Option, Schedule, Schema } from "effect"
 import { headers, type Msg, type Service, ServiceErrorCodeHeader, ServiceErrorHeader } from "nats"
@@ -23,6 +23,7 @@ import { unavailable as natsUnavailable } from "../bus/nats/NatsErrors.ts"
 import { Overview } from "../runtime/Overview.ts"
 import { Reader, Status } from "../runtime/Reprise.ts"
 import { underSupervisor } from "./Fiber.ts"
+import { type InHandLimits, makeInHand, usualInHand } from "./InHand.ts"
 import { makePublicCommands, notDecided, refusal } from "./PublicCommands.ts"
 import { makePublicQueries, type QueriesOptions } from "./PublicQueries.ts"
 import { decodeCommand, readBody, splitRequest, type WireBody } from "./WireBody.ts"
@@ -30,17 +31,14 @@ import { decodeCommand, readBody, splitRequest, type WireBody } from "./WireBody
 export interface RequestsOptions extends QueriesOptions {
   /** As shown by `nats micro info`. */
   readonly version: string
-  /** Requests of one project that are worked on at a time. */
-  readonly inHand: number
-  /** Projects whose requests are worked on at a time. */
-  readonly projects: number
+  /** Requests that are answered at a time. */
+  readonly inHand: InHandLimits
 }
 
 export const usualRequests: Omit<RequestsOptions, "version" | "mode" | "maxBytes"> = {
   answers: "REPRISE_ANSWERS",
   descriptors: true,
-  inHand: 64,
-  projects: 256
+  inHand: usualInHand
 }
 
 export interface RequestsStatus {
@@ -84,6 +82,12 @@ const internal: WireError = {
   message: "The request met a fault of Reprise itself, which its log describes. Other requests go on."
 }
 
+const busy = refused({
+  code: "busy",
+  message: "As many requests as may be are being answered. Ask again.",
+  retryAfterMs: 100
+})
+
 export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
   const nats = yield* NatsConnection
   const reader = yield* Reader
@@ -92,7 +96,7 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
   const commands = yield* makePublicCommands
   const queries = yield* makePublicQueries(options)
   const runFork = yield* FiberSet.makeRuntime<never>()
-  const inHand = new Map<string, number>()
+  const inHand = makeInHand(options.inHand)
   const counts = { answered: 0, refused: 0 }
   const offered = yield* Deferred.make<void>()
 
@@ -142,26 +146,11 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
 
   /** One request from its arrival to its answer. */
   const handle = Effect.fnUntraced(function* (message: Msg) {
-    const project = projectOf(message.subject)
-    const there = inHand.get(project) ?? 0
-    const response =
-      there >= options.inHand || inHand.size >= options.projects
-        ? refused({
-            code: "busy",
-            message: "As many requests as may be are being answered. Ask again.",
-            retryAfterMs: 100
-          })
-        : yield* Effect.acquireUseRelease(
-            Effect.sync(() => inHand.set(project, (inHand.get(project) ?? 0) + 1)),
-            () => answerOf(message),
-            () =>
-              Effect.sync(() => {
-                const now = (inHand.get(project) ?? 1) - 1
-                if (now <= 0) inHand.delete(project)
-                else inHand.set(project, now)
-              })
-          )
-    yield* send(message, response)
+    const response = yield* inHand.within(scopeOf(message.subject), answerOf(message))
+    yield* send(
+      message,
+      Option.getOrElse(response, () => busy)
+    )
   })
 
   const answerOf = (message: Msg): Effect.Effect<Response> =>
@@ -232,14 +221,18 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
 
   const status = Effect.sync(() => ({
     ...counts,
-    inHand: [...inHand.values()].reduce((sum, one) => sum + one, 0)
+    inHand: inHand.count()
   }))
   return { run, offered: Deferred.await(offered), service: { status } }
 })
 
 const emptyBody = new TextEncoder().encode("{}")
 
-const projectOf = (subject: string): string => subject.split(".").slice(2, 4).join("/").slice(0, 130)
+/** Whatever stands there, valid or not: it is answered all the same. */
+const scopeOf = (subject: string): { readonly team: string; readonly project: string } => {
+  const [, , team = "", project = ""] = subject.split(".")
+  return { team: team.slice(0, 64), project: project.slice(0, 64) }
+}
 
 const isOperator = (scope: ProjectScope | typeof operatorScope): scope is typeof operatorScope =>
   scope.team === operatorScope.team

@@ -135,8 +135,14 @@ const make = Effect.fnUntraced(function* (
   }
   const results = yield* pullerOf("results")
 
-  /** Frames of orders that were too large for a message, until their job is over. */
+  /** Frames of orders that were too large for a message, until somebody works on them. */
   const heldFor = new Map<JobId, HeldReference>()
+  const forget = (job: JobId) =>
+    Effect.suspend(() => {
+      const reference = heldFor.get(job)
+      heldFor.delete(job)
+      return reference === undefined ? Effect.void : held.forget(reference)
+    })
   /** A frame as it can be sent: itself, or a reference where it is too large. */
   const sendable = Effect.fnUntraced(function* (frame: Uint8Array) {
     if (frame.length + overhead <= (yield* nats.maxPayload)) return { payload: frame, reference: undefined }
@@ -166,11 +172,11 @@ const make = Effect.fnUntraced(function* (
     }).pipe(asAway)
 
   const withdraw: BusService["withdraw"] = (lane, job) => {
-    const reference = heldFor.get(job)
-    heldFor.delete(job)
     unclaimed.withdrawn(job)
-    const out = asAway(takeOut(nats, { stream: streamNames[lane], subject: workSubject(lane, job) }))
-    return reference === undefined ? out : Effect.zipRight(held.forget(reference), out)
+    return Effect.zipRight(
+      forget(job),
+      asAway(takeOut(nats, { stream: streamNames[lane], subject: workSubject(lane, job) }))
+    )
   }
 
   const report: BusService["report"] = (result) =>

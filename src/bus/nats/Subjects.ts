@@ -22,15 +22,6 @@ export const consumerNames = { coordinator: "coordinator", workers: "workers" } 
 export const workSubject = (lane: Lane, job: JobId): string => `reprise.work.${lane}.${job}`
 /** `key` is a job's id, or a batch's: no dot, space or wildcard. What failed does not say in which lane. */
 export const resultSubject = (lane: Lane | "failed", key: string): string => `reprise.result.${lane}.${key}`
-export const eventSubject = (event: {
-  readonly team: string
-  readonly project: string
-  readonly type: string
-}): string => `reprise.event.${event.team}.${event.project}.${event.type}`
-/** What a listener to events asks for; where a name is not given, all. */
-export const eventFilter = (scope: { readonly team?: string; readonly project?: string }): string =>
-  `reprise.event.${scope.team ?? "*"}.${scope.project ?? "*"}.*`
-
 /**
  * What actors of one installation tell each other of events, over core NATS. No stream holds it: the public stream of
  * events is written by its publisher alone, in order.
