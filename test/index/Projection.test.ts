@@ -2,32 +2,22 @@ import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
-import { Effect, Exit, FastCheck as fc, Layer, Stream } from "effect"
+import { Effect, Exit, FastCheck as fc, Stream } from "effect"
 import { defaultScope, ProjectName, TeamName } from "../../events/Ids.ts"
 import { documentVector } from "../../src/documents/SparseVector.ts"
 import { armed, FailpointFired, Failpoints } from "../../src/faults/Failpoints.ts"
-import { make as makeEmbeddedIndex } from "../../src/index/EmbeddedIndex.ts"
 import { noFilter } from "../../src/index/Filter.ts"
 import { denseBytes, digestBytes } from "../../src/index/Fingerprint.ts"
 import { LogIndex } from "../../src/index/LogIndex.ts"
-import {
-  openProjection,
-  openStateForReading,
-  type Projection,
-  type ProjectionContext,
-  refOf
-} from "../../src/index/Projection.ts"
+import { openProjection, openStateForReading, refOf } from "../../src/index/Projection.ts"
 import { recompute } from "../../src/index/Recompute.ts"
 import { verify } from "../../src/index/Verify.ts"
 import { isClean } from "../../src/index/VerifyReport.ts"
-import * as SqliteLog from "../../src/log/SqliteLog.ts"
-import { openSnapshot } from "../../src/log/SqliteSnapshot.ts"
 import { readIndex } from "../model/IndexFile.ts"
 import {
   buildDocument,
   commitDocument,
   firstSpec,
-  generation,
   openGeneration,
   promoteGeneration,
   removeDocument,
@@ -35,42 +25,9 @@ import {
   testAnalyzer,
   testVector
 } from "../support/corpus.ts"
-import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+import { catchUp, makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
 
 const other = { team: TeamName.make("other"), project: ProjectName.make("crm") }
-
-const paragraphs = (...words: ReadonlyArray<string>) =>
-  words.map((word) => `# ${word}\n\nThe ${word} is described here, and what a ${word} needs.\n`).join("\n")
-
-/** A data directory with its log and an initial generation. `engineFolder` lets one log have several indexes. */
-const makeDirectory = Effect.gen(function* () {
-  const directory = yield* temporaryDirectory
-  const log = yield* Layer.build(SqliteLog.layerInThread({ directory }))
-  yield* Effect.provide(Effect.zipRight(openGeneration(1, firstSpec, "initial"), promoteGeneration(1)), log)
-  const snapshot = yield* Effect.acquireRelease(
-    Effect.sync(() => openSnapshot(directory)),
-    (one) => Effect.sync(() => one.close())
-  )
-  const contextFor = (folder: string, failpoints = armed("")): ProjectionContext => ({
-    engine: makeEmbeddedIndex({ directory: join(directory, folder, "index") }, failpoints),
-    snapshot,
-    analyzerOf: () => testAnalyzer,
-    statePath: ({ generation, epoch }) => join(directory, folder, "state", `${generation}-e${epoch}.sqlite`),
-    limits: { points: 8, events: 6 }
-  })
-  const row = (number: number) => {
-    const found = snapshot.generations().find((one) => one.generation === generation(number))
-    if (found === undefined) throw new Error(`No generation ${number}.`)
-    return found
-  }
-  return { directory, log, snapshot, contextFor, row }
-})
-
-const catchUp = (projection: Projection) =>
-  Effect.repeat(projection.advance, { until: (applied) => applied.atHead && applied.events === 0 })
-
-const opened = (context: ProjectionContext, row: Parameters<typeof openProjection>[1]) =>
-  Effect.tap(openProjection(context, row), catchUp)
 
 const history = Effect.gen(function* () {
   yield* commitDocument("a.md", paragraphs("harbour", "ferry", "tide"), 1)

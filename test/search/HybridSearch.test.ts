@@ -1,0 +1,93 @@
+import { cpSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect } from "effect"
+import { codeFingerprint, defaultScope } from "../../events/Ids.ts"
+import { EmbeddingModel, type EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
+import * as HybridSearch from "../../src/search/HybridSearch.ts"
+import { commitDocument, firstSpec, testVector } from "../support/corpus.ts"
+import { makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
+
+const model: EmbeddingModelService = {
+  fingerprint: firstSpec.model,
+  name: firstSpec.modelName,
+  dimensions: firstSpec.dimensions,
+  maxInputTokens: 1_000,
+  batchSize: 8,
+  concurrency: 1,
+  denseWeight: 1,
+  timeout: Duration.seconds(1),
+  embed: () => Effect.dieMessage("A search embeds nothing but its question."),
+  embedQuery: (text) => Effect.succeed(testVector(firstSpec.model, text))
+}
+
+/** A log, its index as it is brought up to date, and a search over both that stays open. */
+const world = (configured = model) =>
+  Effect.gen(function* () {
+    const { contextFor, directory, log, row } = yield* makeDirectory
+    const { search } = yield* HybridSearch.make(contextFor("."), {
+      keptChunks: 100,
+      denseWeight: undefined
+    }).pipe(Effect.provideService(EmbeddingModel, configured))
+    return {
+      directory,
+      commit: (name: string, version: number, ...words: ReadonlyArray<string>) =>
+        Effect.provide(commitDocument(name, paragraphs(...words), version), log),
+      index: Effect.scoped(Effect.suspend(() => opened(contextFor("."), row(1)))),
+      search: (query: string, more: Partial<Parameters<typeof search>[0]> = {}) =>
+        search({ scope: defaultScope, query, mode: "sparse", limit: 10, filter: {}, waitMs: 0, ...more })
+    }
+  })
+
+describe("a search", () => {
+  it.scopedLive("finds again what it found once, whatever older copy of the index is put back", () =>
+    Effect.gen(function* () {
+      const { commit, directory, index, search } = yield* world()
+      yield* commit("a.md", 1, "ferry")
+      yield* index
+      const before = yield* search("ferry")
+      assert.deepStrictEqual([before.hits.length, before.degraded], [1, false])
+      for (const part of ["index", "state"])
+        cpSync(join(directory, part), join(directory, `old-${part}`), { recursive: true })
+      yield* commit("a.md", 2, "lighthouse")
+      yield* index
+      const found = yield* search("lighthouse")
+      assert.deepStrictEqual([found.hits.length, found.degraded], [1, false])
+      for (const part of ["index", "state"]) {
+        rmSync(join(directory, part), { recursive: true })
+        cpSync(join(directory, `old-${part}`), join(directory, part), { recursive: true })
+      }
+      const again = yield* search("lighthouse")
+      assert.deepStrictEqual([again.hits.length, again.degraded], [1, true])
+      assert.isAtLeast(again.indexedPosition, found.indexedPosition)
+      assert.deepStrictEqual((yield* search("ferry")).hits, [])
+    })
+  )
+
+  it.scopedLive("is refused where it is to include what the index has not reached", () =>
+    Effect.gen(function* () {
+      const { commit, index, search } = yield* world()
+      yield* commit("a.md", 1, "ferry")
+      yield* index
+      const { indexedPosition } = yield* search("ferry")
+      yield* commit("a.md", 2, "lighthouse")
+      const error = yield* Effect.flip(search("lighthouse", { minPosition: indexedPosition + 1 }))
+      assert.strictEqual(error._tag, "NotYetVisible")
+      yield* index
+      assert.lengthOf((yield* search("lighthouse", { minPosition: indexedPosition + 1 })).hits, 1)
+    })
+  )
+
+  it.scopedLive("compares no vectors of two models, also where they have one length", () =>
+    Effect.gen(function* () {
+      const other = { ...model, fingerprint: codeFingerprint("other", ["other"]), name: "other" }
+      const { commit, index, search } = yield* world(other)
+      yield* commit("a.md", 1, "ferry")
+      yield* index
+      const hybrid = yield* search("ferry", { mode: "hybrid" })
+      assert.deepStrictEqual([hybrid.hits.length, hybrid.degraded], [1, true])
+      assert.isUndefined(hybrid.hits[0]?.scores.dense)
+      assert.strictEqual((yield* Effect.flip(search("ferry", { mode: "dense" })))._tag, "ModelDiffers")
+    })
+  )
+})
