@@ -9,6 +9,7 @@ import { Context, Effect, Layer, Schedule, Stream } from "effect"
 import type { PromotionError, PromotionProgress } from "../../../actors/Indexer/Promotion.ts"
 import { Overview } from "../Overview.ts"
 import { type Replayed, Writer } from "../Reprise.ts"
+import { framed } from "./Frames.ts"
 import { makeOperations } from "./Operations.ts"
 import {
   Control,
@@ -62,7 +63,7 @@ export const layer = (
             )
           return SocketServer.SocketServer.of({
             address: server.address,
-            run: (handler) => server.run((one) => counted(handler(one)))
+            run: (handler) => server.run((one) => counted(handler(framed(one))))
           })
         })
       ).pipe(Layer.mapError((error) => new SocketRefused({ path: socket, detail: String(error.cause) })))

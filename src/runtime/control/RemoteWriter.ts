@@ -1,6 +1,7 @@
 /**
  * The writer of a data directory that a server holds, as this process sees it: the same operations, carried out there.
  */
+import { Socket } from "@effect/platform"
 import { NodeSocket } from "@effect/platform-node"
 import { RpcClient, RpcSerialization } from "@effect/rpc"
 import { RpcClientError } from "@effect/rpc/RpcClientError"
@@ -8,6 +9,7 @@ import { Clock, Deferred, Effect, Layer, Option, Random, type Scope, Stream } fr
 import type { PromotionError, PromotionProgress } from "../../../actors/Indexer/Promotion.ts"
 import type { Live } from "../Live.ts"
 import type { RepriseWriter } from "../Reprise.ts"
+import { framed } from "./Frames.ts"
 import { Control, type PromotionStep, protocolVersion, ServerDiffers, ServerGone } from "./Protocol.ts"
 import { isAlive, socketOf } from "./SocketPlace.ts"
 
@@ -42,7 +44,7 @@ export const connect = (
     if (path === undefined || !(yield* isAlive(path))) return Option.none()
     const protocol = yield* Layer.build(
       RpcClient.layerProtocolSocket().pipe(
-        Layer.provide(NodeSocket.layerNet({ path })),
+        Layer.provide(Layer.effect(Socket.Socket, Effect.map(NodeSocket.makeNet({ path }), framed))),
         Layer.provide(RpcSerialization.layerNdjson)
       )
     ).pipe(Effect.mapError(({ message }) => new ServerGone({ reason: "lost", detail: message })))
