@@ -126,16 +126,21 @@ describe("reprise serve", { timeout: 60_000 }, () => {
     assert.deepInclude((await json(["add", "docs"])).value, { added: 5 })
   })
 
-  it("leaves nothing behind that keeps others out when it is killed", async () => {
+  it("leaves nothing behind that keeps others out when it is killed; who waited hears what to do next", async () => {
+    write(300)
     const server = await serve()
-    await run(["add", "docs"])
+    const add = start(["add", "docs", "--json"])
+    await untilDocuments(server.ready.http, (count) => count > 0)
     server.child.kill("SIGKILL")
     await server.ended
+    const gone = await add.ended
+    assert.deepStrictEqual([gone.code, JSON.parse(gone.out).error.code], [3, "ServerGone"])
+    assert.include(gone.err, "Run the same command again: it does only what is left")
     assert.isTrue(statSync(server.ready.socket).isSocket())
-    write(6)
-    assert.deepInclude((await json(["sync"])).value, { added: 1, unchanged: 5 })
+    const rest = (await json(["add", "docs"])).value
+    assert.strictEqual(rest.added + rest.unchanged, 300)
     const again = await serve()
-    assert.deepInclude((await json(["sync"])).value, { unchanged: 6 })
+    assert.deepInclude((await json(["sync"])).value, { unchanged: 300 })
     again.child.kill("SIGTERM")
     assert.strictEqual((await again.ended).code, 0)
   })

@@ -38,7 +38,7 @@ export class ServerGone extends Schema.TaggedError<ServerGone>()("ServerGone", {
     }[this.reason]
     const next = {
       stopping: "Nothing of it was begun. Run the same command again when it has stopped.",
-      lost: "What was acknowledged is kept: run the same command again, it does only what is left.",
+      lost: "What was acknowledged is kept. Run the same command again: it does only what is left, through the server where that is back, else by itself.",
       silent: "See what it does, or end it: reprise doctor names its process."
     }[this.reason]
     return `${what}${this.detail === "" ? "" : ` (${this.detail})`}. ${next}`

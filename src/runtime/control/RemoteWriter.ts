@@ -23,13 +23,14 @@ export interface RemoteWriter {
 
 const helloLimit = "5 seconds"
 
-const lost = ({ message }: RpcClientError) => new ServerGone({ reason: "lost", detail: message })
+/** How the connection ended says nothing that whoever typed the command could use. */
+const lost = () => new ServerGone({ reason: "lost", detail: "" })
 
 /** A call whose transport may fail. */
 const orLost = <A, E, R>(
   call: Effect.Effect<A, E | RpcClientError, R>
 ): Effect.Effect<A, E | ServerGone, R> =>
-  Effect.mapError(call, (error) => (error instanceof RpcClientError ? lost(error) : error))
+  Effect.mapError(call, (error) => (error instanceof RpcClientError ? lost() : error))
 
 /**
  * The server of a data directory, for as long as the scope lives; none where nobody listens. What a dead one left behind
@@ -47,7 +48,7 @@ export const connect = (
         Layer.provide(Layer.effect(Socket.Socket, Effect.map(NodeSocket.makeNet({ path }), framed))),
         Layer.provide(RpcSerialization.layerNdjson)
       )
-    ).pipe(Effect.mapError(({ message }) => new ServerGone({ reason: "lost", detail: message })))
+    ).pipe(Effect.mapError(lost))
     const client = yield* RpcClient.make(Control, { disableTracing: true }).pipe(Effect.provide(protocol))
     const hello = yield* client.Hello().pipe(
       Effect.mapError(lost),
