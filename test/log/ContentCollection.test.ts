@@ -9,7 +9,11 @@ import {
   GenerationOpened,
   generationsStream,
   operatorScope,
-  sha256
+  RemovalsHeld,
+  SourceAdded,
+  sha256,
+  sourceId,
+  sourceStream
 } from "../../events/index.ts"
 import type { CollectedContent, CollectionRules } from "../../src/log/ContentCollection.ts"
 import type { WriterCore } from "../../src/log/WriterCore.ts"
@@ -128,6 +132,24 @@ describe("a collection of content", () => {
         ["nobody's", "open 1", "descriptor of open 1"].map((text) => has(core, text)),
         [false, true, true]
       )
+    })
+  )
+
+  it.scoped("keeps a source's settings, and the list of its removals that wait for approval", () =>
+    Effect.gen(function* () {
+      const core = yield* opened
+      const id = sourceId(defaultScope, "push", "tests")
+      for (const text of ["settings", "held"]) write(core, orphan(text))
+      const events = [
+        SourceAdded.make({ sourceId: id, kind: "push", settings: sha256("settings") }),
+        RemovalsHeld.make({ sourceId: id, sync: 1, count: 1, documents: sha256("held") })
+      ]
+      const added = { ...defaultScope, cause: "add", actor: "test", correlationId: "add" }
+      write(
+        core,
+        requestOf([{ ...added, events: events.map((event) => ({ stream: sourceStream(id), event })) }])
+      )
+      assert.strictEqual(collected(core).blobs, 0)
     })
   )
 

@@ -44,7 +44,8 @@ type Verdict =
   | { readonly _tag: "Survived"; readonly why: string }
 
 /** Assertions and typed failures speak of behaviour; these speak of code that cannot run, or of a test that waits. */
-const noBehaviour = /SyntaxError|ReferenceError|Transform failed|Cannot find (module|package)|timed out in|STACK_TRACE_ERROR/
+const noBehaviour =
+  /SyntaxError|ReferenceError|Transform failed|Cannot find (module|package)|timed out in|STACK_TRACE_ERROR/
 
 const judge = ({ witness }: Mutant, { results, unloaded }: Ran): Verdict => {
   const [broken] = unloaded
