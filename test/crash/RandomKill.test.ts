@@ -3,8 +3,9 @@ import { randomOf } from "../support/random.ts"
 import { assertSoundLog } from "../support/wholeDirectory.ts"
 import { assertRecovers, openWay, type Way } from "./Ways.ts"
 
-/** `REPRISE_CRASH=all`: two thousand moments. */
-const rounds = process.env["REPRISE_CRASH"] === "all" ? 1000 : 26
+/** `REPRISE_CRASH=all`: two thousand moments. Else `REPRISE_ROUNDS`, the first of them seeded with `REPRISE_SEED`. */
+const rounds = process.env["REPRISE_CRASH"] === "all" ? 1000 : Number(process.env["REPRISE_ROUNDS"] ?? 26)
+const firstSeed = Number(process.env["REPRISE_SEED"] ?? 0)
 /** With a third death in a row, a document that ran alone in two of them is held to be the killer, and parked. */
 const killsPerRound = 2
 
@@ -20,7 +21,7 @@ describe("P1, P2: add, killed at random moments, again and again over one direct
       await Promise.all(
         [pair, pair + 1].map(async (round) => {
           if (way === undefined) throw new Error("The way is not open.")
-          const random = randomOf(round)
+          const random = randomOf(firstSeed + round)
           const data = way.fresh()
           for (let kill = 0; kill < killsPerRound; kill++) {
             const killAfterMs = Math.round((0.15 + 0.95 * random()) * way.elapsedMs)
