@@ -130,6 +130,22 @@ describe("the connection to NATS", () => {
     })
   )
 
+  it.scopedLive("tells who waits for an answer that the connection was lost, before their time is over", () =>
+    Effect.gen(function* () {
+      const server = yield* natsServer()
+      const nats = yield* connected(server.url)
+      yield* Effect.forkScoped(Stream.runDrain(nats.subscribe("silent")))
+      yield* Effect.promise(() => nats.client.flush())
+      const asking = yield* Effect.fork(
+        Effect.flip(nats.request("silent", "anybody?", { timeout: Duration.seconds(15) }))
+      )
+      yield* Effect.sleep("100 millis")
+      yield* server.kill
+      const { reason } = yield* Fiber.join(asking)
+      assert.strictEqual(reason, "disconnected")
+    })
+  )
+
   it.scopedLive("keeps at most as many unread messages as it was told, the newest", () =>
     Effect.gen(function* () {
       const server = yield* natsServer()

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, LogLevel, Option, type Scope, Stream } from "effect"
 import { headers } from "nats"
-import { defaultScope, documentId, prepareJobId, sha256, sourceId } from "../../events/index.ts"
+import { type Digest, defaultScope, documentId, prepareJobId, sha256, sourceId } from "../../events/index.ts"
 import { Bus, type WorkResult } from "../../src/bus/Bus.ts"
 import type { NatsService } from "../../src/bus/nats/Connection.ts"
 import * as Connection from "../../src/bus/nats/Connection.ts"
@@ -40,7 +40,9 @@ const holding = (
       return Effect.ignore(stranger.respond(request, new Uint8Array(answer.bytes), all))
     }),
     Effect.ignore,
-    Effect.forkScoped
+    Effect.forkScoped,
+    Effect.zipLeft(Effect.sleep("20 millis")),
+    Effect.zipLeft(Effect.promise(() => stranger.client.flush()))
   )
 
 const onServer = (
@@ -84,12 +86,26 @@ describe("results over NATS", () => {
     Effect.gen(function* () {
       yield* holding(stranger, "huge", { size: String(2 ** 40), bytes: 600 })
       yield* holding(stranger, "slow", { size: String(2 ** 27), bytes: 1 })
-      for (const holder of ["huge", "slow"]) {
+      for (const [holder, reason] of [
+        ["huge", /bytes, of .* at most/],
+        ["slow", /too short a piece/]
+      ] as const) {
         const error = yield* Effect.flip(
           fetchBody(stranger, `reprise.held.${holder}`, sha256("x"), (offset) => String(offset))
         )
-        assert.strictEqual(error._tag, "NatsUnavailable")
+        assert.match(error.message, reason)
       }
+    })
+  )
+
+  onServer("have bodies that are what they were referred to by, or none", (_, stranger) =>
+    Effect.gen(function* () {
+      yield* holding(stranger, "other", { size: "600", bytes: 600 })
+      const fetch = (digest: Digest) =>
+        fetchBody(stranger, "reprise.held.other", digest, (offset) => String(offset))
+      const body = new Uint8Array(600)
+      assert.deepStrictEqual(yield* fetch(sha256(body)), body)
+      assert.match((yield* Effect.flip(fetch(sha256("x")))).message, /is not the body/)
     })
   )
 

@@ -1,4 +1,4 @@
-/** What a server lost is sent again by whoever sent it, before anybody has to miss it. */
+/** Orders that a server or a taker lost come again at once, before anybody has to miss them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Logger, LogLevel, Option, Schedule, type Scope } from "effect"
 import { Bus, type BusService, type WorkOrder } from "../../src/bus/Bus.ts"
@@ -9,12 +9,10 @@ import { orderFor } from "../conformance/bus.ts"
 import { type NatsServer, natsServer } from "../support/NatsServer.ts"
 import { connected, optionsFor } from "../support/natsClient.ts"
 
-const busOn = ({ url }: NatsServer) =>
+const busOn = ({ url }: NatsServer, ackWait = Duration.seconds(1)) =>
   Effect.map(
     Layer.build(
-      NatsBus.layer({ ...usualStreamOptions, ackWait: Duration.seconds(1) }).pipe(
-        Layer.provide(Connection.layer(optionsFor(url)))
-      )
+      NatsBus.layer({ ...usualStreamOptions, ackWait }).pipe(Layer.provide(Connection.layer(optionsFor(url))))
     ),
     (context) => Context.get(context, Bus)
   )
@@ -39,6 +37,19 @@ const jobsFrom = (bus: BusService, count: number) =>
     return new Set([...some, ...Option.toArray(more)].map(({ value }) => value.jobId))
   })
 const jobs = (...orders: ReadonlyArray<WorkOrder>) => new Set(orders.map(({ jobId }) => jobId))
+
+describe("an order that came for a worker who had given up waiting", () => {
+  it.scopedLive("goes back at once, to the next who asks", () =>
+    Effect.gen(function* () {
+      const bus = yield* busOn(yield* natsServer(), Duration.minutes(5))
+      // Its request stands at the server for two seconds more.
+      assert.isTrue(Option.isNone(yield* Effect.timeoutOption(bus.receive("prepare"), "100 millis")))
+      const order = orderFor("one")
+      yield* bus.dispatch(order)
+      assert.deepStrictEqual(yield* jobsFrom(bus, 1), jobs(order))
+    })
+  )
+})
 
 describe("orders that nobody claimed come again, and no others", () => {
   onServer("when the server is back without its store", (sender, server) =>

@@ -43,37 +43,47 @@ const passes = (client: NatsConnection) =>
   })
 
 describe("passes over sources that are asked for over JetStream", () => {
-  it.scopedLive("are made once for all equal commands that wait, each of which is answered", () =>
-    Effect.gen(function* () {
-      const server = yield* natsServer()
-      const directory = yield* temporaryDirectory
-      const client = yield* plainClient(server)
-      const files = join(directory, "files")
-      mkdirSync(files)
-      const write = (name: string) => writeFileSync(join(files, `${name}.md`), `# ${name}`)
-      write("first")
-      const runtime = messagingRuntime(server, join(directory, "data"))
-      yield* Effect.scoped(
-        Effect.flatMap(Layer.build(runtime), (context) => Context.get(context, Writer).add([files], options))
-      )
-      write("second")
-      const flood = Array.from({ length: 150 }, (_, n) => `pass-${n}`)
-      yield* Effect.forEach(flood, (id) => sync(client, id), { concurrency: 50 })
-      yield* sync(client, "full", { full: true })
-      yield* sync(client, "none", { source: "nowhere" })
-      const { all, heard } = answersTo(client)
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          yield* Layer.build(runtime)
-          yield* all([...flood, "full", "none"])
-          assert.isTrue(flood.every((id) => heard.get(id)?.receipt?.added === 1))
-          assert.strictEqual(heard.get("full")?.receipt?.added, 0)
-          assert.isFalse(heard.get("none")?.ok)
-          // The first when the source was added, one for the flood, one in full.
-          assert.strictEqual(yield* passes(client), 3)
-        })
-      )
-    })
+  it.scopedLive(
+    "are made once for all equal commands that wait, each of which is answered, always alike",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* natsServer()
+        const directory = yield* temporaryDirectory
+        const client = yield* plainClient(server)
+        const files = join(directory, "files")
+        mkdirSync(files)
+        const write = (name: string) => writeFileSync(join(files, `${name}.md`), `# ${name}`)
+        write("first")
+        const runtime = messagingRuntime(server, join(directory, "data"))
+        yield* Effect.scoped(
+          Effect.flatMap(Layer.build(runtime), (context) =>
+            Context.get(context, Writer).add([files], options)
+          )
+        )
+        write("second")
+        const flood = Array.from({ length: 150 }, (_, n) => `pass-${n}`)
+        yield* Effect.forEach(flood, (id) => sync(client, id), { concurrency: 50 })
+        yield* sync(client, "full", { full: true })
+        yield* sync(client, "none", { source: "nowhere" })
+        const { all, heard } = answersTo(client)
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* Layer.build(runtime)
+            yield* all([...flood, "full", "none"])
+            assert.isTrue(flood.every((id) => heard.get(id)?.receipt?.added === 1))
+            assert.strictEqual(heard.get("full")?.receipt?.added, 0)
+            assert.isFalse(heard.get("none")?.ok)
+            // The first when the source was added, one for the flood, one in full.
+            assert.strictEqual(yield* passes(client), 3)
+            const first = heard.get("pass-0")
+            heard.delete("pass-0")
+            yield* sync(client, "pass-0")
+            yield* all(["pass-0"])
+            assert.deepStrictEqual(heard.get("pass-0"), first)
+            assert.strictEqual(yield* passes(client), 3)
+          })
+        )
+      })
   )
 
   it.scopedLive("see what was there when they were asked for, and hold up no other command", () =>
