@@ -4,7 +4,6 @@
  */
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "@effect/platform"
 import { Schema } from "effect"
-import { ProjectName, TeamName } from "../../events/Ids.ts"
 import { Info } from "../runtime/Overview.ts"
 import { Status } from "../runtime/Reprise.ts"
 
@@ -35,11 +34,15 @@ export class Unreadable extends Schema.TaggedError<Unreadable>()(
 
 /** The request was not taken; the code says why. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", {
-  code: Schema.Literal("host", "origin", "too-large", "timeout", "not-found", "failed"),
+  code: Schema.Literal("host", "origin", "too-large", "timeout", "not-found", "failed", "invalid"),
   message: Schema.String
 }) {}
 
-const scope = Schema.Struct({ team: Schema.optional(TeamName), project: Schema.optional(ProjectName) })
+/** Looked at by the handler, so that a name that is none is answered as everything else that is not taken. */
+const scope = Schema.Struct({
+  team: Schema.optional(Schema.String.annotations({ description: "Of this team alone." })),
+  project: Schema.optional(Schema.String.annotations({ description: "Of this project alone." }))
+})
 
 const health = HttpApiGroup.make("health", { topLevel: true })
   .add(HttpApiEndpoint.get("healthz", "/healthz").addSuccess(Healthy).addError(Unhealthy))
@@ -48,7 +51,11 @@ const health = HttpApiGroup.make("health", { topLevel: true })
 const operator = HttpApiGroup.make("operator", { topLevel: true })
   .add(HttpApiEndpoint.get("info", "/v1/info").addSuccess(Info).addError(Unreadable))
   .add(
-    HttpApiEndpoint.get("status", "/v1/status").setUrlParams(scope).addSuccess(Status).addError(Unreadable)
+    HttpApiEndpoint.get("status", "/v1/status")
+      .setUrlParams(scope)
+      .addSuccess(Status)
+      .addError(Unreadable)
+      .addError(Refused, { status: 400 })
   )
   .add(
     HttpApiEndpoint.get("metrics", "/metrics")
@@ -60,4 +67,5 @@ export const api = HttpApi.make("reprise")
   .add(health)
   .add(operator)
   .annotate(OpenApi.Title, "Reprise")
+  .annotate(OpenApi.Version, "1")
   .annotate(OpenApi.Description, "Health, status and metrics of a server. Read only.")

@@ -4,15 +4,15 @@
 import { createServer, type Server } from "node:http"
 import { HttpApiBuilder, HttpServer } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { Context, Duration, Effect, Layer, Schema } from "effect"
-import { defaultScope, type ProjectName, type ProjectScope, type TeamName } from "../../events/Ids.ts"
+import { Context, Duration, Effect, Layer, Option, Schema } from "effect"
+import { defaultScope, ProjectScope } from "../../events/Ids.ts"
 import { Overview } from "../runtime/Overview.ts"
 import type { Settings } from "../runtime/Settings.ts"
-import { api, NotReady, Unhealthy, Unreadable } from "./Api.ts"
+import { api, NotReady, Refused, Unhealthy, Unreadable } from "./Api.ts"
 import { guarded, namesOf } from "./Guard.ts"
 import { page } from "./Metrics.ts"
 
-/** The address cannot be listened at. Nothing else was started. */
+/** The address cannot be listened at: the server does not start. */
 export class HttpRefused extends Schema.TaggedError<HttpRefused>()("HttpRefused", {
   host: Schema.String,
   port: Schema.Int,
@@ -75,22 +75,34 @@ const operator = (version: string) =>
         Effect.mapError(effect, ({ message }) => new Unreadable({ message }))
       return handlers
         .handle("info", () => readable(info))
-        .handle("status", ({ urlParams: { project, team } }) => readable(status(narrowed(team, project))))
+        .handle("status", ({ urlParams }) =>
+          Effect.flatMap(narrowed(urlParams), (scope) => readable(status(scope)))
+        )
         .handle("metrics", () => Effect.map(readable(status()), (found) => page(found, version)))
     })
   )
 
-const narrowed = (team: TeamName | undefined, project: ProjectName | undefined): ProjectScope | undefined =>
-  team === undefined && project === undefined
-    ? undefined
-    : { team: team ?? defaultScope.team, project: project ?? defaultScope.project }
+/** As the command line's options narrow it. */
+const narrowed = Effect.fnUntraced(function* (given: {
+  readonly team?: string | undefined
+  readonly project?: string | undefined
+}): Effect.fn.Return<ProjectScope | undefined, Refused> {
+  if (given.team === undefined && given.project === undefined) return undefined
+  const scope = decodeScope({ ...defaultScope, ...given })
+  if (Option.isSome(scope)) return scope.value
+  const message =
+    "team and project are names: up to 63 of a to z, 0 to 9, _ and -, the first a letter or a digit."
+  return yield* new Refused({ code: "invalid", message })
+})
+
+const decodeScope = Schema.decodeUnknownOption(ProjectScope)
 
 export const layer = (options: HttpOptions): Layer.Layer<HttpAddress, HttpRefused, Overview> => {
   const { host, names, port } = options.settings
   const { timeout = Duration.seconds(30) } = options
   const guard = guarded({ names: namesOf(host, names), timeout, maxBody })
   const listening = NodeHttpServer.layer(() => bounded(timeout), { host, port }).pipe(
-    Layer.mapError(({ cause }) => new HttpRefused({ host, port, detail: String(cause) }))
+    Layer.mapError(({ cause }) => new HttpRefused({ host, port, detail: reasonOf(cause) }))
   )
   // Around the routes themselves: what is given to `serve` as middleware sees responses that were sent.
   const serving = Layer.unwrapEffect(
@@ -108,6 +120,10 @@ export const layer = (options: HttpOptions): Layer.Layer<HttpAddress, HttpRefuse
   )
   return Layer.merge(serving, address).pipe(Layer.provide(listening))
 }
+
+/** What Node says repeats the address and what kind of thing an error is: only the rest is news. */
+const reasonOf = (cause: unknown): string =>
+  (cause instanceof Error ? cause.message : String(cause)).replace(/^listen /, "").replace(/ [^ ]*:\d+$/, "")
 
 const urlOf = (address: HttpServer.Address): string => {
   if (address._tag === "UnixAddress") return `unix:${address.path}`

@@ -156,7 +156,7 @@ describe("reprise worker", { timeout: 90_000 }, () => {
   )
 
   it.scopedLive(
-    "exits 3 where there is no NATS server, or waits for one; and 2 where its credentials cannot be read",
+    "exits 3 where there is no NATS server, or waits for one until it is told to stop, as serve does; and 2 where its credentials cannot be read",
     () =>
       Effect.gen(function* () {
         const folder = yield* temporaryDirectory
@@ -173,13 +173,24 @@ describe("reprise worker", { timeout: 90_000 }, () => {
           JSON.parse(misled.out).error.message,
           /"nats\.credentials" is not readable .*absent\.creds/
         )
-        const waiting = start(["worker", "--wait", "--json"])
+        const waiting = [
+          start(["worker", "--wait", "--json"]),
+          start(["serve", "--wait", "--json"], {
+            REPRISE_BUS: "nats",
+            REPRISE_DATA_DIR: join(folder, "data")
+          })
+        ]
         const first = yield* Effect.promise(() =>
-          Promise.race([waiting.ended, new Promise((wake) => setTimeout(() => wake("waiting"), 4_000))])
+          Promise.race([
+            ...waiting.map(({ ended }) => ended),
+            new Promise((wake) => setTimeout(() => wake("waiting"), 4_000))
+          ])
         )
         assert.strictEqual(first, "waiting")
-        waiting.child.kill("SIGTERM")
-        assert.strictEqual((yield* Effect.promise(() => waiting.ended)).code, 0)
+        for (const one of waiting) {
+          one.child.kill("SIGTERM")
+          assert.strictEqual((yield* Effect.promise(() => one.ended)).code, 0)
+        }
       })
   )
 })

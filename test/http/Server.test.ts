@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { FetchHttpClient, HttpApiClient, HttpClient } from "@effect/platform"
+import { NodeSocketServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
@@ -20,9 +21,9 @@ const impatient = {
   laneStall: Duration.millis(300)
 }
 
-const serving = (folder: string, options: Partial<Serving.ServingOptions> = {}) => {
+const serving = (folder: string, options: Partial<Serving.ServingOptions> = {}, port = 0) => {
   const directory = join(folder, "data")
-  const settings = Schema.decodeSync(Settings)({ http: { port: 0 } })
+  const settings = Schema.decodeSync(Settings)({ http: { port } })
   return Http.layer({ settings: settings.http, version: "1.2.3", timeout: Duration.seconds(20) }).pipe(
     Layer.provideMerge(
       Serving.layer({
@@ -134,12 +135,28 @@ describe("a server over HTTP", { timeout: 60_000 }, () => {
         assert.deepInclude(yield* get("/nowhere"), { _tag: "Refused", code: "not-found" })
         const wrong = yield* HttpClient.get(`${url}/v1/status?team=Not%20A%20Name`)
         assert.strictEqual(wrong.status, 400)
+        assert.deepInclude(yield* wrong.json, { _tag: "Refused", code: "invalid" })
+        const narrowed = yield* http.status({ urlParams: { team: "other" } })
+        assert.strictEqual(narrowed.documents, 0)
         const foreign = yield* HttpClient.get(`${url}/v1/info`, {
           headers: { origin: "http://evil.example" }
         })
         assert.strictEqual(foreign.status, 403)
       })
     )
+  )
+
+  it.scopedLive("does not start where its address is taken, and says which and why", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryDirectory
+      const { address } = yield* NodeSocketServer.make({ host: "127.0.0.1", port: 0 })
+      assert(address._tag === "TcpAddress")
+      const refused = yield* Effect.flip(Layer.build(serving(folder, {}, address.port)))
+      assert.strictEqual(
+        refused.message,
+        `The server cannot listen at 127.0.0.1:${address.port}: EADDRINUSE: address already in use. Set http.port (0 takes any that is free) or http.host.`
+      )
+    })
   )
 
   /** Asked again and again until it is unhealthy; a ping answers all the while. */

@@ -8,6 +8,7 @@ import { logLevelOf } from "../Logging.ts"
 import { print } from "../Output.ts"
 import { printable } from "../Printable.ts"
 import { configuration } from "../Session.ts"
+import { untilStopped } from "../UntilStopped.ts"
 
 /** The line that says that commands and requests are taken from now on. */
 const Ready = Schema.Struct({
@@ -75,28 +76,30 @@ export const serve = command({
         http({ settings: loaded.settings.http, version: io.version }),
         messaging
       )
-      return yield* Effect.gen(function* () {
-        const { socket } = yield* ControlServer
-        const { url } = yield* HttpAddress
-        const ready = {
-          ready: true as const,
-          dataDirectory: loaded.directory.path,
-          http: url,
-          socket,
-          pid: process.pid
-        }
-        yield* print(
-          common.json,
-          Ready,
-          ready,
-          ({ style }) =>
-            `Serving ${style.cyan(printable(loaded.directory.path))}, status at ${style.cyan(url)}\n`
+      return yield* untilStopped((ready) =>
+        Effect.gen(function* () {
+          const { socket } = yield* ControlServer
+          const { url } = yield* HttpAddress
+          const line = {
+            ready: true as const,
+            dataDirectory: loaded.directory.path,
+            http: url,
+            socket,
+            pid: process.pid
+          }
+          yield* ready
+          yield* print(
+            common.json,
+            Ready,
+            line,
+            ({ style }) =>
+              `Serving ${style.cyan(printable(loaded.directory.path))}, status at ${style.cyan(url)}\n`
+          )
+          yield* Serving.untilStopped(loaded.settings.sync.interval, io.stop)
+        }).pipe(
+          Effect.provide(Layer.provideMerge(interfaces, runtime)),
+          Logger.withMinimumLogLevel(logLevelOf(loaded.settings.log.level))
         )
-        yield* Serving.untilStopped(loaded.settings.sync.interval, io.stop)
-        return (yield* io.terminated) ? (0 as const) : (130 as const)
-      }).pipe(
-        Effect.provide(Layer.provideMerge(interfaces, runtime)),
-        Logger.withMinimumLogLevel(logLevelOf(loaded.settings.log.level))
       )
     })
 })

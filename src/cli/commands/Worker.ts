@@ -1,12 +1,13 @@
 /** `worker`: a process that does the work of a server elsewhere. */
 import { hostname } from "node:os"
-import { Deferred, Effect, Logger, Schema } from "effect"
+import { Effect, Logger, Schema } from "effect"
 import { Lane } from "../../../events/Job.ts"
 import { command, flag, integerFlag, noArguments, textFlag } from "../Definition.ts"
 import { Io } from "../Io.ts"
 import { logLevelOf } from "../Logging.ts"
 import { print } from "../Output.ts"
 import { configuration } from "../Session.ts"
+import { untilStopped } from "../UntilStopped.ts"
 import { areLanes, lanesOf } from "./Serve.ts"
 
 /** The line that says that work is taken from now on. */
@@ -45,19 +46,16 @@ export const worker = command({
       const Working = yield* Effect.promise(() => import("../../runtime/Working.ts"))
       const name = given ?? `${hostname()}-${process.pid}`
       const lanes = named === undefined ? Lane.literals : lanesOf(named)
-      let ready = false
-      const working = Effect.gen(function* () {
-        ready = true
-        const line = { ready: true as const, worker: name, lanes, pid: process.pid }
-        yield* print(common.json, Ready, line, () => `Working as ${name} on ${lanes.join(" and ")}.\n`)
-        yield* Working.untilStopped(io.stop)
-      }).pipe(
-        Effect.provide(Working.layer({ settings, lanes, name, version: io.version, wait })),
-        Logger.withMinimumLogLevel(logLevelOf(settings.log.level))
+      return yield* untilStopped((ready) =>
+        Effect.gen(function* () {
+          const line = { ready: true as const, worker: name, lanes, pid: process.pid }
+          yield* ready
+          yield* print(common.json, Ready, line, () => `Working as ${name} on ${lanes.join(" and ")}.\n`)
+          yield* Working.untilStopped(io.stop)
+        }).pipe(
+          Effect.provide(Working.layer({ settings, lanes, name, version: io.version, wait })),
+          Logger.withMinimumLogLevel(logLevelOf(settings.log.level))
+        )
       )
-      // It may be told to stop while it still waits for its server. Later it ends by itself, in order.
-      const waitsInVain = Effect.flatMap(Deferred.await(io.stop), () => (ready ? Effect.never : Effect.void))
-      yield* Effect.raceFirst(working, waitsInVain)
-      return (yield* io.terminated) ? (0 as const) : (130 as const)
     })
 })
