@@ -12,7 +12,7 @@ import { buildThreads } from "./bundle.js"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const names = readdirSync(join(root, "bench"))
-  .filter((file) => file.endsWith(".ts"))
+  .filter((file) => file.endsWith(".ts") && file !== "peer.ts")
   .map((file) => file.slice(0, -3))
 const [name, ...rest] = process.argv.slice(2)
 

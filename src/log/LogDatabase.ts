@@ -6,6 +6,9 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import SqliteDatabase, { type Database } from "better-sqlite3"
 
+/** Ids are spread over the indexes of the read models: with SQLite's 2 MiB their pages are read again and again. */
+const cacheKiB = 16 * 1024
+
 /**
  * Opens for writing: WAL and `synchronous=FULL`, both asserted. (A WAL file that is opened again falls back to NORMAL in
  * this build of SQLite, and a power cut then loses acknowledged writes.) Checkpoints are the writer's to call.
@@ -17,6 +20,7 @@ export const openForWriting = (path: string, pageSize = 4096): Database => {
     const journal = db.pragma("journal_mode = WAL", { simple: true })
     db.pragma("synchronous = FULL")
     db.pragma("wal_autocheckpoint = 0")
+    db.pragma(`cache_size = -${cacheKiB}`)
     db.pragma("trusted_schema = OFF")
     const synchronous = synchronousOf(db)
     if (journal !== "wal" || synchronous !== 2) {

@@ -1,0 +1,243 @@
+/**
+ * Is the log fast for what it keeps? Events of 1 KB, each answered when it is on disk (`synchronous = FULL`), beside its
+ * peers in the same run: single appends of 64 callers at once beside emmett-sqlite's one after another (its concurrent ones
+ * fail), and batches of 1,000 beside plain better-sqlite3 that writes the same rows into the same tables and indexes.
+ *
+ *   node scripts/bench.js log [--rounds 5] [--events 4000] [--short]
+ *
+ * Prints a table of medians with their spread, the ratios and the fsyncs of an append (where strace is installed), and, as
+ * the last line, JSON. Exits 1 where a ratio misses its bound; `--short` is one round, and misses a gross regression alone. emmett-sqlite is left out, and said to be, until
+ * `npm run bench:peers` has installed it.
+ */
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import Sqlite from "better-sqlite3"
+import { Effect } from "effect"
+import {
+  DocumentSubmitted,
+  DocumentVersion,
+  defaultScope,
+  documentId,
+  documentStream,
+  sha256,
+  sourceId
+} from "../events/index.ts"
+import { type Append, Log } from "../src/log/Log.ts"
+import * as SqliteLog from "../src/log/SqliteLog.ts"
+import { askPeer } from "./peer.ts"
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    events: { type: "string", default: "4000" },
+    short: { type: "boolean", default: false },
+    /** Only the single appends of 64 callers, to be watched from outside. */
+    only: { type: "string" }
+  },
+  allowPositionals: true
+})
+const events = Number(values.events)
+const callers = 64
+const batch = 1000
+const rounds = values.short ? 1 : Number(values.rounds)
+/** What is promised; a short form on a machine that others use may miss it by a factor, not by several. */
+const slack = values.short ? 6 : 1
+const bounds = {
+  singlesOverEmmett: 30 / slack,
+  batchesOverPlain: 0.6 / slack,
+  fsyncsAnAppend: 0.1 * Math.min(slack, 2)
+}
+
+const source = sourceId(defaultScope, "push", "bench")
+/** Brings an event to 1 KB, as paths and metadata do. */
+const filler = "0123456789abcdef".repeat(34)
+
+const submission = (n: number): Append => {
+  const document = documentId(defaultScope, source, String(n))
+  return {
+    ...defaultScope,
+    cause: `submit-${n}`,
+    actor: "bench",
+    correlationId: `submit-${n}`,
+    expected: [{ stream: documentStream(document), version: 0 }],
+    events: [
+      {
+        stream: documentStream(document),
+        event: new DocumentSubmitted({
+          documentId: document,
+          sourceId: source,
+          version: DocumentVersion.make(1),
+          raw: sha256(String(n)),
+          rawBytes: 1000,
+          descriptor: sha256(`d${n}`),
+          commandId: `submit-${n}`,
+          orderKey: `${filler}-${n}`
+        })
+      }
+    ]
+  }
+}
+
+const inDirectory = <A>(use: (directory: string) => Promise<A>): Promise<A> => {
+  const directory = mkdtempSync(join(tmpdir(), "reprise-bench-"))
+  return use(directory).finally(() => rmSync(directory, { recursive: true, force: true }))
+}
+
+/** Events a second. */
+const timed = async (count: number, act: () => Promise<unknown>): Promise<number> => {
+  const start = performance.now()
+  await act()
+  return (count / (performance.now() - start)) * 1000
+}
+
+const ours = (act: (log: Log["Type"], appends: ReadonlyArray<Append>) => Effect.Effect<unknown, unknown>) =>
+  inDirectory((directory) =>
+    Effect.gen(function* () {
+      const log = yield* Log
+      const appends = Array.from({ length: events }, (_, n) => submission(n))
+      return yield* Effect.promise(() => timed(events, () => Effect.runPromise(act(log, appends))))
+    }).pipe(Effect.provide(SqliteLog.layer({ directory })), Effect.scoped, Effect.runPromise)
+  )
+
+const singles = () =>
+  ours((log, appends) => Effect.forEach(appends, log.append, { concurrency: callers, discard: true }))
+
+const batches = () =>
+  ours((log, appends) =>
+    Effect.forEach(
+      Array.from({ length: Math.ceil(events / batch) }, (_, at) =>
+        appends.slice(at * batch, (at + 1) * batch)
+      ),
+      (some) => log.write({ appends: some }),
+      { discard: true }
+    )
+  )
+
+/**
+ * The very rows that we leave (events, and the read models that are folded with them) into the very tables and indexes,
+ * by somebody who has them ready: no chain, no ids to compute, no look for duplicates, no worker.
+ */
+const plain = () =>
+  inDirectory(async (directory) => {
+    const appends = Array.from({ length: events }, (_, n) => submission(n))
+    await Effect.runPromise(
+      Effect.flatMap(Log, (log) => log.write({ appends })).pipe(
+        Effect.provide(SqliteLog.layer({ directory })),
+        Effect.scoped
+      )
+    )
+    const left = new Sqlite(join(directory, "log.sqlite"), { readonly: true })
+    const schema = left
+      .prepare<[], { sql: string }>("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+      .all()
+    const tables = ["events", "documents", "jobs"].map((name) => ({
+      name,
+      rows: left.prepare<[], ReadonlyArray<unknown>>(`SELECT * FROM ${name}`).raw().all()
+    }))
+    left.close()
+
+    const db = new Sqlite(join(directory, "plain.sqlite"))
+    db.pragma("journal_mode = WAL")
+    db.pragma("synchronous = FULL")
+    assertFull(db.pragma("synchronous", { simple: true }), "better-sqlite3")
+    for (const { sql } of schema) db.exec(sql)
+    const inserts = tables.map(({ name, rows }) => ({
+      rows,
+      insert: db.prepare(`INSERT INTO ${name} VALUES (${(rows[0] ?? []).map(() => "?").join(", ")})`)
+    }))
+    const write = db.transaction((from: number) => {
+      for (const { insert, rows } of inserts) {
+        for (const row of rows.slice(from, from + batch)) insert.run(...row)
+      }
+    })
+    const rate = await timed(events, async () => {
+      for (let from = 0; from < events; from += batch) write(from)
+    })
+    db.close()
+    return rate
+  })
+
+const assertFull = (synchronous: unknown, who: string) => {
+  if (synchronous !== 2) throw new Error(`${who} runs with synchronous = ${String(synchronous)}, not FULL.`)
+}
+
+/** Without the opening's own: the difference between a run of all appends and one of none. */
+const fsyncsAnAppend = (): number | undefined => {
+  const counted = (count: number) => {
+    const { status, stderr } = spawnSync(
+      "strace",
+      [
+        ...["-f", "-qq", "-e", "trace=fsync,fdatasync", process.execPath],
+        ...[process.argv[1] ?? "", "--only", "singles", "--events", `${count}`]
+      ],
+      { encoding: "utf8", maxBuffer: 1 << 28 }
+    )
+    return status === 0 ? [...stderr.matchAll(/\bf(?:data)?sync\(/g)].length : undefined
+  }
+  const all = counted(events)
+  const none = counted(0)
+  return all === undefined || none === undefined ? undefined : (all - none) / events
+}
+
+const median = (numbers: ReadonlyArray<number>): number =>
+  numbers.toSorted((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? Number.NaN
+
+/** A ratio of each round: what disturbs the machine for a while disturbs both of a pair. */
+const ratio = (over: ReadonlyArray<number>, under: ReadonlyArray<number>): number =>
+  median(over.map((one, at) => one / (under[at] ?? Number.NaN)))
+
+const round = (value: number): number => Math.round(value * 1000) / 1000
+
+const compare = async (): Promise<boolean> => {
+  const none = { singles: [], emmett: [], batches: [], plain: [] } satisfies Record<string, Array<number>>
+  const rates: { readonly [name in keyof typeof none]: Array<number> } = none
+  for (let n = 0; n < rounds; n++) {
+    rates.singles.push(await singles())
+    const other = askPeer("emmett", ["--events", String(Math.ceil(events / 10))])
+    if (other !== undefined) rates.emmett.push(other.eventsPerSecond ?? Number.NaN)
+    rates.batches.push(await batches())
+    rates.plain.push(await plain())
+  }
+  const labels = {
+    singles: `single appends of ${callers} callers`,
+    emmett: "emmett-sqlite, one after another",
+    batches: `batches of ${batch}`,
+    plain: `better-sqlite3, batches of ${batch}`
+  }
+  for (const name of ["singles", "emmett", "batches", "plain"] as const) {
+    const all = rates[name].map(Math.round)
+    process.stdout.write(
+      `${labels[name].padEnd(36)} ${all.length === 0 ? "not installed (npm run bench:peers)" : `${median(all)} events/s (${Math.min(...all)} to ${Math.max(...all)})`}\n`
+    )
+  }
+  const fsyncs = fsyncsAnAppend()
+  const result = {
+    eventsPerSecond: Object.fromEntries(
+      Object.entries(rates).map(([name, all]) => [name, all.map(Math.round)])
+    ),
+    singlesOverEmmett: rates.emmett.length === 0 ? undefined : round(ratio(rates.singles, rates.emmett)),
+    batchesOverPlain: round(ratio(rates.batches, rates.plain)),
+    fsyncsAnAppend: fsyncs === undefined ? undefined : round(fsyncs)
+  }
+  const verdicts = [
+    [result.singlesOverEmmett, ">=", bounds.singlesOverEmmett, "single appends over emmett-sqlite"],
+    [result.batchesOverPlain, ">=", bounds.batchesOverPlain, "batches over plain better-sqlite3"],
+    [result.fsyncsAnAppend, "<=", bounds.fsyncsAnAppend, "fsyncs of an append"]
+  ] as const
+  let holds = true
+  for (const [found, relation, bound, what] of verdicts) {
+    const met = found === undefined || (relation === ">=" ? found >= bound : found <= bound)
+    holds &&= met
+    process.stdout.write(
+      `${what.padEnd(36)} ${found ?? "not measured"} (${relation} ${round(bound)})${met ? "" : " MISSED"}\n`
+    )
+  }
+  process.stdout.write(`${JSON.stringify(result)}\n`)
+  return holds
+}
+
+if (values.only === "singles") await singles()
+else if (!(await compare())) process.exitCode = 1
