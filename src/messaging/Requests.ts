@@ -5,7 +5,19 @@
  * else (JetStream's own API, say) gets nothing. Each project and team has so many requests in hand; the next one is told
  * to come back, so that a flood of one is answered at once and takes nothing from others.
  */
-import { Cause, Context, Deferred, Effect, Either, FiberSet, Layer, Option, Schedule, Schema } from "effect"
+import {
+  Cause,
+  Context,
+  Deferred,
+  Effect,
+  Either,
+  FiberSet,
+  Layer,
+  Option,
+  Queue,
+  Schedule,
+  Schema
+} from "effect"
 import { headers, type Msg, type Service, ServiceErrorCodeHeader, ServiceErrorHeader } from "nats"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import { operatorScope } from "../../events/Envelope.ts"
@@ -87,6 +99,12 @@ const busy = refused({
   message: "As many requests as may be are being answered. Ask again.",
   retryAfterMs: 100
 })
+
+/** A server that refuses says so for each endpoint, each time. */
+const offeredAgain = Schedule.exponential("1 second").pipe(
+  Schedule.union(Schedule.spaced("30 seconds")),
+  Schedule.resetAfter("2 minutes")
+)
 
 export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
   const nats = yield* NatsConnection
@@ -205,18 +223,32 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
     })
     .pipe(Effect.tap(() => Deferred.succeed(offered, undefined)))
 
-  /** A service that its connection gave up is offered again. */
-  const run = Effect.acquireUseRelease(
-    opened,
-    (service) =>
-      Effect.flatMap(
-        Effect.promise(() => service.stopped),
-        (cause) => Effect.fail(natsUnavailable("micro-service", cause ?? new Error("it was stopped")))
-      ),
-    (service) => Effect.promise(async () => void service.stop())
-  ).pipe(
+  /** The library does not notice when the server takes a subscription of a queue away: we do. */
+  const refusedBy = (refusals: Queue.Dequeue<string>) =>
+    Effect.flatMap(
+      Effect.repeat(Queue.take(refusals), { until: (subject) => subject.startsWith("reprise.request.") }),
+      (subject) => Effect.fail(natsUnavailable("micro-service", new Error(`${subject} is refused`)))
+    )
+
+  /** A service that its connection gave up, or that is refused, is offered again. */
+  const run = Effect.gen(function* () {
+    const refusals = yield* nats.refusals
+    yield* Effect.acquireUseRelease(
+      opened,
+      (service) =>
+        Effect.raceFirst(
+          refusedBy(refusals),
+          Effect.flatMap(
+            Effect.promise(() => service.stopped),
+            (cause) => Effect.fail(natsUnavailable("micro-service", cause ?? new Error("it was stopped")))
+          )
+        ),
+      (service) => Effect.promise(async () => void service.stop())
+    )
+  }).pipe(
+    Effect.scoped,
     Effect.tapError(({ message }) => Effect.logWarning("requests are not answered", message)),
-    Effect.retry(Schedule.spaced("1 second"))
+    Effect.retry(offeredAgain)
   )
 
   const status = Effect.sync(() => ({

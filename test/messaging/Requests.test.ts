@@ -1,6 +1,6 @@
 /** Requests on a real server: typed answers, refusals that say why, and nothing of one project in another. */
-import { assert, describe, layer } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Context, Effect, Layer, Redacted } from "effect"
 import type { NatsConnection } from "nats"
 import { sha256 } from "../../events/index.ts"
 import { Content } from "../../src/log/Content.ts"
@@ -42,6 +42,36 @@ const hits = (project: string, query: string) =>
   Effect.map(request(`${project}.Search`, { query }), ({ body }) => body["hits"])
 
 describe("requests", () => {
+  it.scopedLive(
+    "are answered again once the server lets us",
+    () =>
+      Effect.gen(function* () {
+        const users = (permissions: string) =>
+          `authorization { users: [{ user: "r", password: "r"${permissions} }, { user: "c", password: "c" }] }`
+        const server = yield* natsServer({ configuration: users("") })
+        const client = yield* plainClient(server, { user: "c", pass: "c" })
+        const connection = { user: "r", password: Redacted.make("r") }
+        yield* Layer.build(messagingRuntime(server, yield* temporaryDirectory, { connection }))
+        const becomes = (is: boolean): Effect.Effect<void> =>
+          Effect.promise(() =>
+            client.request("reprise.request.a.b.Status", "{}", { timeout: 1_000 }).then(
+              () => true,
+              () => false
+            )
+          ).pipe(
+            Effect.flatMap((now) => (now === is ? Effect.void : Effect.delay(becomes(is), "50 millis"))),
+            Effect.timeout("15 seconds"),
+            Effect.orDie
+          )
+        yield* becomes(true)
+        yield* server.reload(users(', permissions: { subscribe: { deny: "reprise.request.>" } }'))
+        yield* becomes(false)
+        yield* server.reload(users(""))
+        yield* becomes(true)
+      }),
+    30_000
+  )
+
   layer(world, { excludeTestServices: true, timeout: 60_000 })((it) => {
     it.effect("a document that was submitted is found at the position that its answer names", () =>
       Effect.gen(function* () {

@@ -7,8 +7,19 @@
  * its errors made typed), and watches `changes` to do again what a server may have forgotten.
  */
 
-import type { Scope } from "effect"
-import { Context, Duration, Effect, Layer, Option, Random, Runtime, Stream, SubscriptionRef } from "effect"
+import type { Queue, Scope } from "effect"
+import {
+  Context,
+  Duration,
+  Effect,
+  Layer,
+  Option,
+  PubSub,
+  Random,
+  Runtime,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import {
   type NatsConnection as Client,
   type ConnectionOptions,
@@ -61,6 +72,8 @@ export interface NatsService {
   readonly state: Effect.Effect<NatsState>
   /** The present state, then every change of it. */
   readonly changes: Stream.Stream<NatsState>
+  /** Subjects that the server does not let us subscribe to (any more), from now on. */
+  readonly refusals: Effect.Effect<Queue.Dequeue<string>, never, Scope.Scope>
   /** The server's limit for one message, headers included, bytes. */
   readonly maxPayload: Effect.Effect<number>
   /** Runs a call of the client library. Fails at once while the server is away. `what` names it in the error. */
@@ -140,6 +153,7 @@ const open = Effect.fnUntraced(function* (
     version: client.info?.version ?? "unknown"
   })
   const state = yield* SubscriptionRef.make<NatsState>(here())
+  const refusals = yield* PubSub.sliding<string>(64)
   /** Told when the connection is lost: answers that were waited for then do not come any more. */
   const lost = new Set<() => void>()
   const away = (detail: string) =>
@@ -171,10 +185,13 @@ const open = Effect.fnUntraced(function* (
     }
     if (type === "error") {
       const refused = status.permissionContext
-      return Effect.annotateLogs(Effect.logWarning("NATS server reports an error"), {
+      const said = Effect.annotateLogs(Effect.logWarning("NATS server reports an error"), {
         code: String(status.data),
         ...(refused && { operation: refused.operation, subject: refused.subject })
       })
+      return refused?.operation === "subscription"
+        ? Effect.zipRight(said, PubSub.publish(refusals, refused.subject))
+        : said
     }
     return Effect.void
   }
@@ -189,7 +206,7 @@ const open = Effect.fnUntraced(function* (
     Effect.flatMap((cause) => away(cause instanceof Error ? cause.message : "closed")),
     Effect.forkScoped
   )
-  return make(client, manager, state, lost, options)
+  return make(client, manager, state, refusals, lost, options)
 })
 
 const openClient = (options: NatsOptions, more: ConnectionOptions) => {
@@ -234,6 +251,7 @@ const make = (
   client: Client,
   manager: JetStreamManager,
   state: SubscriptionRef.SubscriptionRef<NatsState>,
+  refusals: PubSub.PubSub<string>,
   lost: Set<() => void>,
   { inboxPrefix, servers }: NatsOptions
 ): NatsService => {
@@ -286,6 +304,7 @@ const make = (
     jetstream: client.jetstream(),
     state: SubscriptionRef.get(state),
     changes: state.changes,
+    refusals: PubSub.subscribe(refusals),
     maxPayload: Effect.sync(() => client.info?.max_payload ?? usualMaxPayload),
     attempt,
     publish,
