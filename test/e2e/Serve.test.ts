@@ -1,5 +1,6 @@
 /** `reprise serve` as a process, with command lines that work through it. */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
@@ -160,6 +161,16 @@ describe("reprise serve", { timeout: 60_000 }, () => {
     const second = await run(["serve", "--json"])
     assert.strictEqual(second.code, 4)
     assert.include(second.out, "reprise serve")
+  })
+
+  it("ends at once at the second signal, though somebody is still connected", async () => {
+    const server = await serve()
+    const connected = connect(server.ready.socket).on("error", () => {})
+    await new Promise((done) => connected.once("connect", done))
+    server.child.kill("SIGTERM")
+    server.child.kill("SIGINT")
+    assert.strictEqual((await server.ended).code, 130)
+    connected.destroy()
   })
 
   it("syncs its sources by itself", async () => {

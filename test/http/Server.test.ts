@@ -4,42 +4,19 @@ import { join } from "node:path"
 import { FetchHttpClient, HttpApiClient, HttpClient } from "@effect/platform"
 import { NodeSocketServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Schedule, Schema } from "effect"
+import { Duration, Effect, Layer, Schedule } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
-import { Lane } from "../../events/Job.ts"
 import { api } from "../../src/http/Api.ts"
 import * as Http from "../../src/http/Server.ts"
-import { filesIn } from "../../src/runtime/DataDirectory.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
-import * as Serving from "../../src/runtime/Serving.ts"
-import { Settings } from "../../src/runtime/Settings.ts"
+import type * as Serving from "../../src/runtime/Serving.ts"
+import { serving } from "../support/httpServer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 const impatient = {
   lookEvery: Duration.millis(50),
   indexStall: Duration.millis(300),
   laneStall: Duration.millis(300)
-}
-
-const serving = (folder: string, options: Partial<Serving.ServingOptions> = {}, port = 0) => {
-  const directory = join(folder, "data")
-  const settings = Schema.decodeSync(Settings)({ http: { port } })
-  return Http.layer({ settings: settings.http, version: "1.2.3", timeout: Duration.seconds(20) }).pipe(
-    Layer.provideMerge(
-      Serving.layer({
-        configuration: {
-          settings,
-          directory: { path: directory, origin: "flag", files: filesIn(directory, join) },
-          entries: [],
-          warnings: []
-        },
-        environment: {},
-        version: "1.2.3",
-        lanes: Lane.literals,
-        ...options
-      })
-    )
-  )
 }
 
 const add = (folder: string) =>
@@ -151,7 +128,7 @@ describe("a server over HTTP", { timeout: 60_000 }, () => {
       const folder = yield* temporaryDirectory
       const { address } = yield* NodeSocketServer.make({ host: "127.0.0.1", port: 0 })
       assert(address._tag === "TcpAddress")
-      const refused = yield* Effect.flip(Layer.build(serving(folder, {}, address.port)))
+      const refused = yield* Effect.flip(Layer.build(serving(folder, {}, { http: { port: address.port } })))
       assert.strictEqual(
         refused.message,
         `The server cannot listen at 127.0.0.1:${address.port}: EADDRINUSE: address already in use. Set http.port (0 takes any that is free) or http.host.`
