@@ -49,6 +49,8 @@ describe("a worker that is told to stop", () => {
       yield* submit("two")
       const two = yield* right.bus.receive("prepare").pipe(Effect.timeout(soon))
       assert.notStrictEqual(two.value.documentId, one.value.documentId)
+      // It did not come by the one that stops.
+      assert.strictEqual(two.value.attempt, 1)
       assert.strictEqual((yield* Fiber.poll(drained))._tag, "None")
       yield* one.ack
       assert.strictEqual(yield* Fiber.join(drained), 0)
