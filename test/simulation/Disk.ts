@@ -1,0 +1,71 @@
+/**
+ * The data directory of a simulated server. A death of the process leaves a copy of its files as they stood in that
+ * moment, which the next process opens: what was committed, what was only written, and no tidying up.
+ */
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import Sqlite from "better-sqlite3"
+
+/** In memory where there is such a place: what a power cut leaves is another test's question. */
+const room = existsSync("/dev/shm") ? "/dev/shm" : tmpdir()
+
+/** Connections that were opened here, whoever opened them: those of a dead process are closed by nobody else. */
+const opened = new Set<Sqlite.Database>()
+const { exec, pragma, prepare } = Sqlite.prototype
+Sqlite.prototype.prepare = function (this: Sqlite.Database, ...given: Parameters<typeof prepare>) {
+  opened.add(this)
+  return prepare.apply(this, given)
+} as typeof prepare
+Sqlite.prototype.exec = function (this: Sqlite.Database, ...given: Parameters<typeof exec>) {
+  opened.add(this)
+  return exec.apply(this, given)
+}
+Sqlite.prototype.pragma = function (this: Sqlite.Database, ...given: Parameters<typeof pragma>) {
+  opened.add(this)
+  return pragma.apply(this, given)
+}
+
+const closeAll = (below: string): void => {
+  for (const one of opened) {
+    if (one.open && !one.name.startsWith(below)) continue
+    opened.delete(one)
+    try {
+      if (one.open) one.close()
+    } catch {
+      // Busy in a statement that its process will never end.
+    }
+  }
+}
+
+export class Disk {
+  readonly #folder = mkdtempSync(join(room, "reprise-simulation-"))
+  #lives = 1
+  #dead: Array<string> = []
+
+  get directory(): string {
+    return join(this.#folder, String(this.#lives))
+  }
+
+  /** The next process finds what stands there now. May be called in the middle of a step of the process that dies. */
+  crash(): void {
+    const before = this.directory
+    this.#dead.push(before)
+    this.#lives++
+    if (existsSync(before)) cpSync(before, this.directory, { recursive: true })
+  }
+
+  /** Closes and deletes what dead processes had, once none of their code is on the stack. */
+  bury(): void {
+    for (const directory of this.#dead) {
+      closeAll(directory)
+      rmSync(directory, { recursive: true, force: true })
+    }
+    this.#dead = []
+  }
+
+  remove(): void {
+    closeAll(this.#folder)
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}

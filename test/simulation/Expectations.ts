@@ -1,0 +1,259 @@
+/**
+ * What must hold of every run, whatever struck: predicates over what the senders and searchers saw, over the files as
+ * second readers read them, and over a plain model of what each command asks for. The numbers are those of the oracles.
+ */
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { generationFolder, generationsIn, markerIn, readIndex } from "../model/IndexFile.ts"
+import { eventsIn, faultsOfLog, type LogRow, liveVersionsAt } from "../model/LogFile.ts"
+import { type AtRest, Broken, idOf, type Searched, type Sent, type Simulation } from "./Simulation.ts"
+import { batchSize, concurrency } from "./Surroundings.ts"
+
+/** Throws {@link Broken}, naming the oracle. */
+export const judge = (run: Simulation): void => {
+  const { atRest } = run
+  if (atRest === undefined) throw new Broken("I14: it did not come to rest")
+  const rows = eventsIn(join(atRest.directory, "log.sqlite"))
+  const log = new History(rows)
+  soundLog(rows, atRest)
+  acknowledged(run, log)
+  finalState(run, log, atRest)
+  sameIndex(log, atRest)
+  for (const one of run.searched) answered(one, log)
+  forward(run.searched)
+  paid(run, log, atRest)
+  unharmed(run)
+}
+
+const holds = (condition: boolean, what: () => string): void => {
+  if (!condition) throw new Broken(what())
+}
+
+const shown = (value: unknown): string => JSON.stringify(value)
+
+/** The log as a second reader reads it. */
+class History {
+  readonly rows: ReadonlyArray<LogRow>
+  readonly events: ReadonlyArray<{
+    readonly type: string
+    readonly project: string
+    readonly data: Readonly<Record<string, unknown>>
+  }>
+  readonly pair: { readonly chunker: string; readonly model: string }
+
+  constructor(rows: ReadonlyArray<LogRow>) {
+    this.rows = rows
+    this.events = rows.map((row) => ({
+      type: row.type.toString("utf8"),
+      project: row.project.toString("utf8"),
+      data: JSON.parse(row.data.toString("utf8"))
+    }))
+    const opened = this.events.find(({ type }) => type === "GenerationOpened")?.data["spec"]
+    this.pair = opened as { readonly chunker: string; readonly model: string }
+  }
+
+  of(type: string) {
+    return this.events.filter((event) => event.type === type)
+  }
+
+  /** The position of a project's sequence. */
+  positionOf(project: string, sequence: number): number {
+    let seen = 0
+    for (const [at, event] of this.events.entries())
+      if (event.project === project && ++seen > sequence) return at
+    return this.events.length
+  }
+
+  /** By document of a project what is live at a position. */
+  liveAt(project: string, position: number) {
+    const all = liveVersionsAt(this.rows, position, this.pair)
+    return new Map([...all].filter(([, { scope }]) => scope === `team/${project}`))
+  }
+
+  /** The command that submitted a version. */
+  submission(document: string, version: number): unknown {
+    return this.events.find(
+      ({ data, type }) =>
+        type === "DocumentSubmitted" && data["documentId"] === document && data["version"] === version
+    )?.data["commandId"]
+  }
+}
+
+/** I1: chain, positions, versions, sequences, witnesses. */
+const soundLog = (rows: ReadonlyArray<LogRow>, { directory }: AtRest): void => {
+  const head = join(directory, "head")
+  const witnesses = existsSync(head) ? [JSON.parse(readFileSync(head, "utf8"))] : []
+  const faults = faultsOfLog(rows, witnesses)
+  holds(faults.length === 0, () => `I1: the log is not sound: ${shown(faults)}`)
+}
+
+/** I2, I4: what was answered as accepted is in the log, once; a version is committed once. */
+const acknowledged = (run: Simulation, log: History): void => {
+  const submissions = log.of("DocumentSubmitted")
+  for (const { answer, command } of run.sent) {
+    const left = submissions.filter(({ data }) => data["commandId"] === command.commandId)
+    const expected = answer?.outcome === "accepted" ? 1 : 0
+    holds(
+      left.length === expected,
+      () => `I2: ${command.commandId} was answered ${answer?.outcome} and left ${left.length} submissions`
+    )
+    if (answer?.outcome !== "accepted") continue
+    holds(
+      log.events[answer.position - 1]?.data["commandId"] === command.commandId,
+      () => `I2: ${command.commandId} was acknowledged at ${answer.position}, where another event stands`
+    )
+  }
+  const committed = log.of("DocumentCommitted").map(({ data }) => `${data["documentId"]} ${data["version"]}`)
+  holds(
+    new Set(committed).size === committed.length,
+    () => `I4: a version was committed twice: ${shown(committed)}`
+  )
+}
+
+/** I14, I15 and the wishes: the command with the highest key about a document decides what is found of it. */
+const finalState = (run: Simulation, log: History, { parked }: AtRest): void => {
+  const poison = run.sent.filter(({ text }) => text !== undefined && /[!?]/.test(text))
+  const isPoisoned = new Set(poison.map(({ command, document }) => idOf(command.scope.project, document)))
+  for (const { documentId, reason } of parked)
+    holds(
+      [...isPoisoned].some((id) => id === documentId) && reason !== undefined,
+      () => `I15: ${documentId} is parked (${reason}), and nothing is wrong with it`
+    )
+  const decisive = new Map<string, { readonly sent: Sent; readonly leaves: boolean }>()
+  for (const sent of [...run.sent].sort((one, other) => one.key - other.key)) {
+    const { project } = sent.command.scope
+    decisive.set(idOf(project, sent.document), { sent, leaves: false })
+    if (sent.movedFrom !== undefined) decisive.set(idOf(project, sent.movedFrom), { sent, leaves: true })
+  }
+  const live = liveVersionsAt(log.rows, log.rows.length, log.pair)
+  for (const [document, { leaves, sent }] of decisive) {
+    if (!leaves && poison.includes(sent)) continue
+    const version = live.get(document)?.version
+    const found = version === undefined ? undefined : textOf(run, log.submission(document, version))
+    const wished = leaves || sent.text === undefined || sent.text === "" ? undefined : sent.text
+    holds(
+      found === wished,
+      () =>
+        `I14: ${document} should hold ${shown(wished)} after ${sent.command.commandId}, and holds ${shown(found)}`
+    )
+  }
+  const asked = new Set<string>(decisive.keys())
+  for (const document of live.keys()) holds(asked.has(document), () => `I3: nobody asked for ${document}`)
+}
+
+const textOf = (run: Simulation, command: unknown): string | undefined =>
+  run.sent.find((sent) => sent.command.commandId === command)?.text
+
+/** By what is live: the fingerprint that every run with the same contents has. */
+const fingerprints = new Map<string, string>()
+
+/** I5, I7: the index read from its bytes, the naive fold, the folded state, a replay, and other runs agree. */
+const sameIndex = (log: History, { directory, recomputed, replayed, verified }: AtRest): void => {
+  holds(recomputed.equal, () => `I5: folded anew, the state differs: ${shown(recomputed)}`)
+  for (const report of [verified, replayed])
+    holds(
+      report.fingerprint.equal && report.missing + report.extra + report.different + report.unbuilt === 0,
+      () => `I5: the index differs from its ledger: ${shown(report)}`
+    )
+  holds(
+    verified.fingerprint.actual === replayed.fingerprint.actual,
+    () => `I5: ${verified.fingerprint.actual} became ${replayed.fingerprint.actual} by a replay`
+  )
+  const index = join(directory, "index")
+  const kept = generationsIn(index)
+  holds(kept.length === 1, () => `I9: generations are left in the index: ${shown(kept)}`)
+  const folder = generationFolder(index, replayed.generation)
+  const head = log.rows.length
+  holds(
+    markerIn(folder)?.checkpoint === head,
+    () => `I7: the index stands at ${shown(markerIn(folder))}, not ${head}`
+  )
+  const read = readIndex(folder, head)
+  holds(read.faults.length === 0, () => `I6: the index holds what it must not: ${shown(read.faults)}`)
+  const found = [...read.projects].flatMap(([project, { documents }]) =>
+    [...documents].map(([document, chunks]) => `${document} ${project} ${chunks.size}`)
+  )
+  const live = liveVersionsAt(log.rows, head, log.pair)
+  const expected = [...live].map(([document, { chunks, scope }]) => `${document} ${scope} ${chunks}`)
+  holds(
+    shown(found.sort()) === shown(expected.sort()),
+    () => `I5: found ${shown(found)}, expected ${shown(expected)}`
+  )
+  const contents = shown(
+    [...live].map(([document, { version }]) => [document, rawOf(log, document, version)]).sort()
+  )
+  const known = fingerprints.get(contents)
+  fingerprints.set(contents, read.fingerprint)
+  holds(
+    known === undefined || known === read.fingerprint,
+    () => `I5: the same contents had the fingerprint ${known} and now ${read.fingerprint}`
+  )
+}
+
+const rawOf = (log: History, document: string, version: number): unknown =>
+  log
+    .of("DocumentSubmitted")
+    .find(({ data }) => data["documentId"] === document && data["version"] === version)?.data["raw"]
+
+/** I8, I10, I12: an answer is exactly what is live in its project at its position, and nothing else. */
+const answered = ({ answer, project }: Searched, log: History): void => {
+  const position = log.positionOf(project, answer.indexedPosition)
+  const found = new Map<string, { readonly version: number; chunks: number }>()
+  for (const { documentId, version } of answer.hits) {
+    const one = found.get(documentId) ?? { version, chunks: 0 }
+    holds(
+      one.version === version,
+      () => `I8: an answer holds versions ${one.version} and ${version} of ${documentId}`
+    )
+    found.set(documentId, { version, chunks: one.chunks + 1 })
+  }
+  const expected = log.liveAt(project, position)
+  const said = [...found].map(([id, { chunks, version }]) => `${id} v${version} ${chunks}`).sort()
+  const due = [...expected].map(([id, { chunks, version }]) => `${id} v${version} ${chunks}`).sort()
+  holds(
+    shown(said) === shown(due),
+    () =>
+      `I8: at ${project}'s ${answer.indexedPosition} a search found ${shown(said)}; live were ${shown(due)}`
+  )
+}
+
+/** I10: what a process has shown once it never takes back. */
+const forward = (searched: ReadonlyArray<Searched>): void => {
+  const last = new Map<string, number>()
+  for (const { answer, life, project } of searched) {
+    const key = `${life} ${project}`
+    const before = last.get(key) ?? 0
+    holds(
+      answer.indexedPosition >= before,
+      () => `I10: a search at ${answer.indexedPosition} came after one at ${before} in one process`
+    )
+    last.set(key, answer.indexedPosition)
+  }
+}
+
+/** I13: an input is paid for once, but for what was in flight where something struck. */
+const paid = (run: Simulation, log: History, { paidByReplay }: AtRest): void => {
+  holds(paidByReplay === 0, () => `I13: a replay asked the provider for ${paidByReplay} inputs`)
+  const recorded = log.of("VectorsRecorded").reduce((sum, { data }) => sum + Number(data["count"]), 0)
+  const { faults } = run
+  const strokes =
+    faults.count("kill", "throw", "lose", "delay", "repeat", "slow", "shape", "busy", "away", "refuse") +
+    run.deaths
+  // What is in flight for a version that a newer one supersedes is thrown away.
+  const superseded = log.of("DocumentSubmitted").length - log.of("DocumentCommitted").length
+  const refusals = run.sent.filter(({ text }) => text?.includes("?")).length
+  const bound = recorded + (strokes + superseded) * batchSize * concurrency + refusals * batchSize * 8
+  holds(
+    run.paid <= bound,
+    () => `I13: ${run.paid} inputs were paid for, ${recorded} were recorded (bound ${bound})`
+  )
+}
+
+/** A1: no actor falls by itself. */
+const unharmed = (run: Simulation): void => {
+  if (run.faults.count("throw") > 0) return
+  holds(
+    run.restarts === 0,
+    () => `A1: actors were restarted ${run.restarts} times, and nothing was thrown at them`
+  )
+}

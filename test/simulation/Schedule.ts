@@ -1,0 +1,121 @@
+/**
+ * A schedule is data: who sends what, and which faults meet it. It is made of a seed, and written down whole it runs the
+ * same way again, with operations or faults left out as well.
+ */
+import { randomOf } from "../support/random.ts"
+
+/** What one of the senders does, after a pause. Documents are named within the sender's project. */
+export type Operation = { readonly sender: number; readonly pauseMs: number } & (
+  | { readonly kind: "submit"; readonly document: string; readonly text: string; readonly movedFrom?: string }
+  | { readonly kind: "remove"; readonly document: string }
+  /** An earlier command of this sender, once more. */
+  | { readonly kind: "resend"; readonly back: number }
+  | { readonly kind: "search" }
+  | { readonly kind: "retry" }
+  | { readonly kind: "replay" }
+  /** The server is stopped in order and started again. */
+  | { readonly kind: "stop" }
+)
+
+/** Where a fault can strike; places of a kind are counted from 1. */
+export type Place =
+  /** A named durable step. */
+  | "step"
+  /** A step of any fiber. */
+  | "turn"
+  /** A message on the bus. */
+  | "message"
+  /** A question to the embedding provider. */
+  | "provider"
+
+export type FaultKind =
+  | "kill"
+  | "throw"
+  | "lose"
+  | "repeat"
+  | "delay"
+  | "busy"
+  | "away"
+  | "slow"
+  | "refuse"
+  | "shape"
+
+export interface Fault {
+  readonly place: Place
+  readonly nth: number
+  readonly kind: FaultKind
+  readonly ms?: number
+}
+
+export interface Schedule {
+  readonly seed: number
+  /** Whoever is ready first goes first, instead of whoever the seed says. */
+  readonly inOrder: boolean
+  readonly operations: ReadonlyArray<Operation>
+  /** Written down, or drawn by the seed at these rates as the run goes. */
+  readonly faults: ReadonlyArray<Fault> | Rates
+}
+
+/** How often each kind strikes where it can, between 0 and 1. */
+export type Rates = Readonly<Partial<Record<FaultKind, number>>>
+
+/** Senders by the project they write to: two of them to one, so that commands about a document race. */
+export const senders: ReadonlyArray<"one" | "two"> = ["one", "one", "two"]
+
+/** Each letter is a section. `!` cannot be parsed, `?` is refused by the provider, nothing is skipped. */
+const texts = ["a", "ab", "abc", "bca", "cd", "abcd", "d", "", "b!", "a?"]
+/** Poison goes only where nothing is moved to: what would leave with it waits for somebody to decide. */
+const plainTexts = texts.filter((text) => text !== "" && !/[!?]/.test(text))
+const documents = ["x", "y", "z"]
+const poisonable = "p"
+
+const kinds: ReadonlyArray<readonly [FaultKind, number]> = [
+  ["kill", 0.012],
+  ["throw", 0.012],
+  ["lose", 0.2],
+  ["repeat", 0.3],
+  ["delay", 0.3],
+  ["busy", 0.2],
+  ["away", 0.15],
+  ["slow", 0.2],
+  ["refuse", 0.05],
+  ["shape", 0.08]
+]
+
+/** A third of the kinds are left out in each. */
+export const scheduleOf = (seed: number): Schedule => {
+  const random = randomOf(seed ^ 0x5eed)
+  const below = (bound: number): number => Math.floor(random() * bound)
+  const pick = <A>(from: ReadonlyArray<A>): A => {
+    const picked = from[below(from.length)]
+    if (picked === undefined) throw new Error("There is nothing to pick from.")
+    return picked
+  }
+  const operation = (): Operation => {
+    const sender = below(senders.length)
+    const pauseMs = random() < 0.7 ? 0 : below(4000)
+    const own = { sender, pauseMs }
+    const dice = random()
+    if (dice < 0.5) {
+      return random() < 0.2
+        ? { ...own, kind: "submit", document: poisonable, text: pick(texts) }
+        : { ...own, kind: "submit", document: pick(documents), text: random() < 0.1 ? "" : pick(plainTexts) }
+    }
+    if (dice < 0.6) {
+      const document = pick(documents)
+      const movedFrom = pick(documents.filter((name) => name !== document))
+      return { ...own, kind: "submit", document, text: pick(plainTexts), movedFrom }
+    }
+    if (dice < 0.7) return { ...own, kind: "remove", document: pick([...documents, poisonable]) }
+    if (dice < 0.78) return { ...own, kind: "resend", back: 1 + below(3) }
+    if (dice < 0.93) return { ...own, kind: "search" }
+    if (dice < 0.95) return { ...own, kind: "retry" }
+    if (dice < 0.98) return { ...own, kind: "replay" }
+    return { ...own, kind: "stop" }
+  }
+  const operations = Array.from({ length: 3 + below(8) }, operation)
+  const faults: Rates = Object.fromEntries(
+    kinds.flatMap(([kind, rate]) => (random() < 1 / 3 ? [] : [[kind, rate * random()]]))
+  )
+  return { seed, inOrder: random() < 0.2, operations, faults }
+}

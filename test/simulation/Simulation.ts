@@ -1,0 +1,432 @@
+/**
+ * One run of a schedule: senders outside, a server that dies and comes back on what was durable, faults around it until
+ * they end, and then peace, in which everything must come to rest. What was seen is kept for `Expectations.ts` to judge.
+ */
+import { Context, Duration, Effect, Exit, Layer } from "effect"
+import { Coordinator } from "../../actors/Coordinator.ts"
+import { Promotion } from "../../actors/Indexer/Promotion.ts"
+import { Indexer } from "../../actors/Indexer.ts"
+import { Supervisor } from "../../actors/Supervisor.ts"
+import {
+  type Command,
+  type CommandAnswer,
+  CommandId,
+  DocumentRemove,
+  DocumentSubmit,
+  documentId,
+  JobRetry,
+  ProjectName,
+  type ProjectScope,
+  SourceAdd,
+  sourceId,
+  TeamName
+} from "../../events/index.ts"
+import { Projections } from "../../src/index/Projections.ts"
+import type { Recomputed, VerifyReport } from "../../src/index/VerifyReport.ts"
+import { Log } from "../../src/log/Log.ts"
+import { ReadModels } from "../../src/log/ReadModels.ts"
+import { Search, type SearchAnswer } from "../../src/search/Search.ts"
+import { Disk } from "./Disk.ts"
+import { Faults } from "./Faults.ts"
+import { type Operation, type Schedule, senders } from "./Schedule.ts"
+import { type Served, server } from "./Server.ts"
+import { bodyOf, busWith, everywhere, failpointsOf, preparer, providerWith, specOf } from "./Surroundings.ts"
+import { Process, World } from "./World.ts"
+
+/** A promise that a run broke. */
+export class Broken extends Error {
+  override readonly name = "Broken"
+}
+
+export interface Sent {
+  readonly command: Command
+  readonly sender: number
+  readonly text: string | undefined
+  /** By document name within the project. */
+  readonly document: string
+  readonly movedFrom: string | undefined
+  readonly key: number
+  answer: CommandAnswer | undefined
+}
+
+export interface Searched {
+  readonly life: number
+  readonly project: string
+  readonly answer: SearchAnswer
+}
+
+export interface AtRest {
+  readonly directory: string
+  /** Hash of the log's last event. */
+  readonly head: string
+  readonly verified: VerifyReport
+  readonly recomputed: Recomputed
+  readonly replayed: VerifyReport
+  /** Inputs that the provider was asked for during the replay. */
+  readonly paidByReplay: number
+  readonly parked: ReadonlyArray<{ readonly documentId: string; readonly reason: string | undefined }>
+}
+
+/** The process died with the request in hand. */
+class Gone {
+  readonly _tag = "Gone"
+}
+
+export const scopeOf = (project: string): ProjectScope => ({
+  team: TeamName.make("team"),
+  project: ProjectName.make(project)
+})
+export const sourceOf = (project: string) => sourceId(scopeOf(project), "push", "simulated")
+export const idOf = (project: string, document: string) =>
+  documentId(scopeOf(project), sourceOf(project), document)
+
+/** In peace everything has come to rest after this, or never will. */
+const longestPeaceMs = 30 * 60_000
+const mostSteps = 200_000
+
+export class Simulation {
+  readonly schedule: Schedule
+  readonly faults: Faults
+  readonly world: World
+  readonly #disk = new Disk()
+  readonly sent: Array<Sent> = []
+  readonly searched: Array<Searched> = []
+  /** What happened, in order, with the virtual time: two runs of a schedule have the same. */
+  readonly trace: Array<string> = []
+  /** Inputs that the provider answered for. */
+  paid = 0
+  /** Restarts of actors in the last life. */
+  restarts = 0
+  atRest: AtRest | undefined
+  /** Kills and orderly stops. */
+  deaths = 0
+  readonly #outside: Process
+  readonly #model
+  readonly #sentBy = new Map<number, Array<Sent>>()
+  #life = 0
+  #server: { readonly process: Process; readonly interrupt: () => void } | undefined
+  #served: Context.Context<Served> | undefined
+  #broken: Broken | undefined
+
+  constructor(schedule: Schedule) {
+    this.schedule = schedule
+    this.faults = new Faults(schedule)
+    this.world = new World(schedule.seed, schedule.inOrder)
+    this.#outside = new Process(this.world, "outside", schedule.seed)
+    this.#model = providerWith(this.faults, (inputs) => {
+      this.paid += inputs
+      this.note(`paid for ${inputs}`)
+    })
+  }
+
+  /** Throws {@link Broken} where it does not come to rest, or what must not fail fails. */
+  run(): void {
+    let ended: Exit.Exit<void> | undefined
+    this.#boot()
+    this.#outside.fork(this.#everything(), (exit) => {
+      ended = exit
+    })
+    let peaceAt: number | undefined
+    while (ended === undefined && this.#broken === undefined) {
+      if (!this.world.step()) this.#break("nothing will ever happen again, and not everything is done")
+      this.#disk.bury()
+      if (this.faults.at("turn") !== undefined) this.#kill("between two steps")
+      if (this.faults.isOver) peaceAt ??= this.world.now
+      if (this.world.now - (peaceAt ?? this.world.now) > longestPeaceMs || this.world.steps > mostSteps)
+        this.#break(`it does not come to rest (${this.world.steps} steps, ${this.world.now} ms)`)
+    }
+    if (this.#broken !== undefined) throw this.#broken
+    if (ended !== undefined && Exit.isFailure(ended)) throw new Broken(`failed: ${String(ended.cause)}`)
+  }
+
+  /** Hash of the log's last event, once it rests. */
+  get head(): string {
+    return this.atRest?.head ?? ""
+  }
+
+  /** Deletes its files. */
+  remove(): void {
+    this.#outside.kill()
+    this.#server?.process.kill()
+    this.#disk.remove()
+  }
+
+  note(what: string): void {
+    this.trace.push(`${this.world.now} ${what}`)
+  }
+
+  #break(why: string): void {
+    this.#broken ??= new Broken(why)
+  }
+
+  #boot(): void {
+    const life = ++this.#life
+    const process = new Process(this.world, `server ${life}`, this.schedule.seed + life)
+    const { directory } = this.#disk
+    const layer = server({
+      directory,
+      spec: specOf(this.#model),
+      model: this.#model,
+      preparer,
+      bus: busWith(this.faults),
+      failpoints: failpointsOf(process, this.faults, (name) => this.#kill(`at ${name}`))
+    })
+    this.note(`start ${life}`)
+    const interrupt = process.fork(
+      Effect.scoped(
+        Effect.gen(this, function* () {
+          const served = yield* Layer.build(layer)
+          this.#served = served
+          this.note("ready")
+          return yield* Context.get(served, Supervisor).failure
+        })
+      ),
+      (exit) => {
+        if (Exit.isFailure(exit)) this.note(`ended: ${String(exit.cause).split("\n")[0]}`)
+        this.#died(process)
+      }
+    )
+    this.#server = { process, interrupt }
+  }
+
+  #kill(where: string): void {
+    const process = this.#server?.process
+    if (process === undefined || !process.alive) return
+    this.note(`killed ${where}`)
+    this.#disk.crash()
+    this.#died(process)
+  }
+
+  #died(process: Process): void {
+    this.deaths++
+    this.#served = undefined
+    this.#server = undefined
+    process.kill()
+    this.world.after(this.#outside, 500, () => this.#boot())
+  }
+
+  /** On the server, as it is now. */
+  #call<A, E>(use: (served: Context.Context<Served>) => Effect.Effect<A, E>): Effect.Effect<A, E | Gone> {
+    return Effect.async<A, E | Gone>((resume) => {
+      const served = this.#served
+      const process = this.#server?.process
+      if (served === undefined || process === undefined) return resume(Effect.fail(new Gone()))
+      const forget = process.onDeath(() => resume(Effect.fail(new Gone())))
+      process.fork(use(served), (exit) => {
+        forget()
+        resume(exit)
+      })
+    })
+  }
+
+  /** Again and again, until it is answered. */
+  #until<A, E>(use: (served: Context.Context<Served>) => Effect.Effect<A, E>): Effect.Effect<A> {
+    return this.#call(use).pipe(
+      Effect.catchAllCause((cause) => {
+        this.note(`again: ${String(cause).split("\n")[0]}`)
+        return Effect.zipRight(
+          Effect.sleep(Duration.millis(300)),
+          Effect.suspend(() => this.#until(use))
+        )
+      })
+    )
+  }
+
+  #everything(): Effect.Effect<void> {
+    return Effect.gen(this, function* () {
+      for (const project of new Set(senders)) yield* this.#until(this.#asking(this.#addSource(project)))
+      yield* Effect.forEach(senders, (_, sender) => this.#send(sender), {
+        concurrency: "unbounded",
+        discard: true
+      })
+      this.faults.end()
+      this.note("peace")
+      yield* this.#settle()
+    })
+  }
+
+  #asking(command: Command) {
+    return (served: Context.Context<Served>) => Context.get(served, Coordinator).ask(command)
+  }
+
+  #addSource(project: string): Command {
+    return new SourceAdd({
+      commandId: CommandId.make(`source-${project}`),
+      scope: scopeOf(project),
+      sourceId: sourceOf(project),
+      settings: { kind: "push", name: "simulated" }
+    })
+  }
+
+  #send(sender: number): Effect.Effect<void> {
+    return Effect.forEach(
+      [...this.schedule.operations.entries()].filter(([, operation]) => operation.sender === sender),
+      ([at, operation]) =>
+        Effect.zipRight(
+          Effect.sleep(Duration.millis(operation.pauseMs)),
+          this.#operate(sender, operation, at + 1)
+        ),
+      { discard: true }
+    )
+  }
+
+  #operate(sender: number, operation: Operation, key: number): Effect.Effect<void> {
+    const project = senders[sender] ?? "one"
+    switch (operation.kind) {
+      case "submit":
+      case "remove": {
+        const sent = this.#commandOf(sender, project, operation, key)
+        this.sent.push(sent)
+        this.#sentBy.set(sender, [...(this.#sentBy.get(sender) ?? []), sent])
+        return this.#answered(sent)
+      }
+      case "resend": {
+        const sent = this.#sentBy.get(sender)?.at(-operation.back)
+        return sent === undefined ? Effect.void : this.#answered(sent)
+      }
+      case "search":
+        return this.#search(project, key % 2 === 0)
+      case "retry":
+        return this.#retryParked
+      case "replay":
+        return Effect.asVoid(Effect.exit(this.#call((served) => this.#replay(served))))
+      case "stop":
+        return Effect.sync(() => {
+          this.note("stop")
+          this.#server?.interrupt()
+        })
+    }
+  }
+
+  #commandOf(
+    sender: number,
+    project: string,
+    operation: Extract<Operation, { readonly kind: "submit" | "remove" }>,
+    key: number
+  ): Sent {
+    const { document } = operation
+    const common = {
+      commandId: CommandId.make(`command-${key}`),
+      scope: scopeOf(project),
+      documentId: idOf(project, document),
+      orderKey: String(key).padStart(6, "0")
+    }
+    const movedFrom = operation.kind === "submit" ? operation.movedFrom : undefined
+    const command =
+      operation.kind === "remove"
+        ? new DocumentRemove({ ...common, reason: "requested" })
+        : new DocumentSubmit({
+            ...common,
+            sourceId: sourceOf(project),
+            raw: new TextEncoder().encode(bodyOf(operation.text)),
+            descriptor: {
+              externalId: document,
+              uri: `push:${document}`,
+              mediaType: "text/markdown",
+              metadata: {}
+            },
+            ...(movedFrom !== undefined && { movedFrom: idOf(project, movedFrom) })
+          })
+    const text = operation.kind === "submit" ? operation.text : undefined
+    return { command, sender, text, document, movedFrom, key, answer: undefined }
+  }
+
+  /** A command that is sent again gets its first answer. */
+  #answered(sent: Sent): Effect.Effect<void> {
+    return Effect.map(this.#until(this.#asking(sent.command)), (answer) => {
+      const said = `${sent.command.commandId} ${answer.outcome} at ${answer.position}`
+      this.note(said)
+      if (sent.answer === undefined) sent.answer = answer
+      else if (JSON.stringify(sent.answer) !== JSON.stringify(answer))
+        this.#break(`I4: sent again, ${said}; the first answer was ${JSON.stringify(sent.answer)}`)
+    })
+  }
+
+  #search(project: string, sparse: boolean): Effect.Effect<void> {
+    return this.#call((served) =>
+      Context.get(served, Search).search({
+        scope: scopeOf(project),
+        query: everywhere,
+        mode: sparse ? "sparse" : "hybrid",
+        limit: 500,
+        filter: {},
+        waitMs: 0
+      })
+    ).pipe(
+      Effect.flatMap((answer) =>
+        Effect.sync(() => {
+          this.note(`${project} has ${answer.hits.length} hits at ${answer.indexedPosition}`)
+          this.searched.push({ life: this.#life, project, answer })
+        })
+      ),
+      Effect.catchAllCause((cause) =>
+        Effect.sync(() => this.note(`no search: ${String(cause).split("\n")[0]}`))
+      )
+    )
+  }
+
+  #parked = (served: Context.Context<Served>) =>
+    Effect.map(Context.get(served, ReadModels).jobs({ state: "parked", limit: 100 }), ({ rows }) => rows)
+
+  get #retryParked(): Effect.Effect<void> {
+    return Effect.gen(this, function* () {
+      const parked = yield* this.#until(this.#parked)
+      for (const { jobId, scope } of parked) {
+        const commandId = CommandId.make(`retry-${this.world.steps}`)
+        this.note(`retry ${jobId}`)
+        // It may have been superseded or removed meanwhile.
+        yield* Effect.exit(this.#call(this.#asking(new JobRetry({ commandId, scope, jobId }))))
+      }
+    })
+  }
+
+  #replay(served: Context.Context<Served>) {
+    return Context.get(served, Promotion).run({
+      spec: specOf(this.#model),
+      reason: "replay",
+      excluded: [],
+      onProgress: () => Effect.void
+    })
+  }
+
+  #settle(): Effect.Effect<void> {
+    return Effect.gen(this, function* () {
+      const idle = this.#until((served) => Context.get(served, Coordinator).idle)
+      yield* idle
+      yield* this.#retryParked
+      yield* idle
+      const head = (yield* this.#until((served) => Context.get(served, Log).head)).position
+      yield* this.#until((served) => Context.get(served, Indexer).untilVisible(head))
+      for (const project of new Set(senders)) yield* this.#search(project, true)
+      const live = yield* this.#until((served) => Context.get(served, ReadModels).live)
+      if (live === undefined) return this.#break("no generation is live")
+      const { generation } = live
+      const verified = yield* this.#until((served) =>
+        Context.get(served, Projections).verify(generation, { level: "full", repair: false })
+      )
+      const recomputed = yield* this.#until((served) =>
+        Context.get(served, Projections).recompute(generation)
+      )
+      const before = this.paid
+      const { report } = yield* this.#until((served) => this.#replay(served))
+      const parked = (yield* this.#until(this.#parked)).map(({ documentId: id, reason }) => ({
+        documentId: id,
+        reason: reason?.code
+      }))
+      yield* this.#until((served) =>
+        Effect.map(Context.get(served, Supervisor).actors, (actors) => {
+          for (const actor of actors) this.restarts += actor.restarts
+        })
+      )
+      this.atRest = {
+        directory: this.#disk.directory,
+        head: (yield* this.#until((served) => Context.get(served, Log).head)).hash,
+        verified,
+        recomputed,
+        replayed: report,
+        paidByReplay: this.paid - before,
+        parked
+      }
+    })
+  }
+}
