@@ -210,14 +210,14 @@ const workOf = (
   }
 }
 
-/** A document that the command names besides its own. One of another project is none. */
+/** A document that the command names besides its own; perhaps nothing is known of it yet. One of another project is none. */
 const ownKnown = (
   desk: Desk,
   id: DocumentId,
   scope: ProjectScope
 ): Effect.Effect<Known | undefined, LogFailed> =>
   Effect.map(desk.known(id), (known) =>
-    known.row !== undefined && sameScope(known.row.scope, scope) ? known : undefined
+    known.row === undefined || sameScope(known.row.scope, scope) ? known : undefined
   )
 
 /** What the sync remembers of the file, with the version that it belongs to. */

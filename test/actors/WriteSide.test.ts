@@ -181,6 +181,18 @@ describe("the life of a mutation", () => {
   )
 
   onDisk(
+    "is superseded where a newer command has moved its document away before anybody had heard of it",
+    Effect.gen(function* () {
+      yield* begin
+      const coordinator = yield* Coordinator
+      const late = submitOf("source", "first")
+      yield* coordinator.ask(submitOf("destination", "first", { movedFrom: documentNamed("source") }))
+      assert.strictEqual((yield* coordinator.ask(late)).outcome, "superseded")
+    }),
+    { workers: false }
+  )
+
+  onDisk(
     "is rolled back by a removal of its document",
     Effect.gen(function* () {
       yield* begin
