@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import Sqlite from "better-sqlite3"
+import { openTestWriter } from "../support/logEvents.ts"
 
 /** In memory where there is such a place: what a power cut leaves is another test's question. */
 const room = existsSync("/dev/shm") ? "/dev/shm" : tmpdir()
@@ -38,10 +39,25 @@ const closeAll = (below: string): void => {
   }
 }
 
+/** A directory as its first opening leaves it. Made once: migrations are a third of a short life. */
+let begun: string | undefined
+const emptyDirectory = (): string => {
+  if (begun !== undefined) return begun
+  const folder = mkdtempSync(join(room, "reprise-simulation-"))
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
+  openTestWriter(folder).close()
+  begun = folder
+  return folder
+}
+
 export class Disk {
   readonly #folder = mkdtempSync(join(room, "reprise-simulation-"))
   #lives = 1
   #dead: Array<string> = []
+
+  constructor(isBegun: boolean) {
+    if (isBegun) cpSync(emptyDirectory(), this.directory, { recursive: true })
+  }
 
   get directory(): string {
     return join(this.#folder, String(this.#lives))

@@ -6,7 +6,8 @@ import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { generationFolder, generationsIn, markerIn, readIndex } from "../model/IndexFile.ts"
 import { eventsIn, faultsOfLog, type LogRow, liveVersionsAt } from "../model/LogFile.ts"
-import { type AtRest, Broken, idOf, type Searched, type Sent, type Simulation } from "./Simulation.ts"
+import { idOf, type Sent } from "./Commands.ts"
+import { type AtRest, Broken, type Proof, type Searched, type Simulation } from "./Simulation.ts"
 import { batchSize, concurrency } from "./Surroundings.ts"
 
 /** Throws {@link Broken}, naming the oracle. */
@@ -21,7 +22,7 @@ export const judge = (run: Simulation): void => {
   sameIndex(log, atRest)
   for (const one of run.searched) answered(one, log)
   forward(run.searched)
-  paid(run, log, atRest)
+  paid(run, log)
   unharmed(run)
 }
 
@@ -148,21 +149,12 @@ const textOf = (run: Simulation, command: unknown): string | undefined =>
 const fingerprints = new Map<string, string>()
 
 /** I5, I7: the index read from its bytes, the naive fold, the folded state, a replay, and other runs agree. */
-const sameIndex = (log: History, { directory, recomputed, replayed, verified }: AtRest): void => {
-  holds(recomputed.equal, () => `I5: folded anew, the state differs: ${shown(recomputed)}`)
-  for (const report of [verified, replayed])
-    holds(
-      report.fingerprint.equal && report.missing + report.extra + report.different + report.unbuilt === 0,
-      () => `I5: the index differs from its ledger: ${shown(report)}`
-    )
-  holds(
-    verified.fingerprint.actual === replayed.fingerprint.actual,
-    () => `I5: ${verified.fingerprint.actual} became ${replayed.fingerprint.actual} by a replay`
-  )
+const sameIndex = (log: History, { directory, generation, proof }: AtRest): void => {
+  if (proof !== undefined) proved(proof)
   const index = join(directory, "index")
   const kept = generationsIn(index)
   holds(kept.length === 1, () => `I9: generations are left in the index: ${shown(kept)}`)
-  const folder = generationFolder(index, replayed.generation)
+  const folder = generationFolder(index, generation)
   const head = log.rows.length
   holds(
     markerIn(folder)?.checkpoint === head,
@@ -188,6 +180,20 @@ const sameIndex = (log: History, { directory, recomputed, replayed, verified }: 
     known === undefined || known === read.fingerprint,
     () => `I5: the same contents had the fingerprint ${known} and now ${read.fingerprint}`
   )
+}
+
+const proved = ({ paidByReplay, recomputed, replayed, verified }: Proof): void => {
+  holds(recomputed.equal, () => `I5: folded anew, the state differs: ${shown(recomputed)}`)
+  for (const report of [verified, replayed])
+    holds(
+      report.fingerprint.equal && report.missing + report.extra + report.different + report.unbuilt === 0,
+      () => `I5: the index differs from its ledger: ${shown(report)}`
+    )
+  holds(
+    verified.fingerprint.actual === replayed.fingerprint.actual,
+    () => `I5: ${verified.fingerprint.actual} became ${replayed.fingerprint.actual} by a replay`
+  )
+  holds(paidByReplay === 0, () => `I13: a replay asked the provider for ${paidByReplay} inputs`)
 }
 
 const rawOf = (log: History, document: string, version: number): unknown =>
@@ -232,8 +238,7 @@ const forward = (searched: ReadonlyArray<Searched>): void => {
 }
 
 /** I13: an input is paid for once, but for what was in flight where something struck. */
-const paid = (run: Simulation, log: History, { paidByReplay }: AtRest): void => {
-  holds(paidByReplay === 0, () => `I13: a replay asked the provider for ${paidByReplay} inputs`)
+const paid = (run: Simulation, log: History): void => {
   const recorded = log.of("VectorsRecorded").reduce((sum, { data }) => sum + Number(data["count"]), 0)
   const { faults } = run
   const strokes =

@@ -7,46 +7,23 @@ import { Coordinator } from "../../actors/Coordinator.ts"
 import { Promotion } from "../../actors/Indexer/Promotion.ts"
 import { Indexer } from "../../actors/Indexer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
-import {
-  type Command,
-  type CommandAnswer,
-  CommandId,
-  DocumentRemove,
-  DocumentSubmit,
-  documentId,
-  JobRetry,
-  ProjectName,
-  type ProjectScope,
-  SourceAdd,
-  sourceId,
-  TeamName
-} from "../../events/index.ts"
+import { type Command, CommandId, type GenerationId, JobRetry } from "../../events/index.ts"
 import { Projections } from "../../src/index/Projections.ts"
 import type { Recomputed, VerifyReport } from "../../src/index/VerifyReport.ts"
 import { Log } from "../../src/log/Log.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
 import { Search, type SearchAnswer } from "../../src/search/Search.ts"
+import { type Sent, scopeOf, sentAs, sourceAdded } from "./Commands.ts"
 import { Disk } from "./Disk.ts"
 import { Faults } from "./Faults.ts"
 import { type Operation, type Schedule, senders } from "./Schedule.ts"
 import { type Served, server } from "./Server.ts"
-import { bodyOf, busWith, everywhere, failpointsOf, preparer, providerWith, specOf } from "./Surroundings.ts"
+import { busWith, everywhere, failpointsOf, preparer, providerWith, specOf } from "./Surroundings.ts"
 import { Process, World } from "./World.ts"
 
 /** A promise that a run broke. */
 export class Broken extends Error {
   override readonly name = "Broken"
-}
-
-export interface Sent {
-  readonly command: Command
-  readonly sender: number
-  readonly text: string | undefined
-  /** By document name within the project. */
-  readonly document: string
-  readonly movedFrom: string | undefined
-  readonly key: number
-  answer: CommandAnswer | undefined
 }
 
 export interface Searched {
@@ -59,26 +36,25 @@ export interface AtRest {
   readonly directory: string
   /** Hash of the log's last event. */
   readonly head: string
+  readonly generation: string
+  /** Asked for in every third run: it takes as long as all the rest. */
+  readonly proof: Proof | undefined
+  readonly parked: ReadonlyArray<{ readonly documentId: string; readonly reason: string | undefined }>
+}
+
+/** What the program itself says of its index. */
+export interface Proof {
   readonly verified: VerifyReport
   readonly recomputed: Recomputed
   readonly replayed: VerifyReport
   /** Inputs that the provider was asked for during the replay. */
   readonly paidByReplay: number
-  readonly parked: ReadonlyArray<{ readonly documentId: string; readonly reason: string | undefined }>
 }
 
 /** The process died with the request in hand. */
 class Gone {
   readonly _tag = "Gone"
 }
-
-export const scopeOf = (project: string): ProjectScope => ({
-  team: TeamName.make("team"),
-  project: ProjectName.make(project)
-})
-export const sourceOf = (project: string) => sourceId(scopeOf(project), "push", "simulated")
-export const idOf = (project: string, document: string) =>
-  documentId(scopeOf(project), sourceOf(project), document)
 
 /** In peace everything has come to rest after this, or never will. */
 const longestPeaceMs = 30 * 60_000
@@ -88,7 +64,7 @@ export class Simulation {
   readonly schedule: Schedule
   readonly faults: Faults
   readonly world: World
-  readonly #disk = new Disk()
+  readonly #disk: Disk
   readonly sent: Array<Sent> = []
   readonly searched: Array<Searched> = []
   /** What happened, in order, with the virtual time: two runs of a schedule have the same. */
@@ -110,6 +86,8 @@ export class Simulation {
 
   constructor(schedule: Schedule) {
     this.schedule = schedule
+    // Some begin with no directory at all, so that faults meet its making, too.
+    this.#disk = new Disk(schedule.seed % 8 !== 0)
     this.faults = new Faults(schedule)
     this.world = new World(schedule.seed, schedule.inOrder)
     this.#outside = new Process(this.world, "outside", schedule.seed)
@@ -234,7 +212,7 @@ export class Simulation {
 
   #everything(): Effect.Effect<void> {
     return Effect.gen(this, function* () {
-      for (const project of new Set(senders)) yield* this.#until(this.#asking(this.#addSource(project)))
+      for (const project of new Set(senders)) yield* this.#until(this.#asking(sourceAdded(project)))
       yield* Effect.forEach(senders, (_, sender) => this.#send(sender), {
         concurrency: "unbounded",
         discard: true
@@ -247,15 +225,6 @@ export class Simulation {
 
   #asking(command: Command) {
     return (served: Context.Context<Served>) => Context.get(served, Coordinator).ask(command)
-  }
-
-  #addSource(project: string): Command {
-    return new SourceAdd({
-      commandId: CommandId.make(`source-${project}`),
-      scope: scopeOf(project),
-      sourceId: sourceOf(project),
-      settings: { kind: "push", name: "simulated" }
-    })
   }
 
   #send(sender: number): Effect.Effect<void> {
@@ -275,7 +244,7 @@ export class Simulation {
     switch (operation.kind) {
       case "submit":
       case "remove": {
-        const sent = this.#commandOf(sender, project, operation, key)
+        const sent = sentAs(project, operation, key)
         this.sent.push(sent)
         this.#sentBy.set(sender, [...(this.#sentBy.get(sender) ?? []), sent])
         return this.#answered(sent)
@@ -296,39 +265,6 @@ export class Simulation {
           this.#server?.interrupt()
         })
     }
-  }
-
-  #commandOf(
-    sender: number,
-    project: string,
-    operation: Extract<Operation, { readonly kind: "submit" | "remove" }>,
-    key: number
-  ): Sent {
-    const { document } = operation
-    const common = {
-      commandId: CommandId.make(`command-${key}`),
-      scope: scopeOf(project),
-      documentId: idOf(project, document),
-      orderKey: String(key).padStart(6, "0")
-    }
-    const movedFrom = operation.kind === "submit" ? operation.movedFrom : undefined
-    const command =
-      operation.kind === "remove"
-        ? new DocumentRemove({ ...common, reason: "requested" })
-        : new DocumentSubmit({
-            ...common,
-            sourceId: sourceOf(project),
-            raw: new TextEncoder().encode(bodyOf(operation.text)),
-            descriptor: {
-              externalId: document,
-              uri: `push:${document}`,
-              mediaType: "text/markdown",
-              metadata: {}
-            },
-            ...(movedFrom !== undefined && { movedFrom: idOf(project, movedFrom) })
-          })
-    const text = operation.kind === "submit" ? operation.text : undefined
-    return { command, sender, text, document, movedFrom, key, answer: undefined }
   }
 
   /** A command that is sent again gets its first answer. */
@@ -400,15 +336,7 @@ export class Simulation {
       for (const project of new Set(senders)) yield* this.#search(project, true)
       const live = yield* this.#until((served) => Context.get(served, ReadModels).live)
       if (live === undefined) return this.#break("no generation is live")
-      const { generation } = live
-      const verified = yield* this.#until((served) =>
-        Context.get(served, Projections).verify(generation, { level: "full", repair: false })
-      )
-      const recomputed = yield* this.#until((served) =>
-        Context.get(served, Projections).recompute(generation)
-      )
-      const before = this.paid
-      const { report } = yield* this.#until((served) => this.#replay(served))
+      const proof = this.schedule.seed % 3 === 0 ? yield* this.#prove(live.generation) : undefined
       const parked = (yield* this.#until(this.#parked)).map(({ documentId: id, reason }) => ({
         documentId: id,
         reason: reason?.code
@@ -421,12 +349,24 @@ export class Simulation {
       this.atRest = {
         directory: this.#disk.directory,
         head: (yield* this.#until((served) => Context.get(served, Log).head)).hash,
-        verified,
-        recomputed,
-        replayed: report,
-        paidByReplay: this.paid - before,
+        generation: proof?.replayed.generation ?? live.generation,
+        proof,
         parked
       }
+    })
+  }
+
+  #prove(generation: GenerationId): Effect.Effect<Proof> {
+    return Effect.gen(this, function* () {
+      const verified = yield* this.#until((served) =>
+        Context.get(served, Projections).verify(generation, { level: "full", repair: false })
+      )
+      const recomputed = yield* this.#until((served) =>
+        Context.get(served, Projections).recompute(generation)
+      )
+      const before = this.paid
+      const { report } = yield* this.#until((served) => this.#replay(served))
+      return { verified, recomputed, replayed: report, paidByReplay: this.paid - before }
     })
   }
 }
