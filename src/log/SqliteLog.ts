@@ -13,7 +13,6 @@ import {
   PubSub,
   Queue,
   Random,
-  Ref,
   Schema,
   Scope,
   Stream
@@ -58,7 +57,10 @@ const maxWaiting = 1024
 
 /** The core runs in its caller's thread; a group is what queued until its fiber came to run. */
 export const layerInThread = (options: SqliteLogOptions): Layer.Layer<Log, OpeningRefused> =>
-  Layer.scoped(Log, Effect.flatMap(Effect.flatMap(openingOptions(options), inThread), makeLog))
+  Layer.scoped(
+    Log,
+    Effect.flatMap(openingOptions(options), (opening) => makeLog((learn) => inThread(opening, learn)))
+  )
 
 /**
  * The core runs in the `log-writer` worker; a group is what arrived during its last write. What was in hand when the
@@ -72,9 +74,8 @@ export const layer = (
 ): Layer.Layer<Log, OpeningRefused> =>
   Layer.scoped(
     Log,
-    Effect.flatMap(
-      Effect.flatMap(openingOptions(options), (opening) => inWorker(opening, options.failpoints ?? "")),
-      makeLog
+    Effect.flatMap(openingOptions(options), (opening) =>
+      makeLog((learn) => inWorker(opening, options.failpoints ?? "", learn))
     )
   )
 
@@ -86,8 +87,9 @@ interface Transport {
 }
 interface Written {
   readonly answers: ReadonlyArray<AppendAnswer>
-  readonly head: Head
 }
+/** Hears of each head, also of one whose answer was lost: what is on disk is to be followed, whoever heard of it. */
+type Learn = (head: Head) => Effect.Effect<void>
 
 const openingOptions = (options: SqliteLogOptions): Effect.Effect<OpeningOptions> =>
   Effect.gen(function* () {
@@ -110,7 +112,7 @@ const openingOptions = (options: SqliteLogOptions): Effect.Effect<OpeningOptions
     }
   })
 
-const inThread = Effect.fnUntraced(function* (options: OpeningOptions) {
+const inThread = Effect.fnUntraced(function* (options: OpeningOptions, learn: Learn) {
   const failpoints = yield* Failpoints
   const { core } = yield* Effect.acquireRelease(
     Effect.try({ try: () => openWriter(options, failpoints), catch: refused(options.directory) }),
@@ -128,7 +130,7 @@ const inThread = Effect.fnUntraced(function* (options: OpeningOptions) {
         const members = [...group]
         const result = core.writeGroup(members.map(({ request }) => request))
         return Effect.zipRight(
-          warn(result.warning),
+          Effect.zipRight(learn(result.head), warn(result.warning)),
           Effect.forEach(members, ({ reply }, at) => Deferred.complete(reply, outcomeOf(result, at)), {
             discard: true
           })
@@ -170,7 +172,7 @@ interface Opened {
   readonly head: Head
 }
 
-const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoints: string) {
+const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoints: string, learn: Learn) {
   const data: WriterThreadData = { failpoints }
   const all = yield* Effect.scope
   const slots = yield* Effect.makeSemaphore(maxWaiting)
@@ -218,6 +220,7 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
       return yield* new LogFailed({ operation: "go on", cause })
     }
     current = again
+    yield* learn(again.head)
     yield* Effect.logWarning("the log's thread had ended; the log was opened anew").pipe(
       Effect.annotateLogs({ head: again.head.position })
     )
@@ -249,33 +252,34 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
             (cause) => new LogFailed({ operation: "append", cause })
           )
         ),
-        Effect.tap((result) => warn(result.warning)),
+        Effect.tap(({ head, warning }) => {
+          if (head.position > newest.position) newest = head
+          return Effect.zipRight(learn(head), warn(warning))
+        }),
         Effect.flatMap((result) => outcomeOf(result, 0)),
-        Effect.tap(({ head }) =>
-          Effect.sync(() => {
-            if (head.position > newest.position) newest = head
-          })
-        ),
         slots.withPermits(1)
       )
   }
   return transport
 })
 
-const makeLog = Effect.fnUntraced(function* (
-  transport: Transport
-): Effect.fn.Return<LogService, never, Scope.Scope> {
-  const newest = yield* Ref.make(transport.head)
+const makeLog = Effect.fnUntraced(function* <R>(
+  open: (learn: Learn) => Effect.Effect<Transport, OpeningRefused, R>
+): Effect.fn.Return<LogService, OpeningRefused, R | Scope.Scope> {
   const moved = yield* Effect.acquireRelease(PubSub.sliding<Head>(1), PubSub.shutdown)
+  let learnt: Head | undefined
+  const transport = yield* open((head) =>
+    Effect.suspend(() => {
+      if (learnt !== undefined && head.position <= learnt.position) return Effect.void
+      learnt = head
+      return PubSub.publish(moved, head)
+    })
+  )
+  learnt ??= transport.head
+  const newest = Effect.sync(() => learnt ?? transport.head)
 
-  const send = Effect.fnUntraced(function* (batch: WriteBatch) {
-    const written = yield* Effect.flatMap(encoded(batch), transport.write)
-    const previous = yield* Ref.getAndUpdate(newest, (head) =>
-      written.head.position > head.position ? written.head : head
-    )
-    if (written.head.position > previous.position) yield* PubSub.publish(moved, written.head)
-    return written.answers
-  })
+  const send = (batch: WriteBatch) =>
+    Effect.map(Effect.flatMap(encoded(batch), transport.write), ({ answers }) => answers)
 
   const write = Effect.fn("Log.write")(function* (batch: WriteBatch) {
     const answers = yield* send(batch)
@@ -314,10 +318,10 @@ const makeLog = Effect.fnUntraced(function* (
 
   const heads = Stream.unwrapScoped(
     Effect.map(PubSub.subscribe(moved), (following) =>
-      Stream.concat(Stream.fromEffect(Ref.get(newest)), Stream.fromQueue(following))
+      Stream.concat(Stream.fromEffect(newest), Stream.fromQueue(following))
     )
   )
-  return Log.of({ write, append, collect, head: Ref.get(newest), heads })
+  return Log.of({ write, append, collect, head: newest, heads })
 })
 
 /** Events leave the caller's thread as their schema encodes them: an invalid one is a defect here, before it is stored. */
@@ -344,7 +348,7 @@ const outcomeOf = (result: GroupResult, at: number): Effect.Effect<Written, LogF
   if (outcome === undefined)
     return Effect.fail(new LogFailed({ operation: "append", cause: "No answer came." }))
   return outcome._tag === "Written"
-    ? Effect.succeed({ answers: outcome.answers, head: result.head })
+    ? Effect.succeed({ answers: outcome.answers })
     : Effect.fail(new LogFailed({ operation: outcome.operation, cause: outcome.reason }))
 }
 

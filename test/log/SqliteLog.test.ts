@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import SqliteDatabase from "better-sqlite3"
 import { Chunk, Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { defaultScope, documentStream, sha256 } from "../../events/index.ts"
+import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
 import { Content } from "../../src/log/Content.ts"
 import { ContentMissing, HeadMoved, Log, LogFailed, LogReader, VersionConflict } from "../../src/log/Log.ts"
 import * as ReadConnections from "../../src/log/ReadConnections.ts"
@@ -64,6 +65,24 @@ for (const transport of ["in its caller's thread", "in a worker"] as const) {
           names.map((_, n) => n + 1)
         )
         assert.strictEqual((yield* log.head).position, 64)
+      })
+    )
+
+    it.scopedLive("follows what is on disk although its answer was lost", () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const failpoints = "log.append.after:1:throw"
+        const opened = Layer.provide(
+          transports[transport]({ directory, failpoints }),
+          Layer.succeed(Failpoints, armed(failpoints))
+        )
+        yield* Effect.gen(function* () {
+          const log = yield* Log
+          const next = yield* Effect.fork(Stream.runHead(Stream.filter(log.heads, (one) => one.position > 0)))
+          assert.instanceOf(yield* Effect.flip(log.append(submit("one"))), LogFailed)
+          assert.strictEqual((yield* log.head).position, 1)
+          assert.isTrue((yield* Fiber.join(next))._tag === "Some")
+        }).pipe(Effect.provide(opened))
       })
     )
 
