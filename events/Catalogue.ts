@@ -6,6 +6,7 @@ import {
   DocumentBuilt,
   DocumentChunked,
   DocumentCommitted,
+  DocumentErased,
   DocumentRejected,
   DocumentRemoved,
   DocumentSubmitted
@@ -37,6 +38,7 @@ export const Event = Schema.Union(
   DocumentBuilt,
   DocumentRejected,
   DocumentRemoved,
+  DocumentErased,
   VectorsRecorded,
   JobParked,
   JobRetried,
@@ -65,6 +67,7 @@ export const schemaVersions: { readonly [Type in EventType]: number } = {
   DocumentBuilt: 1,
   DocumentRejected: 1,
   DocumentRemoved: 1,
+  DocumentErased: 1,
   VectorsRecorded: 1,
   JobParked: 1,
   JobRetried: 1,

@@ -44,7 +44,9 @@ export class DocumentRemove extends Schema.TaggedClass<DocumentRemove>()("Docume
   reason: RemovalReason,
   orderKey: Schema.String,
   arrivalOrder,
-  sync: Schema.optional(Schema.Int)
+  sync: Schema.optional(Schema.Int),
+  /** Says in the log as well that everything of it is erased. Whoever sends it does away with the content then. */
+  erase: Schema.optional(Schema.Literal(true))
 }) {}
 
 export class SourceAdd extends Schema.TaggedClass<SourceAdd>()("SourceAdd", {

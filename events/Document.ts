@@ -133,13 +133,24 @@ export class DocumentRemoved extends Schema.TaggedClass<DocumentRemoved>()("Docu
   sync: Schema.optional(Schema.Int)
 }) {}
 
+/**
+ * Everything of the document up to `version` is erased: bytes, text, title, path, metadata, vectors. Nobody finds it from
+ * here on; whoever folds the log meets contents that are gone.
+ */
+export class DocumentErased extends Schema.TaggedClass<DocumentErased>()("DocumentErased", {
+  documentId: DocumentId,
+  version: DocumentVersion,
+  commandId: Schema.String
+}) {}
+
 export const DocumentEvent = Schema.Union(
   DocumentSubmitted,
   DocumentChunked,
   DocumentCommitted,
   DocumentBuilt,
   DocumentRejected,
-  DocumentRemoved
+  DocumentRemoved,
+  DocumentErased
 )
 export type DocumentEvent = typeof DocumentEvent.Type
 

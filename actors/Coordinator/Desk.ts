@@ -369,7 +369,8 @@ const documentEvents: ReadonlySet<string> = new Set([
   "DocumentCommitted",
   "DocumentBuilt",
   "DocumentRejected",
-  "DocumentRemoved"
+  "DocumentRemoved",
+  "DocumentErased"
 ])
 
 const isDocumentEvent = (event: Event): event is DocumentEvent => documentEvents.has(event._tag)

@@ -7,6 +7,7 @@
  */
 import type { DocumentRemove, DocumentSubmit, Outcome } from "../../events/Commands.ts"
 import {
+  DocumentErased,
   type DocumentEvent,
   DocumentRemoved,
   DocumentSubmitted,
@@ -111,6 +112,9 @@ const removed = (document: DocumentId, reason: DocumentRemoved["reason"], cause:
     })
   )
 
+const erased = (document: DocumentId, version: DocumentVersion, commandId: string): NewEvent =>
+  documentEvent(DocumentErased.make({ documentId: document, version, commandId }))
+
 export const documentEvent = (event: DocumentEvent): NewEvent => ({
   stream: documentStream(event.documentId),
   event
@@ -193,7 +197,13 @@ export const decideRemove = (command: DocumentRemove, document: Known): Decision
   const removals = removalOf(document, command.reason, command, [document.id])
   // A removal that a person asks for excludes the path, also where it was gone already.
   const excludes = command.reason === "requested" && row?.removed !== undefined && row.removed !== "requested"
-  const events = excludes ? [removed(document.id, command.reason, command)] : removals
+  // What is erased is taken out, also where no version of it is found or may yet be.
+  const erases = command.erase === true && row !== undefined
+  const unsaid = erases && removals.length === 0 && row.removed === undefined
+  const events = [
+    ...(excludes || unsaid ? [removed(document.id, command.reason, command)] : removals),
+    ...(erases ? [erased(document.id, asVersion(row.submittedVersion), command.commandId)] : [])
+  ]
   return {
     outcome: events.length === 0 ? "unchanged" : "removed",
     events,

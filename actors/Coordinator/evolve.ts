@@ -62,6 +62,7 @@ export const evolve = (
     case "DocumentRemoved":
       return { ...next, open: undefined, live: undefined, removed: event.reason, parked: undefined }
     case "DocumentBuilt":
+    case "DocumentErased":
       return next
   }
 }

@@ -15,7 +15,7 @@ import { config, doctor, status } from "./commands/Operations.ts"
 import { search } from "./commands/Search.ts"
 import { serve } from "./commands/Serve.ts"
 import { add, init, remove, sync } from "./commands/Sources.ts"
-import { gc } from "./commands/Storage.ts"
+import { erase, gc } from "./commands/Storage.ts"
 import { worker } from "./commands/Worker.ts"
 import { type CommandEnvironment, type Definition, group } from "./Definition.ts"
 import { type CliError, type ExitCode, exitCodeOf } from "./Exit.ts"
@@ -38,6 +38,7 @@ export const root = group("reprise", "Keeps a search index correct, fresh and re
   verify,
   recover,
   gc,
+  erase,
   events,
   jobs,
   lanes,

@@ -88,6 +88,7 @@ const asGeneration = (files: GenerationFiles): EngineGeneration => ({
     ),
   remove: (scope, ids) => attempt(() => files.remove(scope, ids)),
   sweep: (horizon) => attempt(() => files.sweep(horizon)),
+  compact: attempt(() => files.compact()),
   lead: Effect.void,
   maintain: attempt(() => files.maintain())
 })

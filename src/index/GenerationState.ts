@@ -313,6 +313,37 @@ export class GenerationState {
       .immediate()
   }
 
+  /** Rows of a document that have ended, whatever still sees them. */
+  ended(document: Buffer): ReadonlyArray<LedgerRow> {
+    return this.#prepare<[Buffer], LedgerRow>(
+      `${ledgerColumns} WHERE document = ? AND until_position < ${forever}`
+    ).all(document)
+  }
+
+  /** Forgets what ended of these documents, and words that no row has any more. The file is written anew. */
+  erase(documents: ReadonlyArray<Buffer>): void {
+    this.db
+      .transaction(() => {
+        const rows = this.#prepare<[Buffer]>(
+          `DELETE FROM ledger WHERE document = ? AND until_position < ${forever}`
+        )
+        for (const document of documents) rows.run(document)
+        const used = new Set<number>()
+        const ended = this.#prepare<[], { words: Buffer }>(
+          `SELECT words FROM ledger WHERE until_position < ${forever}`
+        )
+        for (const { words } of ended.iterate()) for (const id of decodeIds(words)) used.add(id)
+        const gone = this.#prepare<[], { id: number }>("SELECT id FROM words WHERE frequency = 0").all()
+        const forget = this.#prepare<[number]>("DELETE FROM words WHERE id = ?")
+        for (const { id } of gone) if (!used.has(id)) forget.run(id)
+        this.#prepare("DELETE FROM tokens WHERE frequency = 0").run()
+      })
+      .immediate()
+    this.db.exec("VACUUM")
+    if (this.db.prepare<[], { busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)").get()?.busy !== 0)
+      throw new Error(`${this.path}: a reader holds back what was deleted. Run it again when that is over.`)
+  }
+
   /** Forgets everything that was folded: the fold begins again at 0, and nobody is served before `target`. */
   reset(target: number): void {
     this.db

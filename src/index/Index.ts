@@ -155,6 +155,8 @@ export interface EngineGeneration {
   readonly remove: (scope: ProjectScope, ids: ReadonlyArray<PointId>) => Effect.Effect<void, EngineError>
   /** Deletes points with `until` ≤ horizon. */
   readonly sweep: (horizon: number) => Effect.Effect<void, EngineError>
+  /** What was removed or swept leaves no byte behind, as far as the engine's own files go. Slow: they are written anew. */
+  readonly compact: Effect.Effect<void, EngineError>
   /** It is the live one now: what other programs reach by the log's name is this. A courtesy, and no part of any answer. */
   readonly lead: Effect.Effect<void, EngineError>
   /** Background upkeep (merging small segments), a bounded step at a time; true while there is more to do. */

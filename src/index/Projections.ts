@@ -4,8 +4,9 @@
  */
 import { existsSync } from "node:fs"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
-import type { GenerationId } from "../../events/Ids.ts"
+import type { DocumentId, GenerationId } from "../../events/Ids.ts"
 import type { ThreadFailed } from "../threads/Thread.ts"
+import { eraseDocuments } from "./Erasure.ts"
 import type { EngineError } from "./Index.ts"
 import { EngineMismatch } from "./Index.ts"
 import {
@@ -39,6 +40,11 @@ export interface ProjectionsService {
   readonly maintain: (generation: GenerationId) => Effect.Effect<boolean, ProjectionsError>
   /** Forgets the points of an unretired generation that ended where nobody can ask any more. */
   readonly sweep: (generation: GenerationId, options: SweepOptions) => Effect.Effect<Swept, ProjectionsError>
+  /** Erases what ended of these documents from a generation. Answers how many points were removed. */
+  readonly eraseDocuments: (
+    generation: GenerationId,
+    documents: ReadonlyArray<DocumentId>
+  ) => Effect.Effect<number, ProjectionsError>
   /** Deletes engine and state of a retired generation. */
   readonly drop: (generation: GenerationId) => Effect.Effect<void, ProjectionsError>
   /** Deletes what a crash between a promotion and its drop left, and what earlier epochs left. Answers how many. */
@@ -146,6 +152,8 @@ export const make = (
         using(generation, (projection) =>
           Effect.flatMap(rowOf(generation), (row) => sweep(row, projection, options))
         ),
+      eraseDocuments: (generation, documents) =>
+        using(generation, (projection) => eraseDocuments(projection, documents)),
       maintain: (generation) => using(generation, ({ engine }) => engine.maintain),
       drop: erase,
       clear,

@@ -129,6 +129,8 @@ const generationOn = (
     checkDerived: (at) => points.checkDerived(at),
     remove: (scope, ids) => points.remove(scope, ids),
     sweep: (horizon) => points.sweep(horizon),
+    // The server's own upkeep writes its segments anew, when it thinks fit.
+    compact: Effect.void,
     lead: collection.lead,
     maintain: Effect.succeed(false)
   }

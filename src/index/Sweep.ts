@@ -3,7 +3,8 @@
  * engine's marker, then by the engine (FOLD.md, rule 6). Stopped in between, the next sweep or opening goes on.
  *
  * A query of a generation is made at the position where it was verified, or above: what ended up to there nobody was ever
- * shown, and a generation that is being built is asked by nobody. Of the rest, grace is given.
+ * shown, and a generation that is being built is asked by nobody. Of the rest, grace is given. In either case what a dead
+ * process sent has landed by then: an insert that comes later than its point's removal would bring it back.
  */
 import { Clock, Effect } from "effect"
 import { Failpoints } from "../faults/Failpoints.ts"
@@ -11,6 +12,9 @@ import type { GenerationRow } from "../log/ReadModels.ts"
 import type { EngineError } from "./Index.ts"
 import { passedBy } from "./Passed.ts"
 import type { OpenGeneration } from "./Projection.ts"
+
+/** Longer than an engine's write may be under way, whoever sent it. */
+const latestWriteMs = 600_000
 
 export interface SweepOptions {
   /** Longer than any query or late write of an engine may take. */
@@ -38,7 +42,8 @@ export const sweep: (
   const now = yield* Clock.currentTimeMillis
   const { checkpoint } = state
   const unasked = row.state === "building" ? checkpoint : (row.verifiedPosition ?? 0)
-  const reached = Math.max(state.horizon, unasked, passedBy(state.passed, now - graceMs))
+  const settled = passedBy(state.passed, now - Math.min(graceMs, latestWriteMs))
+  const reached = Math.max(state.horizon, Math.min(unasked, settled), passedBy(state.passed, now - graceMs))
   const horizon = Math.min(reached, checkpoint)
   const points = state.endedUpTo(horizon)
   if (dryRun) return { horizon, points }

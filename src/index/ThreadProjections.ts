@@ -2,7 +2,7 @@
  * The projections in a thread of their own: asks go in as messages, typed failures come back as what they are.
  */
 import { Effect, Either, Layer, Redacted, Schema } from "effect"
-import type { GenerationId } from "../../events/Ids.ts"
+import type { DocumentId, GenerationId } from "../../events/Ids.ts"
 import { UnknownEvent } from "../../events/Upcasters.ts"
 import { spawnAnew } from "../threads/Thread.ts"
 import { EngineMismatch, EngineUnavailable } from "./Index.ts"
@@ -42,6 +42,10 @@ export type IndexerOperations = {
     readonly generation: GenerationId
     readonly options: SweepOptions
   }) => Promise<Crossing<Swept>>
+  readonly eraseDocuments: (ask: {
+    readonly generation: GenerationId
+    readonly documents: ReadonlyArray<DocumentId>
+  }) => Promise<Crossing<number>>
   readonly maintain: (generation: GenerationId) => Promise<Crossing<boolean>>
   readonly drop: (generation: GenerationId) => Promise<Crossing<void>>
   readonly clear: (argument: undefined) => Promise<Crossing<number>>
@@ -94,6 +98,8 @@ export const layer = (data: IndexerThreadData): Layer.Layer<Projections> =>
           Effect.flatMap(thread.call("verify", { generation, options }), arrived),
         sweep: (generation, options) =>
           Effect.flatMap(thread.call("sweep", { generation, options }), arrived),
+        eraseDocuments: (generation, documents) =>
+          Effect.flatMap(thread.call("eraseDocuments", { generation, documents }), arrived),
         recompute: (generation) => Effect.flatMap(ask("recompute")(generation), arrived),
         maintain: (generation) => Effect.flatMap(ask("maintain")(generation), arrived),
         drop: (generation) => Effect.flatMap(ask("drop")(generation), arrived),

@@ -13,6 +13,7 @@ import { Either, Schema } from "effect"
 import { Manifest } from "../../events/Document.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import type { ContentStore } from "./ContentStore.ts"
+import type { Purged } from "./Purge.ts"
 import { type BlobRow, unpackBlob } from "./StoredContent.ts"
 
 /** What a run keeps beyond what live, open and parked versions need. */
@@ -27,6 +28,10 @@ export interface CollectionRules {
   readonly horizon: number
   /** Inputs whose vectors no document names and a model needs all the same. */
   readonly keptInputs: ReadonlyArray<string>
+  /** Documents of which nothing is kept but what a live, open or parked version needs. */
+  readonly erased: ReadonlySet<string>
+  /** Sources whose settings go. */
+  readonly erasedSources: ReadonlySet<string>
   /** Counts what would go and deletes nothing. */
   readonly dryRun: boolean
 }
@@ -37,16 +42,21 @@ export interface CollectedContent {
   readonly blobs: number
   readonly vectors: number
   readonly bytes: number
+  /** Bodies of erased documents that stay, because something else needs them. */
+  readonly shared: number
 }
 
 export type CollectionAsk =
   | { readonly _tag: "Begin"; readonly rules: CollectionRules }
   | { readonly _tag: "Step" }
   | { readonly _tag: "End" }
+  /** After a collection that erased: nothing that was deleted stands in any file. */
+  | { readonly _tag: "Purge"; readonly documents: ReadonlyArray<string> }
 
 export type CollectionStep =
   | { readonly _tag: "More"; readonly documents: number }
   | { readonly _tag: "Done"; readonly collected: CollectedContent }
+  | { readonly _tag: "Purged"; readonly purged: Purged }
 
 /** Documents that a step looks at, unless their manifests are long. */
 const documentsAStep = 100
@@ -63,6 +73,14 @@ interface DocumentColumns {
   readonly descriptor: string
   readonly liveVersion: number | null
   readonly removed: string | null
+}
+
+interface SourceColumns {
+  readonly source: string
+  readonly team: string
+  readonly project: string
+  readonly settings: string
+  readonly held: string | null
 }
 
 interface ContentsColumns {
@@ -88,6 +106,8 @@ export class ContentCollection {
   #row = 0
   #documents = 0
   readonly #collected = { blobs: 0, vectors: 0, bytes: 0 }
+  /** By digest: what erased documents ever named. */
+  readonly #erasedBodies = new Map<string, { readonly team: string; readonly project: string }>()
 
   /** From here on, until {@link end}, what appends bring or require is kept. */
   constructor(log: Database, content: ContentStore, rules: CollectionRules, failpoints: FailpointsService) {
@@ -119,13 +139,23 @@ export class ContentCollection {
         break
       case "vectors":
         if (!this.#sweep("vectors"))
-          return { _tag: "Done", collected: { documents: this.#documents, ...this.#collected } }
+          return {
+            _tag: "Done",
+            collected: { documents: this.#documents, ...this.#collected, shared: this.#shared() }
+          }
     }
     return { _tag: "More", documents: this.#documents }
   }
 
   end(): void {
     this.#content.endKeeping()
+  }
+
+  #shared(): number {
+    let shared = 0
+    for (const [digest, { project, team }] of this.#erasedBodies)
+      if (this.#content.keepsBlob(team, project, digest)) shared += 1
+    return shared
   }
 
   #isRecent(recordedAt: number | undefined): boolean {
@@ -146,7 +176,8 @@ export class ContentCollection {
   }
 
   #markSources(): void {
-    for (const { held, project, settings, team } of this.#log.sources.all()) {
+    for (const { held, project, settings, source, team } of this.#log.sources.all()) {
+      if (this.#rules.erasedSources.has(source)) continue
       this.#content.keepBlob(team, project, settings)
       if (held !== null) this.#content.keepBlob(team, project, held)
     }
@@ -182,7 +213,11 @@ export class ContentCollection {
       kept.add(liveVersion)
       if (liveVersion !== submittedVersion) this.#markSubmission(document, liveVersion)
     }
-    for (const [at, { endedAt, ended, version }] of this.#log.ended.all(documentId).entries())
+    if (this.#rules.erased.has(documentId))
+      for (const { digest } of this.#log.named.all(documentId, documentId, documentId, documentId))
+        this.#erasedBodies.set(digest, { team, project })
+    const endedVersions = this.#rules.erased.has(documentId) ? [] : this.#log.ended.all(documentId)
+    for (const [at, { endedAt, ended, version }] of endedVersions.entries())
       if (at < this.#rules.keepVersions || ended > this.#rules.horizon || this.#isRecent(endedAt))
         kept.add(version)
     let chunks = 0
@@ -257,8 +292,8 @@ const prepareLog = (db: Database) => ({
   projects: db.prepare<[], { team: string; project: string }>(
     "SELECT DISTINCT team, project FROM document_tally"
   ),
-  sources: db.prepare<[], { team: string; project: string; settings: string; held: string | null }>(
-    "SELECT team, project, settings, held_documents AS held FROM sources"
+  sources: db.prepare<[], SourceColumns>(
+    "SELECT source_id AS source, team, project, settings, held_documents AS held FROM sources"
   ),
   documents: db.prepare<[string], DocumentColumns>(`
     SELECT document_id AS documentId, team, project, submitted_version AS submittedVersion, raw, descriptor,
@@ -267,6 +302,12 @@ const prepareLog = (db: Database) => ({
   submission: db.prepare<[string, number], { raw: string; descriptor: string }>(`
     SELECT json_extract(data, '$.raw') AS raw, json_extract(data, '$.descriptor') AS descriptor FROM events
     WHERE stream = ? AND type = 'DocumentSubmitted' AND json_extract(data, '$.version') = ?`),
+  named: db.prepare<[string, string, string, string], { digest: string }>(`
+    SELECT json_extract(data, '$.raw') AS digest FROM events
+      WHERE stream = 'document-' || ? AND type = 'DocumentSubmitted'
+    UNION SELECT text_blob FROM chunkings WHERE document_id = ?
+    UNION SELECT text_blob FROM contents WHERE document_id = ?
+    UNION SELECT descriptor FROM contents WHERE document_id = ?`),
   ended: db.prepare<[string], { version: number; ended: number; endedAt: number }>(`
     SELECT v.version, v.ended, e.recorded_at AS endedAt FROM versions v JOIN events e ON e.position = v.ended
     WHERE v.document_id = ? AND v.ended IS NOT NULL ORDER BY v.version DESC`),

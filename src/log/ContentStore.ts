@@ -106,6 +106,16 @@ export class ContentStore {
       this.#kept?.vector.run(projectId, modelId, Buffer.from(input, "hex"))
   }
 
+  /** Whether it is stored and marked. */
+  keepsBlob(team: string, project: string, digest: string): boolean {
+    const id = this.#projectId(team, project)
+    if (id === undefined) return false
+    const bytes = Buffer.from(digest, "hex")
+    return (
+      this.#statements.hasBlob.get(id, bytes) !== undefined && this.#kept?.isKept.get(id, bytes) !== undefined
+    )
+  }
+
   blobRow(team: string, project: string, digest: string): BlobRow | undefined {
     const id = this.#projectId(team, project)
     return id === undefined ? undefined : this.#statements.blob.get(id, Buffer.from(digest, "hex"))
@@ -231,6 +241,7 @@ const prepareKept = (db: Database) => {
   return {
     blob: db.prepare("INSERT OR IGNORE INTO temp.kept_blobs VALUES (?, ?)"),
     vector: db.prepare("INSERT OR IGNORE INTO temp.kept_vectors VALUES (?, ?, ?)"),
+    isKept: db.prepare("SELECT 1 FROM temp.kept_blobs WHERE project = ? AND digest = ?"),
     stretch: both((table) =>
       db.prepare<[number, number, number], { row: number | null }>(
         `SELECT max(row) AS row FROM (

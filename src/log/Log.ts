@@ -17,6 +17,7 @@ import {
 } from "../../events/Ids.ts"
 import type { Lane } from "../../events/Job.ts"
 import type { CollectedContent, CollectionRules } from "./ContentCollection.ts"
+import type { Purged } from "./Purge.ts"
 
 /** Somebody appended first. Read the stream again, decide again. */
 export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
@@ -235,6 +236,8 @@ export interface LogService {
    * append that names what is gone is refused as `ContentMissing`.
    */
   readonly collect: (rules: CollectionRules) => Effect.Effect<CollectedContent, LogFailed>
+  /** After a collection that erased documents: no byte of what was deleted is left in any file. Slow. */
+  readonly purge: (documents: ReadonlyArray<DocumentId>) => Effect.Effect<Purged, LogFailed>
   /** The head as of the last acknowledged append; changes are streamed to followers. */
   readonly head: Effect.Effect<Head>
   /** The newest head each time it moves; a slow follower skips some. Starts with the present one. */

@@ -316,12 +316,23 @@ const makeLog = Effect.fnUntraced(function* <R>(
     ).pipe(collecting.withPermits(1))
   )
 
+  const purge = Effect.fn("Log.purge")((documents: ReadonlyArray<string>) =>
+    transport.collect({ _tag: "Purge", documents }).pipe(
+      Effect.flatMap((step) =>
+        step?._tag === "Purged"
+          ? Effect.succeed(step.purged)
+          : new LogFailed({ operation: "purge", cause: "No answer came." })
+      ),
+      collecting.withPermits(1)
+    )
+  )
+
   const heads = Stream.unwrapScoped(
     Effect.map(PubSub.subscribe(moved), (following) =>
       Stream.concat(Stream.fromEffect(newest), Stream.fromQueue(following))
     )
   )
-  return Log.of({ write, append, collect, head: newest, heads })
+  return Log.of({ write, append, collect, purge, head: newest, heads })
 })
 
 /** Events leave the caller's thread as their schema encodes them: an invalid one is a defect here, before it is stored. */

@@ -8,10 +8,10 @@
  * What is answered as written is on disk. After a failed COMMIT or an I/O error nothing of the group was kept, as far as
  * the caller is concerned, and the files are opened again before the next write.
  */
-import SqliteDatabase, { type Database } from "better-sqlite3"
+import type { Database } from "better-sqlite3"
 import { type EventEncoded, isEventType, schemaVersions } from "../../events/Catalogue.ts"
 import { Digest, eventId, Position, sha256 } from "../../events/Ids.ts"
-import { FailpointFired, type FailpointsService } from "../faults/Failpoints.ts"
+import type { FailpointsService } from "../faults/Failpoints.ts"
 import { type CollectionAsk, type CollectionStep, ContentCollection } from "./ContentCollection.ts"
 import { ContentStore } from "./ContentStore.ts"
 import { chainHash } from "./HashChain.ts"
@@ -19,7 +19,9 @@ import { writeHeadFile } from "./HeadFile.ts"
 import type { BlobPut, Head } from "./Log.ts"
 import { type LogConnection, openLog, scopeOf } from "./LogConnection.ts"
 import { fileIdentity } from "./LogDatabase.ts"
+import { purge } from "./Purge.ts"
 import { WalUpkeep } from "./WalUpkeep.ts"
+import { endsTheGroup, failure } from "./WriteFailure.ts"
 import type {
   AppendAnswer,
   EncodedAppend,
@@ -155,6 +157,8 @@ export class WriterCore {
     const { failpoints } = this.#options
     try {
       const { db } = this.#log
+      if (ask._tag === "Purge")
+        return { _tag: "Purged", purged: purge(db, this.#content.db, ask.documents, failpoints) }
       if (ask._tag === "Begin")
         this.#collection = new ContentCollection(db, this.#content, ask.rules, failpoints)
       if (this.#collection === undefined) throw new Error("The files were opened again. Run it again.")
@@ -387,17 +391,6 @@ export class WriterCore {
 }
 
 const isDigestOf = (blob: BlobPut): boolean => sha256(blob.bytes) === blob.digest
-
-const failure = (operation: string, cause: unknown): WriteOutcome => ({
-  _tag: "Failed",
-  operation,
-  reason: cause instanceof Error ? cause.message : String(cause)
-})
-
-/** What comes from the disk or a failpoint ends the whole group; what comes from one request's own content does not. */
-const endsTheGroup = (cause: unknown): boolean =>
-  cause instanceof FailpointFired ||
-  (cause instanceof SqliteDatabase.SqliteError && !cause.code.startsWith("SQLITE_CONSTRAINT"))
 
 const identities = ({ paths }: CoreOptions): ReadonlyMap<string, string> =>
   new Map([paths.log, paths.content, paths.lock].map((path) => [path, fileIdentity(path)]))

@@ -19,6 +19,7 @@ import { Recomputed, type VerifyLevel, VerifyReport } from "../index/VerifyRepor
 import type { EventFilter, LogBehindIndex, LogFailed } from "../log/Log.ts"
 import type { JobRow, Page, SourceRow } from "../log/ReadModels.ts"
 import type { SearchAnswer, SearchError, SearchRequest } from "../search/Search.ts"
+import type { Certificate, EraseError, EraseOptions } from "./Erasing.ts"
 import type { Outage } from "./Outage.ts"
 import type { CollectError, Collected, CollectOptions } from "./Storage.ts"
 
@@ -271,6 +272,8 @@ export interface RepriseWriter<Gone = never> {
   ) => Effect.Effect<Verified, EngineError | ProjectionsError | LogFailed | Gone>
   /** Frees what nobody needs any more: ended points, and content that no version needs. */
   readonly collect: (options: CollectOptions) => Effect.Effect<Collected, CollectError | Gone>
+  /** Erases documents for good, from every store. */
+  readonly erase: (options: EraseOptions) => Effect.Effect<Certificate, EraseError | Gone>
   readonly retry: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError | Gone>
   /**
    * Waits until the job that was retried, and the change of its document that it belongs to, came to an end, and searches see

@@ -62,6 +62,8 @@ export const collecting = Effect.fnUntraced(function* ({
       keepVersions,
       horizon: Math.min(...swept.map(({ horizon }) => horizon)),
       keptInputs: [probeKey],
+      erased: new Set(),
+      erasedSources: new Set(),
       dryRun
     })
     const ended = yield* Clock.currentTimeMillis

@@ -21,6 +21,7 @@ import { Log, LogReader } from "../log/Log.ts"
 import { ReadModels } from "../log/ReadModels.ts"
 import { AnalyzerUnknown, analyzerFor, analyzerOf } from "./Analyzers.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
+import { erasing } from "./Erasing.ts"
 import { outage } from "./Outage.ts"
 import { findSource, fullVerifyUpTo, noGeneration } from "./Reading.ts"
 import { type Removal, receiptOf, removalOf } from "./Removals.ts"
@@ -197,6 +198,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     build,
     repair,
     collect: yield* collecting(settings.storage),
+    erase: yield* erasing(settings),
     retry: (scope, jobId) =>
       Effect.flatMap(commandId, (id) => coordinator.ask(new JobRetry({ commandId: id, scope, jobId }))),
     ended: (job) => Effect.zipRight(Effect.raceFirst(overJob(job), coordinator.idle), visible),

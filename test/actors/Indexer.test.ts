@@ -28,6 +28,7 @@ const dying = (deaths: number) =>
         status: unused,
         verify: unused,
         sweep: unused,
+        eraseDocuments: unused,
         recompute: unused,
         drop: unused,
         reset: unused

@@ -274,6 +274,46 @@ describe("a removal", () => {
   })
 })
 
+describe("an erasure", () => {
+  const erasing = (document: Known) =>
+    decideRemove(
+      new DocumentRemove({
+        commandId: nextCommandId(),
+        scope: defaultScope,
+        documentId: document.id,
+        reason: "requested",
+        orderKey: "9",
+        erase: true
+      }),
+      document
+    )
+
+  it("takes the document out and says that everything up to its newest version is erased", () => {
+    const decision = erasing(given("one", submission("a", "1"), committed(), submission("b", "2", 2)))
+    then(decision, "removed", "removed requested", "DocumentErased")
+    const erased = decision.events.at(-1)?.event
+    assert.strictEqual(erased?._tag === "DocumentErased" ? erased.version : undefined, 2)
+  })
+
+  it("of what was taken out before is said all the same, and excludes what was merely missing", () => {
+    then(
+      erasing(given("one", submission("a", "1"), committed(), removed("requested", "2"))),
+      "removed",
+      "DocumentErased"
+    )
+    then(
+      erasing(given("one", submission("a", "1"), committed(), removed("missing", "2"))),
+      "removed",
+      "removed requested",
+      "DocumentErased"
+    )
+  })
+
+  it("of what nobody knows changes nothing", () => {
+    then(erasing(given("one")), "unchanged")
+  })
+})
+
 describe("order keys", () => {
   it("are compared by their bytes in UTF-8, not by UTF-16 units", () => {
     assert.isBelow(compareKeys("\uffee", "\u{1f600}"), 0)

@@ -6,6 +6,7 @@ import {
   reachedByAdd,
   reachedByBuild,
   reachedByCollect,
+  reachedByErase,
   reachedByRepair,
   reachedByReplay,
   reachedBySync,
@@ -19,6 +20,7 @@ const killed = new Set<FailpointName>([
   ...reachedByBuild,
   ...reachedByRepair,
   ...reachedByCollect,
+  ...reachedByErase,
   ...reachedSometimes
 ])
 

@@ -2,11 +2,12 @@
  * The ways through the program that change a data directory, each as a child process that can be killed: over what it
  * starts, what it does, and what it does again after a crash.
  */
-import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
+import { defaultScope, documentId, sourceId } from "../../events/Ids.ts"
 import type { FailpointName } from "../../src/faults/Failpoints.ts"
 import { bundleChild } from "../support/bundledChild.ts"
 import { changeMixedTree, writeMixedTree } from "../support/mixedTree.ts"
@@ -16,12 +17,13 @@ import {
   reachedByAdd,
   reachedByBuild,
   reachedByCollect,
+  reachedByErase,
   reachedByRepair,
   reachedByReplay,
   reachedBySync
 } from "./reached.ts"
 
-export const wayNames = ["add", "sync", "replay", "build", "repair", "collect"] as const
+export const wayNames = ["add", "sync", "replay", "build", "repair", "collect", "erase"] as const
 export type WayName = (typeof wayNames)[number]
 
 export const reachedBy: Readonly<Record<WayName, ReadonlyArray<FailpointName>>> = {
@@ -30,7 +32,8 @@ export const reachedBy: Readonly<Record<WayName, ReadonlyArray<FailpointName>>> 
   replay: reachedByReplay,
   build: reachedByBuild,
   repair: reachedByRepair,
-  collect: reachedByCollect
+  collect: reachedByCollect,
+  erase: reachedByErase
 }
 
 /** One preparing thread, short vectors: what is measured here is not speed. */
@@ -63,13 +66,15 @@ export const openWay = async (name: WayName): Promise<Way> => {
   const root = join(folder, "root")
   const base = join(folder, "base")
   const settings = name === "build" ? otherSettings : smallSettings
+  writeMixedTree(root)
   const act: Act =
     name === "add"
       ? { act: "add", root }
       : name === "sync"
         ? { act: "sync", approveRemovals: true }
-        : { act: name }
-  writeMixedTree(root)
+        : name === "erase"
+          ? { act: "erase", names: erasedFiles.map((path) => idOf(root, path)) }
+          : { act: name }
   const taskOf = (data: string, one: Act): ChildTask => ({ data, settings, failpoints: "", acts: [one] })
   if (name !== "add") {
     const added = await runTask(script, { ...taskOf(base, { act: "add", root }), settings: smallSettings })
@@ -118,6 +123,11 @@ export const openWay = async (name: WayName): Promise<Way> => {
   }
 }
 
+/** By id: once it is erased, a document has no other name. */
+const erasedFiles = ["notes/harbour.md", "notes/lighthouse.md"]
+const idOf = (root: string, path: string): string =>
+  documentId(defaultScope, sourceId(defaultScope, "files", realpathSync(root)), path)
+
 /** Changes fields of four points by hand. */
 const damage = (data: string): void => {
   const generation = readdirSync(join(data, "index"))[0] ?? ""
@@ -151,6 +161,17 @@ export const assertRecovers = async (way: Way, data: string, what: string): Prom
   if (said?.act === "collect") {
     const { bodies, points, vectors } = (await collectedBy(way, data)) ?? said.collected
     assert.deepStrictEqual({ bodies, points, vectors }, { bodies: 0, points: 0, vectors: 0 }, what)
+  }
+  if (said?.act === "erase") {
+    const again = (await way.run(data)).said.at(-1)
+    const left = again?.act === "erase" ? again.certificate : undefined
+    assert.deepStrictEqual(
+      left?.stores.filter(({ removed }) => removed > 0),
+      [],
+      what
+    )
+    assert.strictEqual(left?.position, said.certificate.position, what)
+    assert.deepStrictEqual(left?.documents.length, erasedFiles.length, what)
   }
   if (said?.act === "repair") assert.isTrue(said.clean, what)
   const whole = assertWhole(data, what)

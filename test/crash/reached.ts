@@ -136,6 +136,24 @@ export const reachedByCollect: ReadonlyArray<FailpointName> = [
   "collect.sweep.after"
 ]
 
+/** An `erase` of documents: their removal is appended, their points and contents go. */
+export const reachedByErase: ReadonlyArray<FailpointName> = [
+  ...opening,
+  ...appending,
+  ...applying,
+  "removed.before",
+  "removed.after",
+  "erase.points.before",
+  "erase.points.after",
+  "erase.state.after",
+  "collect.mark",
+  "collect.sweep.before",
+  "collect.sweep.after",
+  "erase.content.before",
+  "erase.content.after",
+  "erase.rewrite.after"
+]
+
 /**
  * What a way reaches like every other: with `add`, which is killed everywhere, this is shown. The ways after it are killed
  * there too where `REPRISE_CRASH=all` asks for it.

@@ -66,6 +66,12 @@ const perform = Effect.gen(function* () {
       case "collect":
         yield* say({ act: "collect", collected: yield* writer.collect({ dryRun: false }) })
         break
+      case "erase":
+        yield* say({
+          act: "erase",
+          certificate: yield* writer.erase({ scope: defaultScope, names: act.names, dryRun: false })
+        })
+        break
       case "repair": {
         const { clean, report } = yield* writer.repair({ level: "full", recompute: true })
         yield* say({ act: "repair", clean, report })

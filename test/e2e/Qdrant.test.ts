@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect, Fiber, Layer, Schema } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
-import { Reader, type Writer } from "../../src/runtime/Reprise.ts"
+import { Reader, Writer } from "../../src/runtime/Reprise.ts"
 import { type SearchHit, SearchRequest } from "../../src/search/Search.ts"
 import {
   addRoot,
@@ -195,6 +195,42 @@ describe("an index on Qdrant", () => {
             assert.isTrue((yield* verified).clean)
             assert.isTrue((yield* Effect.flatMap(Reader, ({ status }) => status(defaultScope))).healthy)
           })
+        )
+      ),
+    60_000
+  )
+})
+
+describe("gc and erase on Qdrant", () => {
+  it.scopedLive(
+    "take points out of the collection: what is erased at once, what has ended after its grace",
+    () =>
+      inPlace(({ double, root, run }) =>
+        run(
+          Effect.gen(function* () {
+            const writer = yield* Writer
+            yield* addRoot(root)
+            const [name = ""] = double.collections()
+            const documentsThere = () => {
+              const all = JSON.stringify(double.points(name))
+              return { harbour: all.includes(harbour), ferry: all.includes(ferry) }
+            }
+            const idOf = (path: string) =>
+              Effect.map(
+                Effect.flatMap(Reader, (reader) => reader.get(defaultScope, join(root, path))),
+                ({ documentId }) => documentId
+              )
+            const harbour: string = yield* idOf("notes/harbour.md")
+            const ferry: string = yield* idOf("notes/ferry.md")
+            assert.deepStrictEqual(documentsThere(), { harbour: true, ferry: true })
+            yield* writer.erase({ scope: defaultScope, names: [harbour], dryRun: false })
+            assert.deepStrictEqual(documentsThere(), { harbour: false, ferry: true })
+            yield* writer.remove([ferry], { scope: defaultScope })
+            assert.strictEqual((yield* writer.collect({ dryRun: false })).points, 0)
+            assert.deepStrictEqual(documentsThere(), { harbour: false, ferry: true }, "it has its grace")
+            assert.isTrue((yield* verified).clean)
+          }),
+          { ...onQdrant(double), qdrant: { url: double.url, timeout: "1s", searchTimeout: "1s" } }
         )
       ),
     60_000

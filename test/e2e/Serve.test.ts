@@ -97,6 +97,17 @@ describe("reprise serve", { timeout: 60_000 }, () => {
     assert.deepInclude(value, { dryRun: true, documents: 5, points: 0, bodies: 0, vectors: 0 })
   })
 
+  it("erases while it serves", async () => {
+    await serve()
+    await run(["add", "docs"])
+    const [first] = (await json(["documents"])).value.documents
+    const { code, value } = await json(["erase", first.documentId])
+    assert.strictEqual(code, 0, JSON.stringify(value))
+    assert.deepStrictEqual(value.documents, [first.documentId])
+    assert.strictEqual((await json(["status"])).value.documents, 4)
+    assert.strictEqual((await run(["erase"])).code, 2)
+  })
+
   it("ends in order with 0 on SIGTERM: a command that runs through it gets the receipt of what was done", async () => {
     write(600, "many")
     const server = await serve()

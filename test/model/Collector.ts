@@ -1,7 +1,9 @@
 /**
- * What makes content go away, and what must be done when the log went back: garbage collection and accepted rollbacks.
+ * What makes content go away, and what must be done when the log went back: garbage collection, erasure and accepted
+ * rollbacks.
  */
 import { type Contents, type DocumentName, projectOf, type SpecName, specs, vectorKey } from "./Contents.ts"
+import { execute } from "./Coordinator.ts"
 import {
   copyOfLog,
   documentsOf,
@@ -14,7 +16,8 @@ import {
   openOf,
   type Version
 } from "./Facts.ts"
-import type { Model } from "./Model.ts"
+import { apply } from "./Indexer.ts"
+import { finish, type Model } from "./Model.ts"
 
 /** Deletes content that nothing needs any more. Runs in the writer, between appends. */
 export const collect = (model: Model): void => {
@@ -87,4 +90,47 @@ export const acceptRollback = (model: Model, older: LogFile): void => {
     }
   }
   if (facts.length > 0) model.append(`rollback-e${model.epoch}`, ...facts)
+}
+
+/**
+ * Everything of a document goes at once, whoever might still see it: its removal is said, the index follows, then its points,
+ * what is expected of them, and its content go, but for what another document has as well. What is half built begins anew.
+ */
+export const erase = (model: Model, document: DocumentName, id: string, key: number): void => {
+  execute(model, { kind: "remove", id, document, key })
+  for (const { generation, state } of generationsOf(model.rows).values()) {
+    if (state === "retired") continue
+    const name = model.nameOf(generation)
+    if (state !== "live") {
+      model.states.delete(name)
+      model.engines.delete(name)
+      continue
+    }
+    while ((model.stateOf(generation)?.checkpoint ?? -1) < model.head) finish(apply(model, generation))
+    const kept = model.stateOf(generation)
+    if (kept === undefined) continue
+    const others = [...kept.ledger].filter(([, row]) => row.chunk.document !== document)
+    for (const [id, { chunk }] of model.engineOf(generation).points)
+      if (chunk.document === document) model.engineOf(generation).points.delete(id)
+    model.states.set(name, { ...kept, ledger: new Map(others) })
+  }
+  const project = projectOf(document)
+  const addressesOf = (named: boolean): Set<string> => {
+    const addresses = new Set<string>()
+    for (const [name, { versions }] of documentsOf(model.rows, model.has("18 open"))) {
+      if ((name === document) !== named || projectOf(name) !== project) continue
+      for (const { chunkings, contents, raw } of versions) {
+        addresses.add(`${project}|${raw}`)
+        for (const chunking of chunkings) keepContents(model, addresses, name, chunking.spec, chunking)
+        for (const { fact, spec } of contents) keepContents(model, addresses, name, spec, fact)
+      }
+    }
+    return addresses
+  }
+  const others = addressesOf(false)
+  for (const address of addressesOf(true)) {
+    if (others.has(address)) continue
+    model.content.blobs.delete(address)
+    model.content.vectors.delete(address)
+  }
 }

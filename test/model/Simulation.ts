@@ -4,7 +4,7 @@
  *
  * After every single write, and after everything else that happens, each reader is asked what it would answer.
  */
-import { acceptRollback, collect } from "./Collector.ts"
+import { acceptRollback, collect, erase } from "./Collector.ts"
 import { type DocumentName, projectOf, type SpecName } from "./Contents.ts"
 import {
   type Command,
@@ -75,6 +75,7 @@ export interface Tally {
   promotions: number
   rollbacks: number
   collections: number
+  erasures: number
 }
 
 export const emptyTally = (): Tally => ({
@@ -85,7 +86,8 @@ export const emptyTally = (): Tally => ({
   crashes: 0,
   promotions: 0,
   rollbacks: 0,
-  collections: 0
+  collections: 0,
+  erasures: 0
 })
 
 export class Simulation {
@@ -161,6 +163,8 @@ export class Simulation {
       collect(model)
       this.tally.collections += 1
     })
+    // What is under way may still see what is erased; what landed late, or is restored, would bring it back.
+    if (this.queries.length === 0 && this.tasks.length === 0) add(2, () => this.erase())
     add(2, () => this.crash())
     add(3, () => this.landLate())
     add(4, () => this.startQuery())
@@ -205,6 +209,18 @@ export class Simulation {
     this.wish(command.document, command.key, command.kind === "remove" ? "" : command.text)
     if (command.kind === "submit" && command.movedFrom !== undefined)
       this.wish(command.movedFrom, command.key, "")
+  }
+
+  private erase(): void {
+    this.lastKey += 1
+    const id = `e${this.lastKey}`
+    const document = this.documentName()
+    this.late.length = 0
+    erase(this.model, document, id, this.lastKey)
+    this.wish(document, this.lastKey, "")
+    this.engineCopies.length = 0
+    this.stateCopies.length = 0
+    this.tally.erasures += 1
   }
 
   private wish(document: DocumentName, key: number, text: string): void {

@@ -3,7 +3,7 @@
  * breaks when that rule alone is left out.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { acceptRollback, collect } from "./Collector.ts"
+import { acceptRollback, collect, erase } from "./Collector.ts"
 import type { DocumentName, SpecName } from "./Contents.ts"
 import {
   type Command,
@@ -35,6 +35,7 @@ describe("random histories", () => {
     assert.isAbove(tally.promotions, 400)
     assert.isAbove(tally.rollbacks, 10)
     assert.isAbove(tally.collections, 1_500)
+    assert.isAbove(tally.erasures, 300)
   }, 120_000)
 
   it("are the same for the same seed", () => {
@@ -472,6 +473,33 @@ describe("gc and rollback", () => {
     collect(model)
     acceptRollback(model, backup)
     return settle(model) ? [] : ["it stays open for ever"]
+  })
+
+  it("what is erased is found nowhere, not after everything is folded anew either, and what another has stays", () => {
+    const model = new Model()
+    const y: DocumentName = "t/p:y"
+    ingest(model, x, "ab")
+    ingest(model, y, "bc")
+    const g1 = live(model, "S1")
+    ingest(model, x, "abc")
+    const reader = new Reader(model)
+    assert.deepStrictEqual(ask(reader), [])
+    const raws =
+      documentsOf(model.rows, true)
+        .get(x)
+        ?.versions.map(({ raw }) => raw) ?? []
+    erase(model, x, "erased", 9_999)
+    assert.deepStrictEqual(ask(reader), [])
+    const left = [...model.content.blobs.keys()].filter((address) =>
+      raws.some((raw) => address.endsWith(raw))
+    )
+    assert.deepStrictEqual(left, [])
+    assert.isTrue([...model.engineOf(g1).points.values()].every(({ chunk }) => chunk.document === y))
+    model.states.clear()
+    model.engines.clear()
+    finish(apply(model, g1))
+    assert.deepStrictEqual(ask(reader), [])
+    assert.deepStrictEqual([textOf(model, x), textOf(model, y)], [undefined, "bc"])
   })
 
   needed("15 roots", "prepare, gc, result, prepare, gc, result …", /embeds for ever/, (model) => {

@@ -1,4 +1,5 @@
 /** What `gc` frees, and what it must not, through the whole runtime and a clock that a test moves. */
+import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import SqliteDatabase from "better-sqlite3"
@@ -50,6 +51,16 @@ const stored = Effect.map(TestRuntime, ({ directory }) => {
   return counts
 })
 
+/** Points in the files of the live generation. */
+const points = Effect.map(TestRuntime, ({ directory }) => {
+  const index = join(directory, "index")
+  const [generation = ""] = readdirSync(index)
+  const db = new SqliteDatabase(join(index, generation, "default.default.sqlite"), { readonly: true })
+  const count = Number(db.prepare("SELECT count(*) FROM points").pluck().get())
+  db.close()
+  return count
+})
+
 const embedded = Effect.map(stored, ({ vectors }) => vectors)
 
 const small: TestingOptions = { settings: { embedding: { dimensions: 32 } } }
@@ -62,6 +73,12 @@ const onClock = <E>(title: string, test: (clock: ShiftedClock) => Effect.Effect<
     })
   )
 
+/** Two chunks of it stay as they are, whatever follows. */
+const kept = Array.from(
+  { length: 6 },
+  (_, at) => `Line ${at}: the keeper of the harbour writes of storms, ropes, lanterns and the price of fish.`
+).join("\n\n")
+
 describe("gc", () => {
   onClock(
     "frees what a superseded version needed once storage.keepFor has passed, and its points",
@@ -72,6 +89,7 @@ describe("gc", () => {
         yield* push("note", "The meeting is on Tuesday.")
         yield* forward("6 days")
         const early = yield* collect()
+        assert.strictEqual(yield* points, 1)
         assert.deepStrictEqual([early.vectors, early.points], [0, 1], "the point has had its grace")
         yield* forward("2 days")
         const late = yield* collect()
@@ -169,10 +187,10 @@ describe("gc", () => {
 
   onClock("leaves a log from which replay gives the same fingerprint and computes nothing", ({ forward }) =>
     Effect.gen(function* () {
-      yield* push("note", "The meeting is on Monday.\n\nIt begins at nine.")
+      yield* push("note", `${kept}\n\nIt begins at nine.`)
       yield* push("other", "The ferry to the island leaves at noon.")
       // A chunk that survives two versions: folded anew, its window begins with the version that is left.
-      yield* push("note", "The meeting is on Monday.\n\nIt begins at ten.")
+      yield* push("note", `${kept}\n\nIt begins at ten, and it lasts until the ferry leaves.`)
       yield* push("gone", "Nobody needs this.")
       yield* withdraw("gone")
       yield* forward("8 days")
@@ -182,7 +200,11 @@ describe("gc", () => {
       assert.isTrue(replayed.fingerprint.equal)
       assert.strictEqual(replayed.embeddings.computed, 0)
       assert.isTrue(yield* clean)
-    }).pipe(Effect.provide(layer(small)))
+    }).pipe(
+      Effect.provide(
+        layer({ settings: { ...small.settings, chunking: { maxTokens: 32, overlapTokens: 0 } } })
+      )
+    )
   )
 
   onClock("frees what a retired generation alone needed, and `log verify` misses nothing", ({ forward }) =>

@@ -2,6 +2,7 @@
 import type { Schema } from "effect"
 import type { Receipt } from "../../events/Receipt.ts"
 import type { VerifyReport } from "../../src/index/VerifyReport.ts"
+import type { Certificate } from "../../src/runtime/Erasing.ts"
 import type { Replayed } from "../../src/runtime/Reprise.ts"
 import type { Settings } from "../../src/runtime/Settings.ts"
 import type { Collected } from "../../src/runtime/Storage.ts"
@@ -13,6 +14,7 @@ export type Act =
   | { readonly act: "replay" | "build" | "repair" }
   /** Of what nobody needs at this moment: no grace is given, no version is kept. */
   | { readonly act: "collect" }
+  | { readonly act: "erase"; readonly names: ReadonlyArray<string> }
 
 export interface ChildTask {
   /** The data directory. */
@@ -31,6 +33,7 @@ export type Said =
   | { readonly act: "add" | "sync"; readonly receipt: Receipt }
   | { readonly act: "replay" | "build"; readonly replayed: Replayed }
   | { readonly act: "collect"; readonly collected: Collected }
+  | { readonly act: "erase"; readonly certificate: Certificate }
   | { readonly act: "repair"; readonly clean: boolean; readonly report: VerifyReport }
 
 export interface TaskEnd extends ChildEnd {

@@ -1,11 +1,15 @@
-/** `gc`: what a data directory no longer needs. */
+/** `gc`, `erase`: what a data directory no longer needs, and what must not stay in it. */
 import { existsSync } from "node:fs"
+import { resolve } from "node:path"
 import { Effect } from "effect"
+import { Certificate } from "../../runtime/Erasing.ts"
 import { Collected } from "../../runtime/Storage.ts"
-import { command, flag, noArguments } from "../Definition.ts"
-import { NothingThere } from "../Exit.ts"
+import { command, flag, manyArguments, noArguments } from "../Definition.ts"
+import { NothingThere, UsageError } from "../Exit.ts"
+import { Io } from "../Io.ts"
 import { type Page, print } from "../Output.ts"
-import { configuration, withWriter } from "../Session.ts"
+import { printable } from "../Printable.ts"
+import { configuration, orIndexAway, withWriter } from "../Session.ts"
 import { bytes, counted, number, time } from "../Style.ts"
 
 export const gc = command({
@@ -40,6 +44,61 @@ const collectedPage = ({ style }: Page, collected: Collected): string => {
     dryRun
       ? style.dim("Nothing was changed.")
       : style.dim("The files keep their size: what is stored next takes the room."),
+    ""
+  ].join("\n")
+}
+
+export const erase = command({
+  name: "erase",
+  summary: "Erase documents (by id, URI or path), whole sources (by id or root) or a project, for good",
+  details:
+    "Content, vectors and points go from every store; the log keeps that it happened. Killed, it goes on when it is run again with the ids.",
+  flags: {
+    everything: flag("everything", "All documents and sources of the project"),
+    dryRun: flag("dry-run", "Say what would be erased, and do nothing")
+  },
+  arguments: manyArguments("name", 0),
+  run: ({ dryRun, everything }, names, common) =>
+    Effect.gen(function* () {
+      if (everything === names.length > 0)
+        return yield* new UsageError({
+          detail: everything
+            ? "--everything erases the whole project: name nothing beside it."
+            : "Name what is to be erased, or give --everything for the whole project."
+        })
+      const { cwd } = yield* Io
+      const { files, path } = (yield* configuration(common)).directory
+      if (!existsSync(files.log)) return yield* new NothingThere({ directory: path })
+      const resolved = names.map((name) => (existsSync(resolve(cwd, name)) ? resolve(cwd, name) : name))
+      const { scope } = common
+      return yield* withWriter(common, { command: "reprise erase" }, (writer) =>
+        Effect.gen(function* () {
+          const certificate = yield* orIndexAway(
+            writer,
+            writer.erase({ scope, names: everything ? "everything" : resolved, dryRun })
+          )
+          yield* print(common.json, Certificate, certificate, (page) => certificatePage(page, certificate))
+          return 0 as const
+        })
+      )
+    })
+})
+
+const mostNamed = 20
+
+const certificatePage = ({ style }: Page, certificate: Certificate): string => {
+  const { documents, dryRun, elapsedMs, position, remains, scope, sources, stores } = certificate
+  const more = documents.length - mostNamed
+  return [
+    `${dryRun ? "Would erase" : "Erased"} ${counted(documents.length, "document")} and ${counted(sources.length, "source")} of ${scope.team}/${scope.project}${dryRun ? "" : `, at position ${number(position)} of the log`}`,
+    ...documents.slice(0, mostNamed).map((id) => `  ${id}`),
+    ...(more > 0 ? [`  … and ${number(more)} more (--json names all)`] : []),
+    ...sources.map((id) => `  source ${id}`),
+    style.bold("Searched"),
+    ...stores.map(({ removed, store, what }) => `  ${printable(store)}: ${number(removed)} ${what}`),
+    style.bold("Not reached"),
+    ...remains.map((one) => `  ${one}`),
+    dryRun ? style.dim("Nothing was changed.") : style.dim(`${time(elapsedMs)}`),
     ""
   ].join("\n")
 }

@@ -12,7 +12,7 @@ import { join } from "node:path"
 import { type PointId, ProjectName, type ProjectScope, scopeKey, TeamName } from "../../../events/Ids.ts"
 import type { FailpointsService } from "../../faults/Failpoints.ts"
 import type { Candidate, EngineQuery, GenerationRef, Marker, Point } from "../Index.ts"
-import { type Access, damaged, isCurrent, mismatch } from "./Database.ts"
+import { type Access, damaged, isCurrent, mismatch, rewrite } from "./Database.ts"
 import { checkSegment } from "./DerivedCheck.ts"
 import { GenerationRoot, type ProjectState } from "./GenerationRoot.ts"
 import { type FileState, ProjectFile, type ScanKey } from "./ProjectFile.ts"
@@ -181,6 +181,17 @@ export class GenerationFiles {
       this.unmerged.delete(key)
     }
     return false
+  }
+
+  /** Every file written anew. What a reader holds back fails it. */
+  compact(): void {
+    for (const { scope } of [...this.known.values()]) {
+      const file = this.writable(scope)
+      for (let state = file.solidStep(); state !== undefined; state = file.solidStep())
+        this.wrote(scope, state)
+      rewrite(file.file)
+    }
+    rewrite(this.currentRoot().file)
   }
 
   close(): void {

@@ -255,6 +255,21 @@ export class ProjectFile {
     return state
   }
 
+  /** Writes one segment anew that counts points which are gone; `undefined` where there is none. */
+  solidStep(): FileState | undefined {
+    const segments = this.read(() => this.segments.list())
+    const hollow = segments.findIndex(({ live, points }) => live < points)
+    const found = segments[hollow]
+    if (found === undefined) return undefined
+    const end = segments[hollow + 1]?.firstOrdinal ?? Number.MAX_SAFE_INTEGER
+    return this.write(() => {
+      const members = this.members(found.firstOrdinal, end)
+      this.segments.delete(found.segment)
+      this.addSegments(members)
+      return 0
+    })
+  }
+
   /** Brings everything that was committed to the disk. */
   sync(): FileState {
     return durably(this.file, () => {

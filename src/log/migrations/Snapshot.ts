@@ -6,13 +6,16 @@ import { join } from "node:path"
 import SqliteDatabase from "better-sqlite3"
 import { fileNames } from "../LogDatabase.ts"
 
+/** Within the data directory. */
+export const snapshotFolder = "before-migration"
+
 /** `before-migration/<database>.<schema>.sqlite`. A copy that is there already is kept: it is the older one. */
 export const snapshotBeforeMigration = (
   directory: string,
   database: "log" | "content",
   from: number
 ): void => {
-  const folder = join(directory, "before-migration")
+  const folder = join(directory, snapshotFolder)
   const target = join(folder, `${database}.${from}.sqlite`)
   if (existsSync(target)) return
   mkdirSync(folder, { recursive: true })

@@ -100,6 +100,9 @@ const fold = (
     case "DocumentRejected":
       statements.rejected.run(version, event.version, event.documentId)
       return
+    case "DocumentErased":
+      statements.advanced.run(version, event.documentId)
+      return
     case "DocumentRemoved":
       statements.ended.run(position, event.documentId)
       statements.removed.run(version, event.reason, event.documentId)

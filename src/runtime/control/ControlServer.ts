@@ -136,6 +136,7 @@ const handlers = (
         Build: ({ excluded }) => promoting((onProgress) => writer.build({ excluded, onProgress })),
         Repair: (ask) => breakable(writer.repair(ask)),
         Collect: (options) => breakable(writer.collect(options)),
+        Erase: (options) => breakable(writer.erase(options)),
         Retry: ({ job, scope }) => finishing("retry", () => writer.retry(scope, job)),
         Ended: ({ job }) => breakable(writer.ended(job)),
         Cancel: ({ job, scope }) => finishing("cancel", () => writer.cancel(scope, job)),

@@ -17,9 +17,10 @@ import { ProjectionStopped } from "../../index/Projection.ts"
 import { VerifyLevel } from "../../index/VerifyReport.ts"
 import { CommandConflict, HeadMoved, LogFailed } from "../../log/Log.ts"
 import { ThreadFailed } from "../../threads/Thread.ts"
+import { Certificate } from "../Erasing.ts"
 import { Live } from "../Live.ts"
 import { Outage } from "../Outage.ts"
-import { Replayed, SourceUnknown, Verified } from "../Reprise.ts"
+import { DocumentUnknown, Replayed, SourceUnknown, Verified } from "../Reprise.ts"
 import { Collected } from "../Storage.ts"
 
 /** Rises when a message changes its meaning or form. */
@@ -170,6 +171,15 @@ export class Control extends RpcGroup.make(
     payload: { dryRun: Schema.Boolean },
     success: Collected,
     error: ProjectionFailed
+  }),
+  Rpc.make("Erase", {
+    payload: {
+      scope: ProjectScope,
+      names: Schema.Union(Strings, Schema.Literal("everything")),
+      dryRun: Schema.Boolean
+    },
+    success: Certificate,
+    error: Schema.Union(DocumentUnknown, ...ProjectionFailed.members, ...CommandFailed.members)
   }),
   Rpc.make("Retry", { payload: { scope: ProjectScope, job: JobId }, error: CommandFailed }),
   Rpc.make("Ended", {

@@ -118,6 +118,7 @@ const writerOver = (client: Client): RepriseWriter<ServerGone> => {
       promoted<PromotionError | ServerGone>(client.Build({ excluded }), onProgress),
     repair: (ask) => orLost(client.Repair(ask)),
     collect: (options) => orLost(client.Collect(options)),
+    erase: (options) => orLost(client.Erase(options)),
     retry: (scope, job) => orLost(client.Retry({ scope, job })),
     ended: (job) => orLost(client.Ended({ job })),
     cancel: (scope, job) => orLost(client.Cancel({ scope, job })),

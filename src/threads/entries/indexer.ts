@@ -37,6 +37,8 @@ const operations: IndexerOperations = {
   status: (generation) => ask((projections) => projections.status(generation)),
   verify: ({ generation, options }) => ask((projections) => projections.verify(generation, options)),
   sweep: ({ generation, options }) => ask((projections) => projections.sweep(generation, options)),
+  eraseDocuments: ({ documents, generation }) =>
+    ask((projections) => projections.eraseDocuments(generation, documents)),
   recompute: (generation) => ask((projections) => projections.recompute(generation)),
   maintain: (generation) => ask((projections) => projections.maintain(generation)),
   drop: (generation) => ask((projections) => projections.drop(generation)),

@@ -1,0 +1,72 @@
+/**
+ * After an erasure: what is remembered of documents beside the log goes, and the files are written anew, so that no byte of
+ * what was deleted is left in a free page, in the gaps of a page, in a write-ahead log, or in a copy from before a
+ * migration.
+ *
+ * Writing a file anew takes as long as copying it, and the log takes no appends meanwhile.
+ */
+import { existsSync, readdirSync, rmSync } from "node:fs"
+import { dirname, join } from "node:path"
+import type { Database } from "better-sqlite3"
+import type { FailpointsService } from "../faults/Failpoints.ts"
+import { snapshotFolder } from "./migrations/Snapshot.ts"
+
+export interface Purged {
+  /** Rows of what a sync last saw, and of attempts at jobs. */
+  readonly remembered: number
+  /** Copies of whole databases. */
+  readonly copies: number
+}
+
+/** A reader is waited for this long before it is said to be in the way. */
+const waitMs = 5_000
+
+export const purge = (
+  log: Database,
+  content: Database,
+  documents: ReadonlyArray<string>,
+  failpoints: FailpointsService
+): Purged => {
+  failpoints.hit("erase.content.before")
+  const remembered = forget(log, documents)
+  failpoints.hit("erase.content.after")
+  for (const db of [content, log]) rewrite(db)
+  failpoints.hit("erase.rewrite.after")
+  return { remembered, copies: deleteCopies(dirname(log.name)) }
+}
+
+const forget = (log: Database, documents: ReadonlyArray<string>): number =>
+  log
+    .transaction(() => {
+      const statements = [
+        log.prepare<[string]>("DELETE FROM file_states WHERE document_id = ?"),
+        log.prepare<[string]>(
+          "DELETE FROM job_attempts WHERE job_id IN (SELECT job_id FROM jobs WHERE document_id = ?)"
+        )
+      ]
+      let rows = 0
+      for (const document of documents)
+        for (const statement of statements) rows += statement.run(document).changes
+      return rows
+    })
+    .immediate()
+
+const rewrite = (db: Database): void => {
+  db.exec("VACUUM")
+  db.pragma(`busy_timeout = ${waitMs}`)
+  try {
+    const busy = db.prepare<[], { busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)").get()?.busy
+    if (busy !== 0)
+      throw new Error(`a reader of ${db.name} holds back what was deleted. Run it again when that is over`)
+  } finally {
+    db.pragma("busy_timeout = 0")
+  }
+}
+
+const deleteCopies = (directory: string): number => {
+  const folder = join(directory, snapshotFolder)
+  if (!existsSync(folder)) return 0
+  const copies = readdirSync(folder).length
+  rmSync(folder, { recursive: true, force: true })
+  return copies
+}

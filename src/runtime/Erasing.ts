@@ -1,0 +1,235 @@
+/**
+ * Erasing documents for good: an event in the log says so, then content, vectors, points and what is remembered of them go
+ * from every store, and the files are written anew.
+ *
+ * Every step may be repeated: killed anywhere, it is run again with the same names (a document's id, once its title and
+ * path are gone) and ends as if nothing had happened. The log's chain stays whole: events hold ids, digests, sizes and
+ * times, and those stay.
+ */
+import { Clock, Duration, Effect, Schema } from "effect"
+import type { CommandError } from "../../actors/Coordinator.ts"
+import { Coordinator } from "../../actors/Coordinator.ts"
+import { Indexer } from "../../actors/Indexer.ts"
+import { DocumentRemove, SourceRemove } from "../../events/Commands.ts"
+import { CommandId, DocumentId, ProjectScope, SourceId } from "../../events/Ids.ts"
+import { probeKey } from "../embedding/Probe.ts"
+import { Projections, type ProjectionsError } from "../index/Projections.ts"
+import { Content } from "../log/Content.ts"
+import { Log, type LogFailed } from "../log/Log.ts"
+import { type DocumentRow, ReadModels, type SourceRow } from "../log/ReadModels.ts"
+import { findDocument, settingsOf } from "./Reading.ts"
+import type { DocumentUnknown } from "./Reprise.ts"
+import type { Settings } from "./Settings.ts"
+
+/** What was erased, and from where. */
+export const Certificate = Schema.Struct({
+  scope: ProjectScope,
+  dryRun: Schema.Boolean,
+  documents: Schema.Array(DocumentId),
+  sources: Schema.Array(SourceId),
+  /** Of the last event that says so. */
+  position: Schema.Int,
+  /** Every store that was searched, and what went from it. */
+  stores: Schema.Array(Schema.Struct({ store: Schema.String, what: Schema.String, removed: Schema.Number })),
+  /** What could not go, and why. */
+  remains: Schema.Array(Schema.String),
+  elapsedMs: Schema.Number
+})
+export type Certificate = typeof Certificate.Type
+
+export interface EraseOptions {
+  readonly scope: ProjectScope
+  /** Documents by id, URI or path, sources by id or root; none for everything of the project. */
+  readonly names: ReadonlyArray<string> | "everything"
+  readonly dryRun: boolean
+}
+
+export type EraseError = ProjectionsError | CommandError | LogFailed | DocumentUnknown
+
+interface Selected {
+  readonly documents: Map<DocumentId, DocumentRow>
+  readonly sources: Map<SourceId, SourceRow>
+}
+
+/** Commands that are under way at a time. */
+const commandsAtOnce = 64
+
+/** What an erasure cannot reach: said each time, because nobody else would. */
+const beyond = [
+  "backups, exports and other copies of the data directory: they are yours to delete",
+  "the log's events: ids, SHA-256 digests of bytes and text, sizes, times, and whatever senders wrote into ids and order keys of commands",
+  "messages that were published over NATS before: nats.eventsMaxAge bounds how long they stay",
+  "blocks of the disk that the file system has freed"
+]
+
+export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Settings) {
+  const { grace, keepFor, keepVersions } = storage
+  const opened = yield* Clock.currentTimeMillis
+  const log = yield* Log
+  const readModels = yield* ReadModels
+  const content = yield* Content
+  const projections = yield* Projections
+  const coordinator = yield* Coordinator
+  const indexer = yield* Indexer
+  const one = yield* Effect.makeSemaphore(1)
+
+  const documentsOf = Effect.fnUntraced(function* (
+    selected: Selected,
+    query: { readonly scope: ProjectScope; readonly source?: SourceId }
+  ) {
+    let after: string | undefined
+    do {
+      const page = yield* readModels.documents({ ...query, ...(after && { after }), limit: 1000 })
+      for (const row of page.rows) selected.documents.set(row.documentId, row)
+      after = page.next
+    } while (after !== undefined)
+  })
+
+  /** A document that moved has its former versions under its former ids. */
+  const formerOf = Effect.fnUntraced(function* (selected: Selected, row: DocumentRow) {
+    const waiting = [row]
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      if (!selected.documents.has(next.documentId)) selected.documents.set(next.documentId, next)
+      for (let version = 1; version <= next.submittedVersion; version++) {
+        const submission = yield* readModels.submission(next.documentId, version)
+        const { movedFrom } = submission ?? {}
+        if (movedFrom === undefined || selected.documents.has(movedFrom)) continue
+        const former = yield* readModels.document(movedFrom)
+        if (former?.removed === "moved") waiting.push(former)
+      }
+    }
+  })
+
+  const sourceNamed = Effect.fnUntraced(function* (scope: ProjectScope, name: string) {
+    for (const source of yield* readModels.sources(scope)) {
+      if (source.sourceId === name) return source
+      const settings = yield* settingsOf(content, source.scope, source.settings)
+      const root = settings?.kind === "files" ? settings.root : settings?.name
+      if (root !== undefined && (root === name || root === name.replace(/\/+$/, ""))) return source
+    }
+    return undefined
+  })
+
+  const select = Effect.fnUntraced(function* ({ names, scope }: EraseOptions) {
+    const selected: Selected = { documents: new Map(), sources: new Map() }
+    if (names === "everything") {
+      for (const source of yield* readModels.sources(scope)) selected.sources.set(source.sourceId, source)
+      yield* documentsOf(selected, { scope })
+      return selected
+    }
+    for (const name of names) {
+      const source = yield* sourceNamed(scope, name)
+      if (source === undefined) {
+        const row = yield* findDocument(readModels, content, scope, name)
+        selected.documents.set(row.documentId, row)
+      } else {
+        selected.sources.set(source.sourceId, source)
+        yield* documentsOf(selected, { scope, source: source.sourceId })
+      }
+    }
+    for (const row of [...selected.documents.values()]) yield* formerOf(selected, row)
+    return selected
+  })
+
+  /** A write that a dead process sent to a server could bring back what it put in: it is let land first. */
+  const untilLanded = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    yield* Effect.sleep(Math.max(0, opened + Duration.toMillis(qdrant.timeout) - now))
+  })
+
+  /** The id says what is erased, so that a run which is repeated appends nothing twice. */
+  const say = ({ documentId, orderKey, scope, submittedVersion }: DocumentRow) =>
+    coordinator.ask(
+      new DocumentRemove({
+        commandId: CommandId.make(`erase-${documentId}-${submittedVersion}`),
+        scope,
+        documentId,
+        reason: "requested",
+        orderKey: `${orderKey ?? ""}~`,
+        arrivalOrder: true,
+        erase: true
+      })
+    )
+
+  const removeSource = ({ scope, sourceId, streamVersion }: SourceRow) =>
+    coordinator.ask(
+      new SourceRemove({ commandId: CommandId.make(`erase-${sourceId}-${streamVersion}`), scope, sourceId })
+    )
+
+  const erase = Effect.fn("Erasing.erase")(function* (
+    options: EraseOptions
+  ): Effect.fn.Return<Certificate, EraseError> {
+    const started = yield* Clock.currentTimeMillis
+    const selected = yield* select(options)
+    const sources = [...selected.sources.values()]
+    if (!options.dryRun) {
+      const said = [...selected.documents.values()]
+      yield* Effect.forEach(said, say, { concurrency: commandsAtOnce })
+      // Removed with its destination, where a move was still under way: it is the same document.
+      yield* Effect.forEach(said, (row) => formerOf(selected, row), { discard: true })
+      const known = new Set(said.map(({ documentId }) => documentId))
+      const former = [...selected.documents.values()].filter(({ documentId }) => !known.has(documentId))
+      yield* Effect.forEach(former, say, { concurrency: commandsAtOnce })
+      yield* Effect.forEach(
+        sources.filter(({ removed }) => !removed),
+        removeSource
+      )
+    }
+    const documents = [...selected.documents.keys()]
+    const { position } = yield* log.head
+    const stores: Array<Certificate["stores"][number]> = []
+    if (!options.dryRun) {
+      yield* indexer.untilVisible(position)
+      yield* projections.clear
+      for (const { generation, spec, state } of yield* readModels.generations) {
+        // What is half built is begun anew: it may hold what it has not yet seen go.
+        if (state === "building") yield* projections.reset(generation)
+        if (state !== "live" && state !== "building") continue
+        if (spec.engine === "qdrant") yield* untilLanded
+        const points = state === "live" ? yield* projections.eraseDocuments(generation, documents) : 0
+        stores.push({
+          store: `generation ${generation}`,
+          what: "points, with their ledger and words",
+          removed: points
+        })
+      }
+    }
+    const collected = yield* log.collect({
+      now: started,
+      keepForMs: Duration.toMillis(Duration.max(keepFor, grace)),
+      keepVersions,
+      horizon: 0,
+      keptInputs: [probeKey],
+      erased: new Set(documents),
+      erasedSources: new Set(sources.map(({ sourceId }) => sourceId)),
+      dryRun: options.dryRun
+    })
+    stores.push(
+      { store: "content.sqlite", what: "bodies", removed: collected.blobs },
+      { store: "content.sqlite", what: "vectors", removed: collected.vectors }
+    )
+    if (!options.dryRun) {
+      const { copies, remembered } = yield* log.purge(documents)
+      stores.push(
+        { store: "log.sqlite", what: "remembered paths and attempts", removed: remembered },
+        { store: "before-migration", what: "copies of databases", removed: copies }
+      )
+    }
+    const ended = yield* Clock.currentTimeMillis
+    const shared =
+      collected.shared === 0
+        ? []
+        : [`${collected.shared} bodies that other documents, or a version that is there again, have as well`]
+    return {
+      scope: options.scope,
+      dryRun: options.dryRun,
+      documents,
+      sources: sources.map(({ sourceId }) => sourceId),
+      position,
+      stores,
+      remains: [...shared, ...beyond],
+      elapsedMs: ended - started
+    }
+  })
+  return (options: EraseOptions) => one.withPermits(1)(erase(options))
+})

@@ -1,0 +1,175 @@
+/** After an erasure no byte of a document is left in the data directory, and everything else is as it was. */
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { defaultScope } from "../../events/index.ts"
+import * as Archive from "../../src/log/Archive.ts"
+import { Reader, Writer } from "../../src/runtime/Reprise.ts"
+import { layer, Push, type TestingOptions, TestRuntime } from "../../src/runtime/Testing.ts"
+import { SearchRequest } from "../../src/search/Search.ts"
+import { addRoot } from "../support/embeddedRuntime.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+const found = (query: string) =>
+  Effect.map(
+    Effect.flatMap(Reader, (reader) =>
+      reader.search(
+        Schema.decodeSync(SearchRequest)({ scope: defaultScope, query, mode: "sparse", limit: 20 })
+      )
+    ),
+    ({ degraded, hits }) => {
+      assert.isFalse(degraded)
+      return hits.map(({ title }) => title)
+    }
+  )
+
+const untilVisible = Effect.flatMap(TestRuntime, (runtime) => runtime.untilVisible)
+const push = (id: string, text: string, source = "crm") =>
+  Effect.zipRight(
+    Effect.flatMap(Push, (pushed) =>
+      pushed.push(
+        { id, text, title: `Title ${id}`, metadata: { about: `${id}-metadata` } },
+        { scope: defaultScope, source }
+      )
+    ),
+    untilVisible
+  )
+const erase = (names: ReadonlyArray<string> | "everything", dryRun = false) =>
+  Effect.flatMap(Writer, (writer) => writer.erase({ scope: defaultScope, names, dryRun }))
+const sync = Effect.flatMap(Writer, (writer) =>
+  writer.sync([], { scope: defaultScope, full: true, approveRemovals: true, stop: undefined })
+)
+
+const filesBelow = (folder: string): ReadonlyArray<string> =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile())
+
+/** The files that hold these bytes, whatever the case of their letters. */
+const holding = (needle: string) =>
+  Effect.map(TestRuntime, ({ directory }) =>
+    filesBelow(directory)
+      .filter((path) => readFileSync(path).toString("latin1").toLowerCase().includes(needle))
+      .map((path) => path.slice(directory.length + 1))
+  )
+
+/** Index, state and log agree, the chain is whole, and a replay gives the same. */
+const assertSound = Effect.gen(function* () {
+  const writer = yield* Writer
+  const { clean, report } = yield* writer.repair({ level: "full", recompute: true })
+  assert.deepStrictEqual([clean, report.repaired], [true, 0])
+  const { directory } = yield* TestRuntime
+  assert.deepStrictEqual((yield* Archive.verify(directory)).damages, [])
+  const replayed = yield* writer.replay(() => Effect.void)
+  assert.deepStrictEqual(
+    [replayed.fingerprint.equal, replayed.fingerprint.actual, replayed.embeddings.computed],
+    [true, report.fingerprint.actual, 0]
+  )
+})
+
+const small: TestingOptions = { settings: { embedding: { dimensions: 32 } } }
+
+describe("erase", () => {
+  it.scopedLive("leaves nothing of a file: text, title, path, metadata, former versions and names", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const write = (path: string, text: string) => writeFileSync(join(root, path), text)
+      mkdirSync(join(root, "people"))
+      write("people/pathneedle.md", "---\nkey: metaneedle\n---\n# Titleneedle\n\nAn oldneedle.\n")
+      write("other.md", "# Other\n\nThe ferry leaves at noon.\n")
+      yield* addRoot(root)
+      write("people/pathneedle.md", "---\nkey: metaneedle\n---\n# Titleneedle\n\nA textneedle.\n")
+      yield* sync
+      renameSync(join(root, "people", "pathneedle.md"), join(root, "people", "movedneedle.md"))
+      yield* sync
+      const needles = ["pathneedle", "movedneedle", "metaneedle", "titleneedle", "oldneedle", "textneedle"]
+      for (const needle of needles) assert.isNotEmpty(yield* holding(needle), needle)
+
+      const certificate = yield* erase([join(root, "people", "movedneedle.md")])
+      assert.lengthOf(certificate.documents, 2, "under both of its names")
+      for (const needle of needles) assert.deepStrictEqual(yield* holding(needle), [], needle)
+      assert.deepStrictEqual(yield* found("textneedle titleneedle oldneedle"), [])
+      assert.deepStrictEqual(yield* found("ferry"), ["Other"])
+      yield* assertSound
+
+      assert.strictEqual((yield* sync).added, 0, "a sync does not bring it back")
+      // What it saw of a file that is still there it remembers, and forgets again.
+      yield* erase(certificate.documents)
+      assert.deepStrictEqual(yield* holding("movedneedle"), [])
+      assert.strictEqual((yield* addRoot(join(root, "people", "movedneedle.md"))).added, 1)
+      assert.deepStrictEqual(yield* found("textneedle"), ["Titleneedle"])
+    }).pipe(Effect.provide(layer(small)))
+  )
+
+  it.scopedLive("takes a source with all of its documents, and nothing of another", () =>
+    Effect.gen(function* () {
+      yield* push("one-needle", "A needle in the first.", "secretsource")
+      yield* push("two-needle", "A needle in the second.", "secretsource")
+      yield* push("kept", "A ferry leaves.", "crm")
+      yield* (yield* Push).withdraw("two-needle", { scope: defaultScope, source: "secretsource" })
+      yield* untilVisible
+      const certificate = yield* erase(["secretsource"])
+      assert.deepStrictEqual([certificate.documents.length, certificate.sources.length], [2, 1])
+      assert.deepStrictEqual(yield* holding("needle"), [])
+      assert.deepStrictEqual(yield* holding("secretsource"), [])
+      assert.deepStrictEqual(yield* found("ferry"), ["Title kept"])
+      yield* assertSound
+    }).pipe(Effect.provide(layer(small)))
+  )
+
+  it.scopedLive("takes a whole project", () =>
+    Effect.gen(function* () {
+      yield* push("one-needle", "A needle in the first.")
+      const otherScope = { ...defaultScope, project: "other" } as typeof defaultScope
+      yield* (yield* Push).push({ id: "kept", text: "A ferry leaves." }, { scope: otherScope, source: "crm" })
+      yield* untilVisible
+      yield* erase("everything")
+      assert.deepStrictEqual(yield* holding("needle"), [])
+      assert.isNotEmpty(yield* holding("ferry"))
+      yield* assertSound
+    }).pipe(Effect.provide(layer(small)))
+  )
+
+  it.scopedLive("leaves what another document has as well, and says so", () =>
+    Effect.gen(function* () {
+      yield* push("one", "The same needle stands in both.")
+      yield* push("two", "The same needle stands in both.")
+      const [first] = yield* Effect.map(
+        Effect.flatMap(Reader, (reader) => reader.documents({ scope: defaultScope, limit: 10 })),
+        ({ documents }) => documents.filter(({ title }) => title === "Title one")
+      )
+      const certificate = yield* erase([first?.documentId ?? ""])
+      assert.deepStrictEqual(yield* found("needle"), ["Title two"])
+      assert.match(certificate.remains.join("\n"), /^1 bodies that other documents/)
+      assert.deepStrictEqual(yield* holding("one-metadata"), [])
+      yield* assertSound
+    }).pipe(Effect.provide(layer(small)))
+  )
+
+  it.scopedLive("run again it appends nothing; with --dry-run it only counts", () =>
+    Effect.gen(function* () {
+      yield* push("one-needle", "A needle in the first.")
+      const [document] = (yield* Effect.flatMap(Reader, (reader) =>
+        reader.documents({ scope: defaultScope, limit: 1 })
+      )).documents
+      const name = document?.documentId ?? ""
+      const would = yield* erase([name], true)
+      assert.deepStrictEqual<ReadonlyArray<string>>(would.documents, [name])
+      assert.deepStrictEqual(yield* found("needle"), ["Title one-needle"])
+      const once = yield* erase([name])
+      const again = yield* erase([name])
+      assert.strictEqual(again.position, once.position)
+      assert.deepStrictEqual(again.documents, once.documents)
+    }).pipe(Effect.provide(layer(small)))
+  )
+
+  it.scopedLive("a name that nothing has is refused before anything is erased", () =>
+    Effect.gen(function* () {
+      yield* push("one-needle", "A needle in the first.")
+      const refused = yield* Effect.flip(erase(["one-needle", "nobody"]))
+      assert.strictEqual(refused._tag, "DocumentUnknown")
+      assert.deepStrictEqual(yield* found("needle"), ["Title one-needle"])
+    }).pipe(Effect.provide(layer(small)))
+  )
+})
