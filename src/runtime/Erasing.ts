@@ -6,12 +6,12 @@
  * path are gone) and ends as if nothing had happened. The log's chain stays whole: events hold ids, digests, sizes and
  * times, and those stay.
  */
-import { Clock, Duration, Effect, Schema } from "effect"
+import { Clock, Duration, Effect } from "effect"
 import type { CommandError } from "../../actors/Coordinator.ts"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Indexer } from "../../actors/Indexer.ts"
 import { DocumentRemove, SourceRemove } from "../../events/Commands.ts"
-import { CommandId, DocumentId, ProjectScope, SourceId } from "../../events/Ids.ts"
+import { CommandId, type DocumentId, type ProjectScope, type SourceId } from "../../events/Ids.ts"
 import { probeKey } from "../embedding/Probe.ts"
 import { Projections, type ProjectionsError } from "../index/Projections.ts"
 import { Content } from "../log/Content.ts"
@@ -20,29 +20,7 @@ import { type DocumentRow, ReadModels, type SourceRow } from "../log/ReadModels.
 import { findDocument, settingsOf } from "./Reading.ts"
 import type { DocumentUnknown } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
-
-/** What was erased, and from where. */
-export const Certificate = Schema.Struct({
-  scope: ProjectScope,
-  dryRun: Schema.Boolean,
-  documents: Schema.Array(DocumentId),
-  sources: Schema.Array(SourceId),
-  /** Of the last event that says so. */
-  position: Schema.Int,
-  /** Every store that was searched, and what went from it. */
-  stores: Schema.Array(Schema.Struct({ store: Schema.String, what: Schema.String, removed: Schema.Number })),
-  /** What could not go, and why. */
-  remains: Schema.Array(Schema.String),
-  elapsedMs: Schema.Number
-})
-export type Certificate = typeof Certificate.Type
-
-export interface EraseOptions {
-  readonly scope: ProjectScope
-  /** Documents by id, URI or path, sources by id or root; none for everything of the project. */
-  readonly names: ReadonlyArray<string> | "everything"
-  readonly dryRun: boolean
-}
+import type { Certificate, EraseOptions } from "./StorageReports.ts"
 
 export type EraseError = ProjectionsError | CommandError | LogFailed | DocumentUnknown
 

@@ -19,9 +19,10 @@ import { Recomputed, type VerifyLevel, VerifyReport } from "../index/VerifyRepor
 import type { EventFilter, LogBehindIndex, LogFailed } from "../log/Log.ts"
 import type { JobRow, Page, SourceRow } from "../log/ReadModels.ts"
 import type { SearchAnswer, SearchError, SearchRequest } from "../search/Search.ts"
-import type { Certificate, EraseError, EraseOptions } from "./Erasing.ts"
+import type { EraseError } from "./Erasing.ts"
 import type { Outage } from "./Outage.ts"
-import type { CollectError, Collected, CollectOptions } from "./Storage.ts"
+import type { CollectError } from "./Storage.ts"
+import type { Certificate, Collected, CollectOptions, EraseOptions } from "./StorageReports.ts"
 
 /** A document as listed. Positions are left out: they are the operator's. */
 export const DocumentSummary = Schema.Struct({

@@ -1,33 +1,13 @@
 /**
  * What a data directory keeps, and how it gets rid of what nobody needs any more.
  */
-import { Clock, Duration, Effect, Schema } from "effect"
-import { GenerationId } from "../../events/Ids.ts"
+import { Clock, Duration, Effect } from "effect"
 import { probeKey } from "../embedding/Probe.ts"
 import { Projections, type ProjectionsError } from "../index/Projections.ts"
 import { Log, type LogFailed } from "../log/Log.ts"
 import { ReadModels } from "../log/ReadModels.ts"
 import type { Settings } from "./Settings.ts"
-
-/** What `gc` freed, or would free. */
-export const Collected = Schema.Struct({
-  dryRun: Schema.Boolean,
-  /** Documents that were looked at, removed ones too. */
-  documents: Schema.Int,
-  /** Ended points by generation. */
-  generations: Schema.Array(Schema.Struct({ generation: GenerationId, points: Schema.Int })),
-  points: Schema.Int,
-  bodies: Schema.Int,
-  vectors: Schema.Int,
-  /** Of those bodies and vectors, as stored. */
-  bytes: Schema.Number,
-  elapsedMs: Schema.Number
-})
-export type Collected = typeof Collected.Type
-
-export interface CollectOptions {
-  readonly dryRun: boolean
-}
+import type { Collected, CollectOptions } from "./StorageReports.ts"
 
 export type CollectError = ProjectionsError | LogFailed
 

@@ -2,10 +2,9 @@
 import type { Schema } from "effect"
 import type { Receipt } from "../../events/Receipt.ts"
 import type { VerifyReport } from "../../src/index/VerifyReport.ts"
-import type { Certificate } from "../../src/runtime/Erasing.ts"
 import type { Replayed } from "../../src/runtime/Reprise.ts"
 import type { Settings } from "../../src/runtime/Settings.ts"
-import type { Collected } from "../../src/runtime/Storage.ts"
+import type { Certificate, Collected } from "../../src/runtime/StorageReports.ts"
 import { type ChildEnd, runChild } from "./bundledChild.ts"
 
 export type Act =

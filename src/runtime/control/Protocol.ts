@@ -17,11 +17,10 @@ import { ProjectionStopped } from "../../index/Projection.ts"
 import { VerifyLevel } from "../../index/VerifyReport.ts"
 import { CommandConflict, HeadMoved, LogFailed } from "../../log/Log.ts"
 import { ThreadFailed } from "../../threads/Thread.ts"
-import { Certificate } from "../Erasing.ts"
 import { Live } from "../Live.ts"
 import { Outage } from "../Outage.ts"
 import { DocumentUnknown, Replayed, SourceUnknown, Verified } from "../Reprise.ts"
-import { Collected } from "../Storage.ts"
+import { Certificate, Collected } from "../StorageReports.ts"
 
 /** Rises when a message changes its meaning or form. */
 export const protocolVersion = 2
