@@ -386,6 +386,26 @@ describe("points that were changed by hand", () => {
 })
 
 describe("filters on Qdrant", () => {
+  it.scopedLive("compare strings that begin alike in full", () =>
+    Effect.gen(function* () {
+      const double = yield* makeQdrantDouble()
+      const index = yield* opened(double)
+      const dated = ["2026-01-01", "2026-01-20"].map((date, chunk): Point => {
+        const one = point({ chunk, from: 1 })
+        const payload = { source: sourceOf(1), document: one.documentId, metadata: { date } }
+        return { ...one, payload: canonicalJson(payload) }
+      })
+      yield* index.insert(dated)
+      yield* mark(index, 1)
+      const filter = { metadata: [{ key: "date", gte: "2026-01-10" }] }
+      const found = yield* index.query(query({ at: 1, filter }))
+      assert.deepStrictEqual(
+        found.map(({ pointId }) => pointId),
+        dated.slice(1).map(({ id }) => id)
+      )
+    })
+  )
+
   const text = fc.oneof(
     fc.constantFrom("", "a", "2024-01-02", "2024-01-02T10:00:00Z", "2024-01", "é", "ÿ", "ÿa", "Āb", "日本"),
     fc.string({ maxLength: 8 }),
@@ -501,6 +521,15 @@ describe("requests to Qdrant", () => {
       assert.isBelow(Math.max(...bytes), 4 * 1_048_576)
       yield* mark(index, 1)
       assert.strictEqual(yield* Stream.runCount(index.scan(1)), points.length)
+    })
+  )
+
+  it.scopedLive("ask for every replica's acknowledgement: a search may come to any of them", () =>
+    Effect.gen(function* () {
+      const double = yield* makeQdrantDouble()
+      yield* opened(double, newGeneration(), { replicas: 2 })
+      const created = double.requests.find(({ operation }) => operation === "create_collection")
+      assert.deepInclude(created?.body, { replication_factor: 2, write_consistency_factor: 2 })
     })
   )
 
