@@ -230,16 +230,12 @@ const answered = ({ answer, project }: Searched, log: History): void => {
 
 /** I10: what a process has shown once it never takes back. */
 const forward = (searched: ReadonlyArray<Searched>): void => {
-  const last = new Map<string, number>()
-  for (const { answer, life, project } of searched) {
-    const key = `${life} ${project}`
-    const before = last.get(key) ?? 0
+  for (const { answer, floor } of searched)
     holds(
-      answer.indexedPosition >= before,
-      () => `I10: a search at ${answer.indexedPosition} came after one at ${before} in one process`
+      answer.indexedPosition >= floor,
+      () =>
+        `I10: a search at ${answer.indexedPosition} began after one at ${floor} was answered by the same process`
     )
-    last.set(key, answer.indexedPosition)
-  }
 }
 
 /** I13: an input is paid for once, but for what was in flight where something struck. */

@@ -28,6 +28,8 @@ export class Broken extends Error {
 
 export interface Searched {
   readonly life: number
+  /** The highest position that this process had answered for the project when the search began. */
+  readonly floor: number
   readonly project: string
   readonly answer: SearchAnswer
 }
@@ -106,12 +108,12 @@ export class Simulation {
     })
     let peaceAt: number | undefined
     while (ended === undefined && this.#broken === undefined) {
-      if (!this.world.step()) this.#break("nothing will ever happen again, and not everything is done")
+      if (!this.world.step()) this.#break("I14: nothing will ever happen again, and not everything is done")
       this.#disk.bury()
       if (this.faults.at("turn") !== undefined) this.#kill("between two steps")
       if (this.faults.isOver) peaceAt ??= this.world.now
       if (this.world.now - (peaceAt ?? this.world.now) > longestPeaceMs || this.world.steps > mostSteps)
-        this.#break(`it does not come to rest (${this.world.steps} steps, ${this.world.now} ms)`)
+        this.#break(`I14: it does not come to rest (${this.world.steps} steps, ${this.world.now} ms)`)
     }
     if (this.#broken !== undefined) throw this.#broken
     if (ended !== undefined && Exit.isFailure(ended)) throw new Broken(`failed: ${String(ended.cause)}`)
@@ -279,6 +281,19 @@ export class Simulation {
   }
 
   #search(project: string, sparse: boolean): Effect.Effect<void> {
+    return Effect.suspend(() => this.#searchAbove(project, sparse, this.#floor(project)))
+  }
+
+  #floor(project: string): number {
+    return Math.max(
+      0,
+      ...this.searched.flatMap((one) =>
+        one.life === this.#life && one.project === project ? [one.answer.indexedPosition] : []
+      )
+    )
+  }
+
+  #searchAbove(project: string, sparse: boolean, floor: number): Effect.Effect<void> {
     return this.#call((served) =>
       Context.get(served, Search).search({
         scope: scopeOf(project),
@@ -292,7 +307,7 @@ export class Simulation {
       Effect.flatMap((answer) =>
         Effect.sync(() => {
           this.note(`${project} has ${answer.hits.length} hits at ${answer.indexedPosition}`)
-          this.searched.push({ life: this.#life, project, answer })
+          this.searched.push({ life: this.#life, floor, project, answer })
         })
       ),
       Effect.catchAllCause((cause) =>
@@ -335,7 +350,7 @@ export class Simulation {
       yield* this.#until((served) => Context.get(served, Indexer).untilVisible(head))
       for (const project of new Set(senders)) yield* this.#search(project, true)
       const live = yield* this.#until((served) => Context.get(served, ReadModels).live)
-      if (live === undefined) return this.#break("no generation is live")
+      if (live === undefined) return this.#break("I9: no generation is live")
       const proof = this.schedule.seed % 3 === 0 ? yield* this.#prove(live.generation) : undefined
       const parked = (yield* this.#until(this.#parked)).map(({ documentId: id, reason }) => ({
         documentId: id,

@@ -19,7 +19,7 @@ const wide = numberIn("REPRISE_SCHEDULES")
 const from = seed ?? numberIn("REPRISE_FROM") ?? 1
 /** Without being told how many, as many as fit into this. */
 const budgetMs = 15_000
-const count = written !== undefined || seed !== undefined ? 1 : (wide ?? 200)
+const count = written !== undefined || seed !== undefined ? 1 : (wide ?? 25)
 
 describe("whatever is interleaved, lost, repeated, refused or killed", () => {
   it(
