@@ -301,7 +301,8 @@ const settleEmbedding = (desk: Desk, turn: Turn, work: Work): void => {
     desk.lines.ready(work)
   } else if (work.asking.size === 0 && job?.state === "running") {
     desk.attemptEnded(job, turn, "completed")
-    desk.jobs.rest(job)
+    // Not at rest: whoever had asked for what is left may be gone, and woke nobody who was at work then.
+    desk.jobs.requeue(job)
   }
 }
 
