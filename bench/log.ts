@@ -86,19 +86,16 @@ const inDirectory = <A>(use: (directory: string) => Promise<A>): Promise<A> => {
   return use(directory).finally(() => rmSync(directory, { recursive: true, force: true }))
 }
 
-/** Events a second. */
-const timed = async (count: number, act: () => Promise<unknown>): Promise<number> => {
-  const start = performance.now()
-  await act()
-  return (count / (performance.now() - start)) * 1000
-}
+const perSecond = (count: number, start: number): number => (count / (performance.now() - start)) * 1000
 
 const ours = (act: (log: Log["Type"], appends: ReadonlyArray<Append>) => Effect.Effect<unknown, unknown>) =>
   inDirectory((directory) =>
     Effect.gen(function* () {
       const log = yield* Log
       const appends = Array.from({ length: events }, (_, n) => submission(n))
-      return yield* Effect.promise(() => timed(events, () => Effect.runPromise(act(log, appends))))
+      const start = performance.now()
+      yield* act(log, appends)
+      return perSecond(events, start)
     }).pipe(Effect.provide(SqliteLog.layer({ directory })), Effect.scoped, Effect.runPromise)
   )
 
@@ -153,9 +150,9 @@ const plain = () =>
         for (const row of rows.slice(from, from + batch)) insert.run(...row)
       }
     })
-    const rate = await timed(events, async () => {
-      for (let from = 0; from < events; from += batch) write(from)
-    })
+    const start = performance.now()
+    for (let from = 0; from < events; from += batch) write(from)
+    const rate = perSecond(events, start)
     db.close()
     return rate
   })

@@ -233,7 +233,7 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
   /** A service that its connection gave up, or that is refused, is offered again. */
   const run = Effect.gen(function* () {
     const refusals = yield* nats.refusals
-    yield* Effect.acquireUseRelease(
+    return yield* Effect.acquireUseRelease(
       opened,
       (service) =>
         Effect.raceFirst(
