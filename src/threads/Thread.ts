@@ -161,10 +161,6 @@ export class Moved<A> {
 /**
  * In a worker entry: hands each tick's requests to `handle` in one go, so that a core can treat whatever queued up
  * during its last fsync as a group. `reply` answers one of them, once.
- *
- * `lingerMs` is how long a group waits for as many members as the last one had (PostgreSQL's `commit_delay` with
- * `commit_siblings`): callers who were answered together ask again one after another, and without it every other group is
- * the first of them alone. Who is alone waits for nobody.
  */
 export const serveGroups = (
   handle: (
@@ -174,31 +170,18 @@ export const serveGroups = (
       readonly succeed: (answer: unknown) => void
       readonly fail: (failure: unknown) => void
     }>
-  ) => void,
-  { lingerMs = 0 }: { readonly lingerMs?: number } = {}
+  ) => void
 ): void => {
   if (parentPort === null) throw new Error("serveGroups runs in a worker thread only.")
   const port = parentPort
   let group: Array<Request> = []
-  /** Of the last flush: so many callers were at it, and as many are likely to come again. */
-  let expected = 1
-  let lingering: NodeJS.Timeout | undefined
   port.on("message", (request: Request) => {
+    if (group.length === 0) setImmediate(flush)
     group.push(request)
-    if (group.length === 1) {
-      if (lingerMs === 0 || expected === 1) setImmediate(flush)
-      else lingering = setTimeout(flush, lingerMs)
-    } else if (lingering !== undefined && group.length >= expected) {
-      clearTimeout(lingering)
-      lingering = undefined
-      setImmediate(flush)
-    }
   })
   const flush = () => {
-    lingering = undefined
     const requests = group
     group = []
-    expected = requests.length
     handle(
       requests.map(({ id, name, argument }) => ({
         name,

@@ -4,4 +4,4 @@ import { WriterThread, type WriterThreadData } from "../../log/WriterThread.ts"
 import { serveGroups, threadData } from "../Thread.ts"
 
 const thread = new WriterThread(threadData as WriterThreadData)
-serveGroups((calls) => thread.handle(calls), { lingerMs: 1 })
+serveGroups((calls) => thread.handle(calls))
