@@ -11,7 +11,6 @@ import { Bus, type BusUnavailable, type WorkResult } from "../src/bus/Bus.ts"
 import {
   type Embedded,
   EmbeddingModel,
-  type EmbeddingModelService,
   type ProviderError
 } from "../src/embedding/EmbeddingModel.ts"
 import { confirmSameModel, probe, probeKey } from "../src/embedding/Probe.ts"
@@ -25,8 +24,6 @@ import type { Supervisor } from "./Supervisor.ts"
 export interface EmbedderSettings {
   /** Unique among all that serve one Coordinator. */
   readonly name: string
-  /** Models besides the configured one, for builds under another. */
-  readonly others: ReadonlyArray<EmbeddingModelService>
   /** How often bus and Coordinator hear that an order is still being worked on. */
   readonly heartbeat: Duration.Duration
   /** The longest that a provider's request for patience is followed before it is asked again. */
@@ -39,7 +36,6 @@ export interface EmbedderSettings {
 
 export const usualSettings: EmbedderSettings = {
   name: "embedder",
-  others: [],
   heartbeat: Duration.seconds(10),
   longestPause: Duration.minutes(5),
   unfitPause: Duration.seconds(30)
@@ -52,11 +48,8 @@ export const layer = (
     Effect.gen(function* () {
       const bus = yield* Bus
       const content = yield* Content
-      const configured = yield* EmbeddingModel
+      const model = yield* EmbeddingModel
       const worker = settings.name
-      const models = new Map<CodeFingerprint, EmbeddingModelService>(
-        [...settings.others, configured].map((model) => [model.fingerprint, model])
-      )
 
       const claim = ({ order }: Taken, code: CodeFingerprint) =>
         bus.claim({
@@ -75,7 +68,6 @@ export const layer = (
           const delivery = yield* batches.asWaiting(bus.receive("embed"))
           const order = delivery.value
           if (order.lane !== "embed") return yield* delivery.ack
-          const model = models.get(order.model) ?? configured
           const taken: Taken = { order, delivery, left: new Set(order.inputs) }
           const claimed = yield* claim(taken, model.fingerprint)
           // It is sent again at once, and comes to others while this one keeps away.
@@ -212,12 +204,11 @@ export const layer = (
           Effect.suspend(() => {
             const batches = new Batches()
             const confirm = confirming(content)
-            const slots = Math.max(...[...models.values()].map(({ concurrency }) => concurrency), 1)
             return Effect.all(
               [
                 Effect.repeat(takeOrder(batches), Schedule.forever),
                 beat(batches),
-                ...Array.from({ length: slots }, () =>
+                ...Array.from({ length: model.concurrency }, () =>
                   Effect.repeat(sendBatch(batches, confirm, inbox), Schedule.forever)
                 )
               ],
