@@ -8,11 +8,7 @@
 import { Duration, Effect, Layer, Schedule } from "effect"
 import { type CodeFingerprint, scopeKey, sha256 } from "../events/Ids.ts"
 import { Bus, type BusUnavailable, type WorkResult } from "../src/bus/Bus.ts"
-import {
-  type Embedded,
-  EmbeddingModel,
-  type ProviderError
-} from "../src/embedding/EmbeddingModel.ts"
+import { type Embedded, EmbeddingModel, type ProviderError } from "../src/embedding/EmbeddingModel.ts"
 import { confirmSameModel, probe, probeKey } from "../src/embedding/Probe.ts"
 import { Content, type ContentService } from "../src/log/Content.ts"
 import type { LogFailed } from "../src/log/Log.ts"
