@@ -4,7 +4,7 @@
  * The writer folds them in the transaction of the append; all but the operational rows can be rebuilt from the events
  * alone. Readers see them at the head of their own snapshot.
  */
-import { Context, type Effect } from "effect"
+import { Chunk, Context, Effect, Option, Stream } from "effect"
 import type { DocumentSubmitted, Reason, RemovalReason } from "../../events/Document.ts"
 import type { Spec } from "../../events/Generation.ts"
 import type {
@@ -251,3 +251,18 @@ export interface ReadModelsService {
 }
 
 export class ReadModels extends Context.Tag("reprise/log/ReadModels")<ReadModels, ReadModelsService>() {}
+
+/** All documents of a project or a source, by their id, a page at a time. */
+export const everyDocument = (
+  { documents }: ReadModelsService,
+  query: { readonly scope: ProjectScope; readonly source?: SourceId }
+): Stream.Stream<DocumentRow, LogFailed> =>
+  Stream.paginateChunkEffect(undefined, (after: string | undefined) =>
+    Effect.map(
+      documents({ ...query, ...(after !== undefined && { after }), limit: 1000 }),
+      ({ next, rows }) => [
+        Chunk.unsafeFromArray(rows),
+        next === undefined ? Option.none() : Option.some(next)
+      ]
+    )
+  )

@@ -6,7 +6,7 @@
  * path are gone) and ends as if nothing had happened. The log's chain stays whole: events hold ids, digests, sizes and
  * times, and those stay.
  */
-import { Clock, Duration, Effect } from "effect"
+import { Clock, Duration, Effect, Stream } from "effect"
 import type { CommandError } from "../../actors/Coordinator.ts"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Indexer } from "../../actors/Indexer.ts"
@@ -16,8 +16,8 @@ import { probeKey } from "../embedding/Probe.ts"
 import { Projections, type ProjectionsError } from "../index/Projections.ts"
 import { Content } from "../log/Content.ts"
 import { Log, type LogFailed } from "../log/Log.ts"
-import { type DocumentRow, ReadModels, type SourceRow } from "../log/ReadModels.ts"
-import { findDocument, settingsOf } from "./Reading.ts"
+import { type DocumentRow, everyDocument, ReadModels, type SourceRow } from "../log/ReadModels.ts"
+import { findDocument, sourceNamed } from "./Names.ts"
 import type { DocumentUnknown } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
 import type { Certificate, EraseOptions } from "./StorageReports.ts"
@@ -51,17 +51,13 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
   const indexer = yield* Indexer
   const one = yield* Effect.makeSemaphore(1)
 
-  const documentsOf = Effect.fnUntraced(function* (
+  const documentsOf = (
     selected: Selected,
     query: { readonly scope: ProjectScope; readonly source?: SourceId }
-  ) {
-    let after: string | undefined
-    do {
-      const page = yield* readModels.documents({ ...query, ...(after && { after }), limit: 1000 })
-      for (const row of page.rows) selected.documents.set(row.documentId, row)
-      after = page.next
-    } while (after !== undefined)
-  })
+  ) =>
+    Stream.runForEach(everyDocument(readModels, query), (row) =>
+      Effect.sync(() => selected.documents.set(row.documentId, row))
+    )
 
   /** A document that moved has its former versions under its former ids. */
   const formerOf = Effect.fnUntraced(function* (selected: Selected, row: DocumentRow) {
@@ -78,16 +74,6 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
     }
   })
 
-  const sourceNamed = Effect.fnUntraced(function* (scope: ProjectScope, name: string) {
-    for (const source of yield* readModels.sources(scope)) {
-      if (source.sourceId === name) return source
-      const settings = yield* settingsOf(content, source.scope, source.settings)
-      const root = settings?.kind === "files" ? settings.root : settings?.name
-      if (root !== undefined && (root === name || root === name.replace(/\/+$/, ""))) return source
-    }
-    return undefined
-  })
-
   const select = Effect.fnUntraced(function* ({ names, scope }: EraseOptions) {
     const selected: Selected = { documents: new Map(), sources: new Map() }
     if (names === "everything") {
@@ -96,7 +82,7 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
       return selected
     }
     for (const name of names) {
-      const source = yield* sourceNamed(scope, name)
+      const source = yield* sourceNamed(content, yield* readModels.sources(scope), name)
       if (source === undefined) {
         const row = yield* findDocument(readModels, content, scope, name)
         selected.documents.set(row.documentId, row)

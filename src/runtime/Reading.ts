@@ -3,10 +3,8 @@
  */
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { Clock, Duration, Effect, Layer, Option, Schema, Stream } from "effect"
+import { Clock, Duration, Effect, Layer, Option, Stream } from "effect"
 import type { Descriptor, Manifest } from "../../events/Document.ts"
-import { DocumentId, type ProjectScope, scopeKey } from "../../events/Ids.ts"
-import type { SourceSettings } from "../../events/Source.ts"
 import type { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
 import { GenerationState } from "../index/GenerationState.ts"
@@ -15,25 +13,19 @@ import { identityOf, openForReading, refOf } from "../index/Projection.ts"
 import { recompute } from "../index/Recompute.ts"
 import { verify } from "../index/Verify.ts"
 import { isClean } from "../index/VerifyReport.ts"
-import { Content, type ContentService } from "../log/Content.ts"
-import { type LogFailed, LogReader } from "../log/Log.ts"
+import { Content } from "../log/Content.ts"
+import { LogReader } from "../log/Log.ts"
 import type { LogSnapshot } from "../log/LogSnapshot.ts"
-import {
-  type DocumentRow,
-  type GenerationRow,
-  ReadModels,
-  type ReadModelsService
-} from "../log/ReadModels.ts"
+import { type DocumentRow, type GenerationRow, ReadModels } from "../log/ReadModels.ts"
 import * as HybridSearch from "../search/HybridSearch.ts"
 import { Search, SearchFailed } from "../search/Search.ts"
 import { type IndexContext, type IndexOptions, indexContext } from "./IndexContext.ts"
+import { descriptorOf, findDocument, settingsOf } from "./Names.ts"
 import {
   type DocumentDetail,
   type DocumentSummary,
-  DocumentUnknown,
   Reader,
   type RepriseReader,
-  SourceUnknown,
   type Status
 } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
@@ -49,29 +41,6 @@ export interface ReadingOptions {
 export const fullVerifyUpTo = 1_000_000
 
 const decoder = new TextDecoder()
-const isDocumentId = Schema.is(DocumentId)
-
-/** What the reader shares with the writer: the descriptor of a document, for people. */
-export const descriptorOf = (
-  content: ContentService,
-  row: DocumentRow
-): Effect.Effect<Descriptor | undefined, LogFailed> =>
-  Effect.map(content.blob(row.scope, row.descriptor), (bytes) => {
-    if (bytes === undefined) return undefined
-    const descriptor: Descriptor = JSON.parse(decoder.decode(bytes))
-    return descriptor
-  })
-
-export const settingsOf = (
-  content: ContentService,
-  scope: ProjectScope,
-  digest: DocumentRow["raw"]
-): Effect.Effect<SourceSettings | undefined, LogFailed> =>
-  Effect.map(content.blob(scope, digest), (bytes) => {
-    if (bytes === undefined) return undefined
-    const settings: SourceSettings = JSON.parse(decoder.decode(bytes))
-    return settings
-  })
 
 export const summaryOf = (row: DocumentRow, descriptor: Descriptor | undefined): DocumentSummary => {
   const reason = row.parked?.reason.message ?? row.removed
@@ -306,60 +275,6 @@ const makeReader = Effect.fnUntraced(function* (
     behindWitness: log.behindWitness
   })
 })
-
-/** A source by its id or its root. */
-export const findSource = Effect.fnUntraced(function* (
-  readModels: ReadModelsService,
-  content: ContentService,
-  scope: ProjectScope,
-  name: string
-) {
-  for (const source of yield* readModels.sources(scope)) {
-    if (source.removed) continue
-    if (source.sourceId === name) return source
-    const settings = yield* settingsOf(content, source.scope, source.settings)
-    const root = settings?.kind === "files" ? settings.root : settings?.name
-    if (root === name || root === name.replace(/\/+$/, "")) return source
-  }
-  return yield* new SourceUnknown({ name, scope })
-})
-
-/** A document by its id, its URI, the path below its root or the path on this machine. */
-export const findDocument = Effect.fnUntraced(function* (
-  readModels: ReadModelsService,
-  content: ContentService,
-  scope: ProjectScope,
-  name: string
-) {
-  if (isDocumentId(name)) {
-    const row = yield* readModels.document(name)
-    if (row !== undefined && scopeKey(row.scope) === scopeKey(scope)) return row
-  }
-  // Names are content, so that no table can index them: page through the project.
-  let after: string | undefined
-  while (true) {
-    const page = yield* readModels.documents({ scope, ...(after && { after }), limit: 500 })
-    for (const row of page.rows) {
-      const descriptor = yield* descriptorOf(content, row)
-      if (descriptor !== undefined && isNamed(descriptor, name)) return row
-    }
-    after = page.next
-    if (after === undefined) return yield* new DocumentUnknown({ name, scope })
-  }
-})
-
-/** By URI, by the path below its root, or by the path on this machine. */
-const isNamed = ({ externalId, uri }: Descriptor, name: string): boolean =>
-  uri === name || externalId === name || (uri.startsWith("file://") && pathOf(uri) === name)
-
-/** Whoever submits a document chooses its URI: it need not be one. */
-const pathOf = (uri: string): string | undefined => {
-  try {
-    return decodeURIComponent(uri.slice("file://".length))
-  } catch {
-    return undefined
-  }
-}
 
 const generationStatus = (
   context: IndexContext,

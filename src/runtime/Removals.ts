@@ -1,13 +1,13 @@
 /**
  * What a name means to who wants to remove it, and what removing it comes to: the same for the writer and for a dry run.
  */
-import { Effect, Either } from "effect"
+import { Effect, Either, Stream } from "effect"
 import type { ProjectScope } from "../../events/Ids.ts"
 import { emptyReceipt, type Receipt } from "../../events/Receipt.ts"
 import type { ContentService } from "../log/Content.ts"
 import type { LogFailed } from "../log/Log.ts"
-import type { DocumentRow, ReadModelsService, SourceRow } from "../log/ReadModels.ts"
-import { findDocument, findSource } from "./Reading.ts"
+import { type DocumentRow, everyDocument, type ReadModelsService, type SourceRow } from "../log/ReadModels.ts"
+import { findDocument, findSource } from "./Names.ts"
 
 export type Removal =
   /** With how many documents it has. */
@@ -56,19 +56,8 @@ export const receiptOf = (removal: Removal): Receipt => {
   }
 }
 
-const countOf = Effect.fnUntraced(function* (readModels: ReadModelsService, source: SourceRow) {
-  const { scope, sourceId } = source
-  let count = 0
-  let after: string | undefined
-  do {
-    const page = yield* readModels.documents({
-      scope,
-      source: sourceId,
-      ...(after && { after }),
-      limit: 1000
-    })
-    count += page.rows.filter(({ live, open }) => live !== undefined || open !== undefined).length
-    after = page.next
-  } while (after !== undefined)
-  return count
-})
+const countOf = (readModels: ReadModelsService, { scope, sourceId }: SourceRow) =>
+  everyDocument(readModels, { scope, source: sourceId }).pipe(
+    Stream.filter(({ live, open }) => live !== undefined || open !== undefined),
+    Stream.runCount
+  )
