@@ -1,16 +1,12 @@
 /**
- * Runs benchmarks: `node scripts/bench.js <name> [arguments]` bundles `bench/<name>.ts` (Node 20 runs no TypeScript) and
- * runs it; without a name it says what there is and runs them all, one after another. Packages stay outside of the bundle,
- * so that native modules load as they do in production.
+ * Runs benchmarks: `node scripts/bench.js <name> [arguments]` bundles `bench/<name>.ts` and runs it; without a name it says
+ * what there is and runs them all, one after another.
  */
 import { spawnSync } from "node:child_process"
 import { readdirSync, readFileSync, rmSync } from "node:fs"
-import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
-import { buildThreads } from "./bundle.js"
+import { join } from "node:path"
+import { buildScript, buildThreads, root } from "./bundle.js"
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const names = readdirSync(join(root, "bench"))
   .filter((file) => file.endsWith(".ts") && file !== "peer.ts")
   .map((file) => file.slice(0, -3))
@@ -35,17 +31,7 @@ const purposeOf = (one) => {
 /** Answers the exit code. */
 const run = async (one, args) => {
   const outfile = join(root, ".cache", "bench", `${one}-${process.pid}.mjs`)
-  await build({
-    entryPoints: [join(root, "bench", `${one}.ts`)],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-    packages: "external",
-    sourcemap: "inline",
-    logLevel: "warning"
-  })
+  await buildScript(join(root, "bench", `${one}.ts`), outfile)
   const { signal, status } = spawnSync(process.execPath, ["--enable-source-maps", outfile, ...args], {
     cwd: root,
     stdio: "inherit"

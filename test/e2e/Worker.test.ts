@@ -31,6 +31,26 @@ const processes = (folder: string, environment: Readonly<Record<string, string>>
       }
   )
 
+/** A server that does no work itself, its provider, and a document to add. */
+const serverWithProvider = Effect.gen(function* () {
+  const nats = yield* natsServer()
+  const provider = yield* makeProviderServer()
+  const folder = yield* temporaryDirectory
+  writeFileSync(join(folder, "one.md"), "# One\n\nThe ferry leaves at noon.\n")
+  const start = yield* processes(folder, {
+    REPRISE_BUS: "nats",
+    REPRISE_NATS_URL: nats.url,
+    REPRISE_EMBEDDING_PROVIDER: "openai",
+    REPRISE_EMBEDDING_URL: provider.url,
+    REPRISE_EMBEDDING_MODEL: "model-a",
+    REPRISE_EMBEDDING_DIMENSIONS: "8"
+  })
+  const data = { REPRISE_DATA_DIR: join(folder, "data") }
+  const server = start(["serve", "--lanes", "none", "--json"], data)
+  yield* Effect.promise(server.ready)
+  return { data, folder, provider, start }
+})
+
 describe("reprise worker", { timeout: 90_000 }, () => {
   it.scopedLive("does the work of a server that does none; one with other settings gets none", () =>
     Effect.gen(function* () {
@@ -92,21 +112,7 @@ describe("reprise worker", { timeout: 90_000 }, () => {
 
   it.scopedLive("embeds with a provider's model, which each worker knows again by its first vector", () =>
     Effect.gen(function* () {
-      const nats = yield* natsServer()
-      const provider = yield* makeProviderServer()
-      const folder = yield* temporaryDirectory
-      writeFileSync(join(folder, "one.md"), "# One\n\nThe ferry leaves at noon.\n")
-      const start = yield* processes(folder, {
-        REPRISE_BUS: "nats",
-        REPRISE_NATS_URL: nats.url,
-        REPRISE_EMBEDDING_PROVIDER: "openai",
-        REPRISE_EMBEDDING_URL: provider.url,
-        REPRISE_EMBEDDING_MODEL: "model-a",
-        REPRISE_EMBEDDING_DIMENSIONS: "8"
-      })
-      const data = { REPRISE_DATA_DIR: join(folder, "data") }
-      const server = start(["serve", "--lanes", "none", "--json"], data)
-      yield* Effect.promise(server.ready)
+      const { data, folder, start } = yield* serverWithProvider
       for (const name of ["first", "second"]) {
         const worker = start(["worker", "--name", name, "--json"])
         yield* Effect.promise(worker.ready)
@@ -124,21 +130,7 @@ describe("reprise worker", { timeout: 90_000 }, () => {
 
   it.scopedLive("finishes what it has in hand when it is told to stop; its name is its own until then", () =>
     Effect.gen(function* () {
-      const nats = yield* natsServer()
-      const provider = yield* makeProviderServer()
-      const folder = yield* temporaryDirectory
-      writeFileSync(join(folder, "one.md"), "# One\n\nThe ferry leaves at noon.\n")
-      const start = yield* processes(folder, {
-        REPRISE_BUS: "nats",
-        REPRISE_NATS_URL: nats.url,
-        REPRISE_EMBEDDING_PROVIDER: "openai",
-        REPRISE_EMBEDDING_URL: provider.url,
-        REPRISE_EMBEDDING_MODEL: "model-a",
-        REPRISE_EMBEDDING_DIMENSIONS: "8"
-      })
-      const data = { REPRISE_DATA_DIR: join(folder, "data") }
-      const server = start(["serve", "--lanes", "none", "--json"], data)
-      yield* Effect.promise(server.ready)
+      const { data, provider, start } = yield* serverWithProvider
       const worker = start(["worker", "--name", "left", "--json"])
       yield* Effect.promise(worker.ready)
       const second = yield* Effect.promise(() => start(["worker", "--name", "left", "--json"]).ended)

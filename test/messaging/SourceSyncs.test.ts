@@ -42,19 +42,24 @@ const passes = (client: NatsConnection) =>
     return Number(sources.find(({ kind }) => kind === "files")?.sync)
   })
 
+/** A folder of Markdown files, a client of the server's, and the server's layer, not yet built. */
+const setting = Effect.gen(function* () {
+  const server = yield* natsServer()
+  const directory = yield* temporaryDirectory
+  const client = yield* plainClient(server)
+  const files = join(directory, "files")
+  mkdirSync(files)
+  const write = (name: string) => writeFileSync(join(files, `${name}.md`), `# ${name}`)
+  return { client, files, runtime: messagingRuntime(server, join(directory, "data")), write }
+})
+
 describe("passes over sources that are asked for over JetStream", () => {
   it.scopedLive(
     "are made once for all equal commands that wait, each of which is answered, always alike",
     () =>
       Effect.gen(function* () {
-        const server = yield* natsServer()
-        const directory = yield* temporaryDirectory
-        const client = yield* plainClient(server)
-        const files = join(directory, "files")
-        mkdirSync(files)
-        const write = (name: string) => writeFileSync(join(files, `${name}.md`), `# ${name}`)
+        const { client, files, runtime, write } = yield* setting
         write("first")
-        const runtime = messagingRuntime(server, join(directory, "data"))
         yield* Effect.scoped(
           Effect.flatMap(Layer.build(runtime), (context) =>
             Context.get(context, Writer).add([files], options)
@@ -88,13 +93,8 @@ describe("passes over sources that are asked for over JetStream", () => {
 
   it.scopedLive("see what was there when they were asked for, and hold up no other command", () =>
     Effect.gen(function* () {
-      const server = yield* natsServer()
-      const directory = yield* temporaryDirectory
-      const client = yield* plainClient(server)
-      const files = join(directory, "files")
-      mkdirSync(files)
-      const write = (name: string) => writeFileSync(join(files, `${name}.md`), `# ${name}`)
-      const context = yield* Layer.build(messagingRuntime(server, join(directory, "data")))
+      const { client, files, runtime, write } = yield* setting
+      const context = yield* Layer.build(runtime)
       const { add } = Context.get(context, Writer)
       yield* add([files], options)
       const { all, heard } = answersTo(client)
