@@ -34,7 +34,12 @@ export class ContentStore {
   constructor(path: string, failpoints: FailpointsService, snapshot: (from: number) => void) {
     this.#failpoints = failpoints
     this.db = openForWriting(path, pageSize)
-    migrate(this.db, contentMigrations, failpoints, snapshot)
+    try {
+      migrate(this.db, contentMigrations, failpoints, snapshot)
+    } catch (cause) {
+      this.db.close()
+      throw cause
+    }
     this.#statements = prepareStatements(this.db)
   }
 

@@ -54,7 +54,12 @@ export const openLog = (
   snapshot: (from: number) => void
 ): LogConnection => {
   const db = openForWriting(path)
-  migrate(db, logMigrations, failpoints, snapshot)
+  try {
+    migrate(db, logMigrations, failpoints, snapshot)
+  } catch (cause) {
+    db.close()
+    throw cause
+  }
   const statements = prepareStatements(db)
   const sequences = new Map<string, number>()
   const meta = (key: string) => statements.meta.get(key)?.value ?? ""

@@ -59,8 +59,11 @@ export const openWriter = (options: OpeningOptions, failpoints: FailpointsServic
         core,
         rolledBack,
         close: () => {
-          core.close()
-          release()
+          try {
+            core.close()
+          } finally {
+            release()
+          }
         }
       }
     } catch (cause) {

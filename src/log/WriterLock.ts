@@ -33,16 +33,20 @@ export const acquireLock = (
   const db = new SqliteDatabase(join(directory, fileNames.lock), { timeout: 0 })
   try {
     db.exec("BEGIN EXCLUSIVE")
+    replaceFile(holderPath, JSON.stringify(holder), { sync: false })
+    failpoints.hit("lock.acquire.after")
   } catch (cause) {
+    // Left open, it would hold the lock for as long as this process lives, and nobody could let go of it.
     db.close()
     if (isBusy(cause)) throw new LogLocked({ directory, holder: describeHolder(holderPath) })
     throw cause
   }
-  replaceFile(holderPath, JSON.stringify(holder), { sync: false })
-  failpoints.hit("lock.acquire.after")
   return () => {
-    rmSync(holderPath, { force: true })
-    db.close()
+    try {
+      rmSync(holderPath, { force: true })
+    } finally {
+      db.close()
+    }
   }
 }
 

@@ -441,6 +441,31 @@ describe("opening for writing", () => {
     })
   )
 
+  const opening: ReadonlyArray<FailpointName> = [
+    "lock.acquire.before",
+    "lock.acquire.after",
+    "migrate.step.before",
+    "migrate.step.after",
+    "epoch.write.before",
+    "epoch.write.after"
+  ]
+  for (const name of opening) {
+    it.scoped(`an opening that fails at ${name} holds no lock: the same process opens it again`, () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const failed = yield* Effect.flip(
+          Effect.try({
+            try: () => openTestWriter(directory, { failpoints: armed(`${name}:1:throw`) }),
+            catch: String
+          })
+        )
+        assert.include(failed, `Failpoint ${name} fired.`)
+        const { core } = yield* opened(directory)
+        assert.deepInclude(only(core.writeGroup([submit("a")])), { _tag: "Appended" })
+      })
+    )
+  }
+
   it.scoped("leaves a head file that says where the log ends", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
