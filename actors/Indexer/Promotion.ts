@@ -4,7 +4,7 @@
  * Searches stay on the live generation until the new one has nothing missing, was read back from its own bytes, and
  * stands at the log's head. Everything is resumable: a generation that a crash left half built is gone on with.
  */
-import { Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
+import { Context, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { GenerationOpen, GenerationPromote, GenerationRetire } from "../../events/Commands.ts"
 import type { Spec } from "../../events/Generation.ts"
 import { type DocumentId, GenerationId } from "../../events/Ids.ts"
@@ -13,7 +13,7 @@ import { Projections, type ProjectionsError } from "../../src/index/Projections.
 import { isClean, type VerifyReport } from "../../src/index/VerifyReport.ts"
 import { Log, type LogFailed } from "../../src/log/Log.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
-import { type CommandError, Coordinator } from "../Coordinator.ts"
+import { type CommandError, CommandRefused, Coordinator } from "../Coordinator.ts"
 import { Indexer } from "../Indexer.ts"
 
 /** The new generation must not take over. The live one goes on; what to do is in the message. */
@@ -164,7 +164,7 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
         return { events, position, report }
       })
 
-      const run = Effect.fn("Promotion.run")(function* (options: PromotionOptions) {
+      const promotion = Effect.fn("Promotion.run")(function* (options: PromotionOptions) {
         const from = (yield* readModels.live)?.generation
         const generation = yield* open(options)
         yield* abandonOthers(generation)
@@ -205,9 +205,23 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
           )
         )
 
+      const one = yield* Effect.makeSemaphore(1)
+      const run = (options: PromotionOptions) =>
+        Effect.flatMap(
+          one.withPermitsIfAvailable(1)(promotion(options)),
+          Option.match({ onNone: () => underWay, onSome: Effect.succeed })
+        )
+
       return Promotion.of({ run })
     })
   )
+
+/** Two at a time would each give up what the other builds. The later one does not wait: its spec may be outdated by then. */
+const underWay = new CommandRefused({
+  command: "GenerationOpen",
+  code: "under-way",
+  detail: "Another replay or build is under way. Wait for its end, or stop it, and run this again."
+})
 
 const refuseUnlessClean = (generation: GenerationId, report: VerifyReport, options: PromotionOptions) =>
   isClean({ ...report, unbuilt: Math.max(0, report.unbuilt - options.excluded.length) })

@@ -92,8 +92,16 @@ export const make = (
       Effect.gen(function* () {
         const known = open.get(generation)
         if (known !== undefined) return known.projection
+        const row = yield* rowOf(generation)
+        // Whoever still asks for it would make its files anew, and nobody would delete them before the next start.
+        if (row.state === "retired" && !existsSync(context.statePath(refOf(row, context.snapshot.head()))))
+          return yield* new EngineMismatch({
+            engine: "configured",
+            reason: "absent",
+            detail: `generation ${generation} is retired, and its files are deleted`
+          })
         const scope = yield* Scope.make()
-        const projection = yield* openProjection(context, yield* rowOf(generation)).pipe(
+        const projection = yield* openProjection(context, row).pipe(
           Scope.extend(scope),
           Effect.onError(() => Scope.close(scope, Exit.void))
         )

@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs"
+import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
@@ -8,8 +8,10 @@ import { documentVector } from "../../src/documents/SparseVector.ts"
 import { armed, FailpointFired, Failpoints } from "../../src/faults/Failpoints.ts"
 import { noFilter } from "../../src/index/Filter.ts"
 import { denseBytes, digestBytes } from "../../src/index/Fingerprint.ts"
+import { GenerationState } from "../../src/index/GenerationState.ts"
 import { LogIndex } from "../../src/index/LogIndex.ts"
 import { openProjection, openStateForReading, refOf } from "../../src/index/Projection.ts"
+import { make as makeProjections } from "../../src/index/Projections.ts"
 import { recompute } from "../../src/index/Recompute.ts"
 import { verify } from "../../src/index/Verify.ts"
 import { isClean } from "../../src/index/VerifyReport.ts"
@@ -18,9 +20,11 @@ import {
   buildDocument,
   commitDocument,
   firstSpec,
+  generation,
   openGeneration,
   promoteGeneration,
   removeDocument,
+  retireGeneration,
   secondSpec,
   testAnalyzer,
   testVector
@@ -309,6 +313,27 @@ describe("a projection", () => {
       const second = yield* opened(contextFor("."), row(2))
       assert.strictEqual(first.state.checkpoint, replacedAt)
       assert.notStrictEqual(first.state.fingerprint, second.state.fingerprint)
+    })
+  )
+
+  it.scoped("is not made again for whoever still asks for it once it is retired and deleted", () =>
+    Effect.gen(function* () {
+      const { contextFor, directory, log } = yield* makeDirectory
+      const projections = yield* makeProjections({ ...contextFor("."), deleteState: GenerationState.delete })
+      yield* Effect.provide(commitDocument("a.md", paragraphs("harbour"), 1), log)
+      yield* projections.advance(generation(1))
+      yield* Effect.provide(
+        Effect.all([openGeneration(2, firstSpec, "replay"), promoteGeneration(2), retireGeneration(1)]),
+        log
+      )
+      yield* projections.advance(generation(1))
+      yield* projections.drop(generation(1))
+      const refused = yield* Effect.flip(projections.advance(generation(1)))
+      assert.include(refused.message, "g001 is retired")
+      assert.deepStrictEqual(
+        ["index", "state"].flatMap((folder) => readdirSync(join(directory, folder))),
+        []
+      )
     })
   )
 

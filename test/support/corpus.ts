@@ -14,6 +14,7 @@ import {
 import {
   GenerationOpened,
   GenerationPromoted,
+  GenerationRetired,
   generationsStream,
   type Spec
 } from "../../events/Generation.ts"
@@ -218,5 +219,13 @@ export const removeDocument = (name: string, scope: ProjectScope = defaultScope)
         commandId: `corpus-remove-${name}`,
         orderKey: "9"
       })
+    }
+  ])
+
+export const retireGeneration = (number: number) =>
+  append(operator, [
+    {
+      stream: generationsStream,
+      event: new GenerationRetired({ generation: generation(number), reason: "replaced" })
     }
   ])
