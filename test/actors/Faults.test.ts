@@ -1,6 +1,18 @@
 /** What goes wrong around the Coordinator costs time: every document comes to its end, once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Duration, Effect, Layer, Logger, LogLevel, Random, Schedule, Stream } from "effect"
+import {
+  Chunk,
+  Deferred,
+  Duration,
+  Effect,
+  FiberId,
+  Layer,
+  Logger,
+  LogLevel,
+  Random,
+  Schedule,
+  Stream
+} from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Preparer } from "../../actors/Ingestor/Preparer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
@@ -14,6 +26,7 @@ import {
   sha256
 } from "../../events/index.ts"
 import * as InProcessBus from "../../src/bus/InProcessBus.ts"
+import { type EmbeddingModelService, InputRefused } from "../../src/embedding/EmbeddingModel.ts"
 import { armed, type FailpointName } from "../../src/faults/Failpoints.ts"
 import { Log, LogFailed, LogReader, type LogService } from "../../src/log/Log.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
@@ -22,10 +35,13 @@ import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import {
   addSource,
   documentNamed,
+  hashing,
   logRoom,
   nextCommandId,
   nextKey,
+  otherChunker,
   preparerInThread,
+  specOf,
   submitOf,
   type WriteSide,
   type WriteSideOptions,
@@ -342,5 +358,51 @@ describe("a death of the process", () => {
         writeSide({ directory, settings: { crashes: 2 } })
       )
     }).pipe(bounded)
+  )
+})
+
+describe("an input that two documents need", () => {
+  const passage = (word: string) =>
+    `## ${word}\n\n${`The ${word} stays a ${word}, and nobody moves it. `.repeat(3)}\n`
+  const asked = Deferred.unsafeMake<void>(FiberId.none)
+  const both = Deferred.unsafeMake<void>(FiberId.none)
+  const goOn = Deferred.unsafeMake<void>(FiberId.none)
+  let refusals = 0
+  /** Refuses the harbour once, while the lighthouse is being asked for; answers that one when it is told to. */
+  const model: EmbeddingModelService = {
+    ...hashing,
+    concurrency: 2,
+    embed: (inputs) =>
+      Effect.gen(function* () {
+        const embedded = yield* hashing.embed(inputs)
+        if (inputs.some(({ text }) => text.includes("lighthouse"))) {
+          yield* Deferred.succeed(both, undefined)
+          yield* Deferred.await(goOn)
+          return embedded
+        }
+        if (refusals++ > 0) return embedded
+        yield* Deferred.succeed(asked, undefined)
+        yield* Deferred.await(both)
+        const refused = inputs.map(
+          ({ id }) => new InputRefused({ provider: "test", inputs: [id], detail: "Not today." })
+        )
+        return { ...embedded, vectors: inputs.map(() => undefined), refused }
+      })
+  }
+
+  onDisk(
+    "is asked for by the other one, though it was at work when the first one gave up",
+    Effect.gen(function* () {
+      yield* begin
+      const coordinator = yield* Coordinator
+      yield* ask(submitOf("first", passage("harbour")))
+      yield* Deferred.await(asked)
+      yield* ask(submitOf("second", passage("harbour") + passage("lighthouse")))
+      assert.strictEqual((yield* coordinator.ended(documentNamed("first"), 1)).outcome, "parked")
+      yield* Deferred.succeed(goOn, undefined)
+      const end = yield* coordinator.ended(documentNamed("second"), 1)
+      assert.deepStrictEqual([end.outcome, end.embeddings.computed], ["committed", 2])
+    }),
+    { model, settings: { spec: specOf(model, otherChunker) } }
   )
 })
