@@ -6,7 +6,7 @@
  */
 import { Duration, Effect, Either, Layer, type Redacted, type Scope } from "effect"
 import { type CodeFingerprint, codeFingerprint } from "../../events/Ids.ts"
-import { checkedModel, probeInput } from "./CheckedModel.ts"
+import { checkedModel } from "./CheckedModel.ts"
 import {
   EmbeddingModel,
   type EmbeddingModelService,
@@ -14,8 +14,9 @@ import {
   ProviderRefused
 } from "./EmbeddingModel.ts"
 import { embeddingsEndpoint } from "./Endpoint.ts"
+import { type KnownModel, learntDimensions } from "./LearntDimensions.ts"
 import { type PacingSettings, paced } from "./Pacing.ts"
-import type { Provider, Purpose, RequestError } from "./Provider.ts"
+import { labelOf, type Provider, type Purpose } from "./Provider.ts"
 import { Providers } from "./Providers.ts"
 
 export interface OpenAiSettings {
@@ -48,18 +49,12 @@ export const openAiDefaults = {
   queryPrefix: ""
 } satisfies Partial<OpenAiSettings>
 
-/** A model that an earlier run used, as generations remember it. */
-export interface KnownModel {
-  readonly model: CodeFingerprint
-  readonly dimensions: number
-}
-
 /** Covers what decides the vectors; where they are computed (address, key) does not. */
 export const openAiFingerprint = (
   settings: Pick<OpenAiSettings, "model" | "documentPrefix" | "queryPrefix">,
   dimensions: number
 ): CodeFingerprint =>
-  codeFingerprint(`openai-${slug(settings.model)}`, [
+  codeFingerprint(`openai-${labelOf(settings.model)}`, [
     "openai",
     settings.model,
     String(dimensions),
@@ -67,13 +62,6 @@ export const openAiFingerprint = (
     settings.documentPrefix,
     settings.queryPrefix
   ])
-
-const slug = (model: string): string =>
-  model
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9._]+/g, "-")
-    .replaceAll(/^-+|-+$/g, "")
-    .slice(0, 64)
 
 export const layer = (
   settings: OpenAiSettings,
@@ -105,13 +93,17 @@ export const make = Effect.fn("OpenAiModel.make")(function* (
   const request: Provider["request"] = (inputs, purpose) =>
     send(inputs.map(({ id, text }) => ({ id, text: prefixes[purpose] + text })))
 
-  const learnt =
-    settings.dimensions ??
-    known.find(({ dimensions, model }) => openAiFingerprint(settings, dimensions) === model)?.dimensions
-  const dimensions =
-    learnt ?? (yield* pace.run(learnDimensions(name, request), "query").pipe(asProviderRefusal(name)))
+  const fingerprint = (dimensions: number) => openAiFingerprint(settings, dimensions)
+  const dimensions = yield* learntDimensions({
+    name,
+    dimensions: settings.dimensions,
+    known,
+    fingerprint,
+    pace,
+    request
+  })
   const provider: Provider = {
-    fingerprint: openAiFingerprint(settings, dimensions),
+    fingerprint: fingerprint(dimensions),
     name,
     dimensions,
     maxInputTokens: settings.maxInputTokens,
@@ -124,25 +116,3 @@ export const make = Effect.fn("OpenAiModel.make")(function* (
   }
   return checkedModel(paced(provider, pace, settings.pacing))
 })
-
-/** More is no embedding model that we know of, and would only be memory. */
-const mostDimensions = 65_536
-
-const learnDimensions = (name: string, request: Provider["request"]) =>
-  Effect.gen(function* () {
-    const { vectors } = yield* request([probeInput], "document")
-    const [vector] = vectors
-    if (Array.isArray(vector) && vector.length > 0 && vector.length <= mostDimensions) return vector.length
-    const detail = `it answered a first request without a vector of 1 to ${mostDimensions} numbers`
-    return yield* new ProviderRefused({ provider: name, detail, inputs: [probeInput.id] })
-  })
-
-/** What refuses a harmless text, or has no answer to it, is not set up right. */
-const asProviderRefusal =
-  (provider: string) =>
-  <A>(asked: Effect.Effect<A, RequestError>): Effect.Effect<A, ProviderError> =>
-    Effect.mapError(asked, (error) => {
-      if (error._tag !== "BatchRefused" && error._tag !== "AnswerUnusable") return error
-      const detail = `${error.detail}; so it does with a harmless text: check the model's settings`
-      return new ProviderRefused({ provider, detail, inputs: [probeInput.id] })
-    })

@@ -53,3 +53,11 @@ export interface Provider extends Omit<EmbeddingModelService, "embed" | "embedQu
     purpose: Purpose
   ) => Effect.Effect<Answer, RequestError>
 }
+
+/** A model's name as the readable part of its fingerprint. */
+export const labelOf = (model: string): string =>
+  model
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9._]+/g, "-")
+    .replaceAll(/^-+|-+$/g, "")
+    .slice(0, 64)

@@ -5,22 +5,20 @@
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { layer as reactivity } from "@effect/experimental/Reactivity"
-import { type SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
-import { make } from "@effect/sql-sqlite-node/SqliteClient"
 import { Context, Effect, Layer } from "effect"
+import type { UnknownException } from "effect/Cause"
 import { LogFailed } from "./Log.ts"
 import { fileNames, readable } from "./LogDatabase.ts"
+import { openReadSql, type ReadSql } from "./ReadSql.ts"
 
 export class LogReadConnection extends Context.Tag("reprise/log/LogReadConnection")<
   LogReadConnection,
-  SqlClient
+  ReadSql
 >() {}
 
 export class ContentReadConnection extends Context.Tag("reprise/log/ContentReadConnection")<
   ContentReadConnection,
-  SqlClient
+  ReadSql
 >() {}
 
 /** Both connections for a data directory. Reads on the main thread never wait for a lock. */
@@ -39,21 +37,9 @@ const open = Effect.fnUntraced(function* (path: string) {
     Effect.try({ try: () => readable(path), catch: failed }),
     ({ release }) => Effect.sync(release)
   )
-  const client = yield* make({ filename: source.path, readonly: true, prepareCacheTTL: "1 hour" }).pipe(
-    Effect.provide(reactivity),
-    Effect.catchAllDefect(failed)
-  )
-  yield* reading(client`PRAGMA busy_timeout = 0`)
-  return client
+  return yield* Effect.mapError(openReadSql(source.path), ({ error }) => failed(error))
 })
 
-/**
- * Runs statements on their own connection, whatever transaction the caller is in (the open transaction is one context tag
- * shared by all clients), without a span each, and with the room's error.
- */
-export const reading = <A>(statements: Effect.Effect<A, SqlError>): Effect.Effect<A, LogFailed> =>
-  statements.pipe(
-    Effect.mapInputContext((context: Context.Context<never>) => Context.omit(TransactionConnection)(context)),
-    Effect.withTracerEnabled(false),
-    Effect.mapError((cause) => new LogFailed({ operation: "read", cause }))
-  )
+/** Statements with the room's error. */
+export const reading = <A>(statements: Effect.Effect<A, UnknownException>): Effect.Effect<A, LogFailed> =>
+  Effect.mapError(statements, ({ error }) => new LogFailed({ operation: "read", cause: error }))

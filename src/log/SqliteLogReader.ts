@@ -3,7 +3,6 @@
  * memory nor the thread is held by a long log.
  */
 import { join } from "node:path"
-import type { SqlClient } from "@effect/sql/SqlClient"
 import { Chunk, Effect, Layer, Option, Ref, Stream } from "effect"
 import type { StoredEvent } from "../../events/Envelope.ts"
 import { Digest, Position } from "../../events/Ids.ts"
@@ -13,6 +12,7 @@ import { behind, readHeadFile, type Witness } from "./HeadFile.ts"
 import { type EventFilter, type Head, Log, LogFailed, LogReader } from "./Log.ts"
 import { fileNames } from "./LogDatabase.ts"
 import { LogReadConnection, reading } from "./ReadConnections.ts"
+import type { ReadSql } from "./ReadSql.ts"
 
 export interface SqliteLogReaderOptions {
   readonly directory: string
@@ -46,7 +46,7 @@ export const layer = (options: SqliteLogReaderOptions): Layer.Layer<LogReader, n
   )
 
 const make = (
-  sql: SqlClient,
+  sql: ReadSql,
   options: SqliteLogReaderOptions,
   moved: (position: number) => Effect.Effect<unknown>
 ) => {

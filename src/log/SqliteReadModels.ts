@@ -1,7 +1,6 @@
 /**
  * The read models on SQLite: keyed, bounded statements on the log's read-only connection.
  */
-import type { SqlClient } from "@effect/sql/SqlClient"
 import { Effect, Layer } from "effect"
 import { documentStream } from "../../events/Document.ts"
 import { type Digest, type DocumentId, eventId, type SourceId } from "../../events/Ids.ts"
@@ -23,6 +22,7 @@ import {
   type ReadModelsService,
   type RunningAttempt
 } from "./ReadModels.ts"
+import type { ReadSql } from "./ReadSql.ts"
 import { type DocumentColumns, documentColumns, toDocumentRow } from "./readModels/Documents.ts"
 import { type GenerationColumns, toGenerationRow } from "./readModels/Generations.ts"
 import {
@@ -63,7 +63,7 @@ type DocumentReads = Pick<
   | "orderKey"
 >
 
-const documentReads = (sql: SqlClient): DocumentReads => {
+const documentReads = (sql: ReadSql): DocumentReads => {
   const select = sql.literal(documentColumns)
   const stateIs = {
     live: "live_version IS NOT NULL",
@@ -188,7 +188,7 @@ interface FileStateColumns
   readonly descriptor: Digest
 }
 
-const fileStates = (sql: SqlClient, source: SourceId, afterPath: Uint8Array | undefined, limit: number) =>
+const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | undefined, limit: number) =>
   sql<FileStateColumns>`
     SELECT f.document_id AS file_document, f.path AS file_path, f.size AS file_size, f.mtime_ns AS file_mtime,
       f.inode AS file_inode, f.raw AS file_raw, f.descriptor AS file_descriptor, f.sync AS file_sync,
@@ -213,7 +213,7 @@ const toFileState = (row: FileStateColumns): FileState & { readonly document: Do
 })
 
 const jobReads = (
-  sql: SqlClient
+  sql: ReadSql
 ): Pick<ReadModelsService, "job" | "attempts" | "runningAttempts" | "jobs" | "lanes"> => {
   const select = sql.literal(jobColumns)
   const last = sql.literal(lastOutcome)
@@ -274,7 +274,7 @@ const jobReads = (
   }
 }
 
-const laneCounts = Effect.fnUntraced(function* (sql: SqlClient, lane: Lane) {
+const laneCounts = Effect.fnUntraced(function* (sql: ReadSql, lane: Lane) {
   const tally = yield* reading(sql<{ readonly state: string; readonly jobs: number }>`
     SELECT state, sum(jobs) AS jobs FROM job_tally WHERE lane = ${lane} GROUP BY state`)
   const attempts = yield* reading(sql<{ readonly outcome: string; readonly jobs: number }>`
@@ -304,7 +304,7 @@ const laneCounts = Effect.fnUntraced(function* (sql: SqlClient, lane: Lane) {
 })
 
 const sourceReads = (
-  sql: SqlClient
+  sql: ReadSql
 ): Pick<ReadModelsService, "source" | "removalsHeldAt" | "sources" | "generations" | "live"> => ({
   source: (id) =>
     reading(
@@ -343,7 +343,7 @@ type LogReads = Pick<
   "outcome" | "causedEvents" | "counts" | "streamVersion" | "sequenceAt" | "positionOf"
 >
 
-const logReads = (sql: SqlClient): LogReads => {
+const logReads = (sql: ReadSql): LogReads => {
   const sequenceAt = (scope: AnyScope, position: number) =>
     reading(
       sql<{ readonly sequence: number }>`

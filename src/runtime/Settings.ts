@@ -7,6 +7,7 @@ import { defaultChunkerSettings } from "../documents/Chunker.ts"
 import { languages } from "../documents/Languages.ts"
 import { defaultPrepareLimits } from "../documents/PrepareLimits.ts"
 import { embeddingsEndpoint } from "../embedding/Endpoint.ts"
+import { poolings } from "../embedding/LocalFiles.ts"
 import { openAiDefaults } from "../embedding/OpenAiModel.ts"
 import { usualPacing } from "../embedding/Pacing.ts"
 import { durationBetween, formatDuration } from "./DurationText.ts"
@@ -123,17 +124,28 @@ export const EmbeddingSettings = Schema.Struct({
   provider: or(
     oneOf(
       ["hashing", "openai", "local"],
-      "hashing works offline and knows words, not meanings; openai is any server that speaks /v1/embeddings."
+      "hashing works offline and knows words, not meanings; openai is any server that speaks /v1/embeddings; local is an ONNX model of this machine."
     ),
     "hashing"
   ),
   url: optional(embeddingAddress),
-  model: optional(text(1, 512, "The model's name, as the provider knows it.")),
+  model: optional(
+    text(1, 4096, "The model's name, as the provider knows it; of a local one the directory of its files.")
+  ),
+  modelFile: optional(
+    text(1, 512, "Of a local model: its .onnx file below the directory; onnx/model.onnx without it.")
+  ),
+  pooling: optional(
+    oneOf(
+      poolings,
+      "Of a local model: how the vectors of tokens become one; without it its files decide, else mean."
+    )
+  ),
   dimensions: optional(
     integer(
       1,
       65_536,
-      "Length of the vectors. Sent to the provider; without it the model's own length is learnt."
+      "Length of the vectors. Sent to the provider, or cut off a local model's; without it the model's own length is learnt."
     )
   ),
   apiKey: optional(
@@ -162,7 +174,11 @@ export const EmbeddingSettings = Schema.Struct({
     usualPacing.patience
   ),
   maxInputTokens: or(
-    integer(16, 1_000_000, "The longest text that the model takes."),
+    integer(
+      16,
+      1_000_000,
+      "The longest text that the model takes. A local model's files may say less; longer texts are divided there."
+    ),
     openAiDefaults.maxInputTokens
   ),
   documentPrefix: or(text(0, 1000, "Put before every passage, if the model wants it."), ""),

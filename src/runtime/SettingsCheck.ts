@@ -93,8 +93,6 @@ export const notPossible = (
     expected,
     remedy
   })
-  const unavailable = (key: string, found: string, available: string) =>
-    problem(key, found, available, `"${found}" is not available in this version.`)
   const { chunking, embedding, index, models, qdrant } = settings
   const problems: Array<ConfigProblem> = []
   if (index === "qdrant" && qdrant.url === undefined)
@@ -120,8 +118,15 @@ export const notPossible = (
     ...Object.entries(models).map(([name, model]) => ({ at: `models.${name}`, model }))
   ]
   for (const { at, model } of all) {
-    if (model.provider === "local")
-      problems.push(unavailable(`${at}.provider`, model.provider, `"hashing" or "openai"`))
+    if (model.provider === "local" && model.model === undefined)
+      problems.push(
+        problem(
+          `${at}.model`,
+          undefined,
+          "the directory of the model's files",
+          "Set it, best as a whole path."
+        )
+      )
     if (model.provider !== "openai") continue
     if (model.url === undefined)
       problems.push(

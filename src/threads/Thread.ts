@@ -43,7 +43,7 @@ type Reply =
   | { readonly id: number; readonly failure: unknown }
 
 /** The entries that the build (and the tests' global set-up) bundles, by name: `src/threads/entries/<name>.ts`. */
-export const threadNames = ["log-writer", "indexer", "prepare", "search"] as const
+export const threadNames = ["log-writer", "indexer", "prepare", "search", "embed"] as const
 export type ThreadName = (typeof threadNames)[number]
 
 /** Where a bundled entry lies: beside the built package, or in the cache that the tests' set-up fills. */
@@ -105,16 +105,24 @@ const heapMiB: { readonly [name in ThreadName]: number } = {
   "log-writer": 192,
   indexer: 384,
   prepare: 384,
-  search: 384
+  search: 384,
+  // The tables of a large tokenizer; the weights are not in the heap.
+  embed: 1024
 }
 const youngMiB = 12
+
+/** Its package prints what it fails on, texts of users among it. What matters comes back as an answer. */
+const prints = (name: ThreadName): boolean => name !== "embed"
 
 const start = <Ops extends Operations>(name: ThreadName, data: unknown) => {
   const worker = new Worker(pathToFileURL(entryPath(name)), {
     workerData: data,
     name,
+    stdout: !prints(name),
+    stderr: !prints(name),
     resourceLimits: { maxOldGenerationSizeMb: heapMiB[name], maxYoungGenerationSizeMb: youngMiB }
   })
+  if (!prints(name)) for (const stream of [worker.stdout, worker.stderr]) stream.resume()
   const waiting = new Map<number, (reply: Effect.Effect<unknown, ThreadFailed>) => void>()
   let next = 0
   let gone: ThreadFailed | undefined

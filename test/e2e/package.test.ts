@@ -2,7 +2,8 @@
  * The package as others get it: packed, installed outside of the repository, used by its public names.
  *
  * By default its dependencies are linked from this repository, so that no registry is needed; with
- * REPRISE_TEST_INSTALL=1 (as `.ci/run` sets it) npm installs everything.
+ * REPRISE_TEST_INSTALL=1 (as `.ci/run` sets it) npm installs them, and with REPRISE_TEST_INSTALL=scripts it runs their
+ * install scripts, too: better-sqlite3 compiles for two minutes then, what `npm ci` has done here already.
  */
 import { execFile } from "node:child_process"
 import {
@@ -21,7 +22,8 @@ import { promisify } from "node:util"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 
 const root = join(import.meta.dirname, "..", "..")
-const installs = process.env["REPRISE_TEST_INSTALL"] === "1"
+const installs = process.env["REPRISE_TEST_INSTALL"] !== undefined
+const runsScripts = process.env["REPRISE_TEST_INSTALL"] === "scripts"
 const minutes = 60_000
 
 const run = (cwd: string, command: string, ...args: ReadonlyArray<string>) =>
@@ -68,7 +70,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
-/** What npm installed: each example's packages are among those of the one before, and better-sqlite3 compiles for minutes. */
+/** What npm installed: each example's packages are among those of the one before. */
 let installed: string | undefined
 
 /** An example as a package of its own outside of the repository, with the tarball installed. */
@@ -81,7 +83,10 @@ const consumer = async (example: string): Promise<string> => {
     return folder
   }
   if (installs) {
-    await run(folder, "npm", "install", "--prefer-offline", "--no-audit", "--no-fund", tarball)
+    const scripts = runsScripts ? [] : ["--ignore-scripts"]
+    await run(folder, "npm", "install", ...scripts, "--prefer-offline", "--no-audit", "--no-fund", tarball)
+    const compiled = join("better-sqlite3", "build")
+    if (!runsScripts) cpSync(join(root, "node_modules", compiled), join(modules, compiled), { recursive: true })
     installed = modules
     return folder
   }

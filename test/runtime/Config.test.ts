@@ -332,11 +332,11 @@ layer(NodeContext.layer)("C6 a configuration that is none", (it) => {
       "expected the address of the Qdrant server"
     ],
     [
-      "a local model",
+      "a local model without its directory",
       { config: '{"embedding":{"provider":"local"}}' },
       {},
-      "embedding.provider",
-      '"local" is not available in this version'
+      "embedding.model",
+      "expected the directory of the model's files"
     ]
   ]
   for (const [name, files, inputs, key, sentence] of cases)

@@ -77,6 +77,10 @@ export interface ProviderServer {
 export interface ProviderServerOptions {
   readonly tls?: boolean
   readonly dimensions?: number
+  /** What a request meets when neither `next` nor `always` says anything. */
+  readonly usually?: () => Misbehaviour | undefined
+  /** How many of the last requests are remembered; all, unless told. */
+  readonly remembered?: number
 }
 
 export const usualDimensions = 8
@@ -130,10 +134,11 @@ const listen = (options: ProviderServerOptions, ready: (running: Running) => voi
         body: JSON.parse(Buffer.concat(chunks).toString("utf8"))
       }
       requests.push(received)
+      if (requests.length > (options.remembered ?? Number.POSITIVE_INFINITY)) requests.shift()
       respond({
         received,
         response,
-        misbehaviour: queue.shift() ?? usual,
+        misbehaviour: queue.shift() ?? usual ?? options.usually?.(),
         dimensions: received.body.dimensions ?? options.dimensions ?? usualDimensions,
         later,
         count: (inputs) => {

@@ -97,7 +97,13 @@ export const providerCheck = (configuration: Configuration): Effect.Effect<Findi
     ...configuration,
     settings: {
       ...configuration.settings,
-      embedding: { ...embedding, attempts: 1, patience: Duration.zero, timeout: Duration.seconds(10) }
+      embedding: {
+        ...embedding,
+        attempts: 1,
+        patience: Duration.zero,
+        // A model of this machine is read first, which may take its time.
+        timeout: embedding.provider === "local" ? embedding.timeout : Duration.seconds(10)
+      }
     }
   }
   const check = Effect.gen(function* () {
@@ -108,7 +114,9 @@ export const providerCheck = (configuration: Configuration): Effect.Effect<Findi
   })
   return guarded(
     "provider",
-    `Check that it runs, and embedding.url (${withoutPassword(embedding.url ?? "not set")}), embedding.model and embedding.apiKey: reprise config`,
+    embedding.provider === "local"
+      ? `Check embedding.model and the files there: reprise config`
+      : `Check that it runs, and embedding.url (${withoutPassword(embedding.url ?? "not set")}), embedding.model and embedding.apiKey: reprise config`,
     check.pipe(Effect.provide(modelOf(patient)), Effect.scoped)
   )
 }
