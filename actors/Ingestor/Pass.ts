@@ -4,41 +4,28 @@
  * Decisions come in the order of the scan, so that commits do. What is carried out is given by `Acts`: a dry run takes
  * the same decisions and changes nothing.
  */
-import { Chunk, Clock, Deferred, Effect, Option, Ref, Stream } from "effect"
-import { canonicalJson } from "../../events/Canonical.ts"
-import {
-  type Digest,
-  type DocumentId,
-  documentId,
-  type ProjectScope,
-  type SourceId,
-  sha256
-} from "../../events/Ids.ts"
+import { Chunk, Deferred, Effect, Option, Stream } from "effect"
+import type { DocumentId } from "../../events/Ids.ts"
 import type { FailpointsService } from "../../src/faults/Failpoints.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
 import type { DocumentRow, FileState, ReadModelsService } from "../../src/log/ReadModels.ts"
-import { type Difference, differences, type Remembered, sameStamp } from "../../src/sources/Difference.ts"
+import { type Difference, differences, type Remembered } from "../../src/sources/Difference.ts"
 import { ofBytes, type RawPath, toBytes } from "../../src/sources/RawPath.ts"
-import type { OpenSource, SourceUnreadable, Stamp } from "../../src/sources/SourceReader.ts"
-import type { Acts, Submission } from "./Acts.ts"
-import { isHeld, isSettled, isTakenOut, isThere, judge, trusted } from "./judge.ts"
+import type { SourceUnreadable } from "../../src/sources/SourceReader.ts"
+import type { Acts } from "./Acts.ts"
+import { flow } from "./Flow.ts"
+import { isHeld, isSettled, isThere, judge } from "./judge.ts"
+import { descriptorOf, idOf, type LookInput, look, type Step, sizeOf, type Work } from "./Look.ts"
 import { Missing } from "./Missing.ts"
 import type { SyncOptions, SyncSettings } from "./SyncOptions.ts"
-import type { Tally } from "./Tally.ts"
 
-export interface PassInput<E> {
-  readonly scope: ProjectScope
-  readonly sourceId: SourceId
-  readonly source: OpenSource
-  /** Nothing is known of the source's documents: it is the first pass. */
-  readonly fresh: boolean
+export interface PassInput<E> extends LookInput<E> {
   /** The memory of files may be incomplete: documents without it are looked for too. */
   readonly sweep: boolean
   readonly readModels: ReadModelsService
   readonly failpoints: FailpointsService
   readonly settings: SyncSettings
   readonly options: SyncOptions
-  readonly tally: Tally
   readonly acts: Acts<E>
 }
 
@@ -54,28 +41,6 @@ export type PassEnd =
 interface KnownFile extends Remembered {
   readonly state: FileState & { readonly document: DocumentRow | undefined }
 }
-
-type Work =
-  | {
-      readonly _tag: "Look"
-      readonly path: RawPath
-      readonly stamp: Stamp
-      /** What is remembered of it, and its document if it was read with that. */
-      readonly state: FileState | undefined
-      readonly document: DocumentRow | undefined
-    }
-  | {
-      readonly _tag: "Wait"
-      readonly path: RawPath
-      readonly document: DocumentRow
-      readonly version: number
-    }
-
-type Step =
-  | { readonly _tag: "Settled" }
-  | Extract<Work, { readonly _tag: "Wait" }>
-  | { readonly _tag: "Retire"; readonly documentId: DocumentId }
-  | { readonly _tag: "Submit"; readonly submission: Submission; readonly stored: Effect.Effect<void> }
 
 const statesPage = 500
 const documentsPage = 500
@@ -115,20 +80,18 @@ class Pass<E> {
 
   /** Scans, compares, and carries out what is to be done about each file that is there. */
   private lookAtAll(stop: Deferred.Deferred<void>): Effect.Effect<void, E | LogFailed | SourceUnreadable> {
-    const { settings } = this.input
+    const { settings, source } = this.input
     return Effect.scoped(
       Effect.gen(this, function* () {
-        const bytes = yield* Effect.makeSemaphore(settings.inFlightBytes)
-        const works = yield* this.works(stop)
-        yield* works.pipe(
-          // One after the other, so that the first in line always has its share.
-          Stream.mapEffect((work) => this.admit(work, bytes)),
-          Stream.haltWhenDeferred(stop),
-          Stream.mapEffect(({ stored, work }) => this.look(work, stored), { concurrency: settings.readers }),
-          Stream.map((step) => this.withMove(step)),
-          Stream.mapEffect((step) => this.carryOut(step), { concurrency: settings.window, unordered: true }),
-          Stream.runDrain
-        )
+        const next = yield* this.works(stop)
+        yield* flow<Work, Step, E | LogFailed | SourceUnreadable>({
+          settings,
+          stop,
+          next,
+          sizeOf: (work) => sizeOf(source, work),
+          look: (work) => look(this.input, work, this.readmits),
+          carryOut: (step, stored) => this.carryOut(this.withMove(step), stored)
+        })
       })
     )
   }
@@ -140,23 +103,29 @@ class Pass<E> {
   private works(stop: Deferred.Deferred<void>) {
     const { settings } = this.input
     return Effect.gen(this, function* () {
-      const found = this.compared()
-      if (this.early) return found
-      const pull = yield* Stream.toPull(found)
-      const pending: Array<Work> = []
-      while (pending.length < settings.pending) {
-        const batch = yield* Effect.matchEffect(pull, {
-          onSuccess: (chunk) => Effect.succeed(Option.some(chunk)),
-          onFailure: Option.match({
-            onNone: () => Effect.succeed(Option.none()),
-            onSome: (e) => Effect.fail(e)
-          })
+      const pull = yield* Stream.toPull(this.compared())
+      const next = Effect.matchEffect(pull, {
+        onSuccess: (chunk) => Effect.succeed(Chunk.toReadonlyArray(chunk)),
+        onFailure: Option.match({
+          onNone: () => Effect.succeed(undefined),
+          onSome: (e) => Effect.fail(e)
         })
-        if (Option.isNone(batch) || (yield* Deferred.isDone(stop))) return Stream.fromIterable(pending)
-        for (const work of batch.value) pending.push(work)
+      })
+      if (this.early) return next
+      const pending: Array<Work> = []
+      let ended = false
+      while (!ended && pending.length < settings.pending) {
+        const batch = yield* next
+        ended = batch === undefined || (yield* Deferred.isDone(stop))
+        for (const work of batch ?? []) pending.push(work)
       }
-      this.early = true
-      return Stream.concat(Stream.fromIterable(pending), Stream.repeatEffectChunkOption(pull))
+      if (!ended) this.early = true
+      let given = false
+      return Effect.suspend(() => {
+        if (given) return ended ? Effect.succeed(undefined) : next
+        given = true
+        return Effect.succeed(pending)
+      })
     })
   }
 
@@ -238,7 +207,7 @@ class Pass<E> {
     this.remember(path, document)
     const look: Work = { _tag: "Look", path, stamp, state: known.state, document }
     if (options.full === true || document === undefined) return look
-    const verdict = judge(document, { raw, descriptor: this.descriptorOf(path) }, this.readmits)
+    const verdict = judge(document, { raw, descriptor: descriptorOf(this.input.source, path) }, this.readmits)
     switch (verdict._tag) {
       case "Submit":
         return look
@@ -253,7 +222,7 @@ class Pass<E> {
 
   private remember(path: RawPath, document: DocumentRow | undefined): void {
     if (document?.live !== undefined) this.live += 1
-    this.seen?.add(document?.documentId ?? this.idOf(path))
+    this.seen?.add(document?.documentId ?? idOf(this.input, path))
   }
 
   private get readmits(): boolean {
@@ -263,85 +232,6 @@ class Pass<E> {
   private isWanted(path: RawPath): boolean {
     const { only } = this.input.options
     return only === undefined || only.some((one) => path === one || path.startsWith(`${one}/`))
-  }
-
-  private idOf(path: RawPath): DocumentId {
-    return documentId(this.input.scope, this.input.sourceId, toBytes(path))
-  }
-
-  private descriptorOf(path: RawPath): Digest {
-    return sha256(canonicalJson({ ...this.input.source.describe(path) }))
-  }
-
-  /** Waits until its bytes may be held in memory. */
-  private admit(work: Work, bytes: Effect.Semaphore) {
-    const { settings, source } = this.input
-    const size = work._tag === "Look" && work.stamp.size <= source.maxItemBytes ? work.stamp.size : 0
-    const share = Math.min(size, settings.inFlightBytes)
-    return Effect.gen(function* () {
-      if (share > 0) yield* bytes.take(share)
-      const held = yield* Ref.make(share)
-      const stored = Effect.flatMap(Ref.getAndSet(held, 0), (left) =>
-        left > 0 ? bytes.release(left) : Effect.void
-      )
-      return { work, stored: Effect.asVoid(stored) }
-    })
-  }
-
-  private look(work: Work, stored: Effect.Effect<void>): Effect.Effect<Step, E | LogFailed> {
-    if (work._tag === "Wait") return Effect.succeed(work)
-    const { acts, fresh, readModels, source, tally } = this.input
-    const { path, stamp } = work
-    const settled = Effect.as(stored, { _tag: "Settled" } as const)
-    return Effect.gen(this, function* () {
-      const id = this.idOf(path)
-      const row = work.document ?? (fresh ? undefined : yield* readModels.document(id))
-      if (isTakenOut(row) && !this.readmits) {
-        tally.count("skipped")
-        return yield* settled
-      }
-      const retired = isThere(row) ? ({ _tag: "Retire", documentId: id } as const) : undefined
-      const skip = Effect.gen(function* () {
-        yield* stored
-        if (retired !== undefined) return retired
-        tally.count("skipped")
-        return { _tag: "Settled" } as const
-      })
-      if (stamp.size > source.maxItemBytes) return yield* skip
-      const now = yield* Clock.currentTimeMillis
-      const read = yield* Effect.either(source.read(path))
-      if (read._tag === "Left") {
-        if (read.left.code === "FileTooLarge") return yield* skip
-        // Given up on with a reason, and tried again by every sync: its document stays as it is.
-        tally.fail("parked", { uri: source.uri(path), reason: read.left.message })
-        return yield* settled
-      }
-      const item = { ...read.right, stamp: trusted(read.right.stamp, now) }
-      const content = { raw: sha256(item.bytes), descriptor: this.descriptorOf(path) }
-      const verdict = judge(row, content, this.readmits)
-      if (verdict._tag !== "Submit") {
-        yield* stored
-        if (!remembers(work.state, item.stamp, content)) {
-          yield* acts.refresh(id, path, item.stamp, content)
-        }
-        if (verdict._tag === "Wait" && row !== undefined) {
-          return { _tag: "Wait", path, document: row, version: verdict.version } as const
-        }
-        tally.count(verdict._tag === "Unchanged" ? "unchanged" : "skipped")
-        return yield* settled
-      }
-      const submission: Submission = {
-        path,
-        documentId: id,
-        uri: source.uri(path),
-        item,
-        raw: content.raw,
-        movedFrom: undefined,
-        becomes: row?.live === undefined ? "added" : "updated",
-        readmit: this.readmits
-      }
-      return { _tag: "Submit", submission, stored } as const
-    })
   }
 
   /** In the order of the scan, so that two runs find the same moves. */
@@ -355,11 +245,11 @@ class Pass<E> {
     return { ...step, submission: { ...step.submission, movedFrom, becomes: "moved" } }
   }
 
-  private carryOut(step: Step): Effect.Effect<void, E> {
+  private carryOut(step: Step, stored: Effect.Effect<void>): Effect.Effect<void, E> | undefined {
     const { acts, source } = this.input
     switch (step._tag) {
       case "Settled":
-        return Effect.void
+        return undefined
       case "Retire":
         return acts.remove(step.documentId, "skipped")
       case "Wait": {
@@ -369,14 +259,12 @@ class Pass<E> {
       }
       case "Submit": {
         const { movedFrom } = step.submission
-        return acts.submit(step.submission, step.stored).pipe(
-          Effect.tap((ended) => {
-            if (movedFrom === undefined) return Effect.void
-            if (ended === "committed") return acts.forget(movedFrom.documentId)
-            return Effect.sync(() => this.missing.add(movedFrom))
-          }),
-          Effect.ensuring(step.stored),
-          Effect.asVoid
+        const submitted = acts.submit(step.submission, stored)
+        if (movedFrom === undefined) return Effect.asVoid(submitted)
+        return Effect.flatMap(submitted, (ended) =>
+          ended === "committed"
+            ? acts.forget(movedFrom.documentId)
+            : Effect.sync(() => this.missing.add(movedFrom))
         )
       }
     }
@@ -438,14 +326,3 @@ class Pass<E> {
     })
   }
 }
-
-/** Nothing about it would be remembered otherwise. */
-const remembers = (
-  state: FileState | undefined,
-  stamp: Stamp,
-  content: { readonly raw: Digest; readonly descriptor: Digest }
-): boolean =>
-  state !== undefined &&
-  sameStamp(state, stamp) &&
-  state.raw === content.raw &&
-  state.descriptor === content.descriptor
