@@ -9,6 +9,7 @@ import { join } from "node:path"
 import { Chunk, Effect, Layer, Option, type Scope, Stream } from "effect"
 import type { ProjectScope } from "../../events/Ids.ts"
 import { Failpoints, type FailpointsService } from "../faults/Failpoints.ts"
+import { sync } from "../log/Folders.ts"
 import type { Access } from "./embedded/Database.ts"
 import { type DerivedDifference, GenerationFiles } from "./embedded/GenerationFiles.ts"
 import { type ScanKey, scanStart } from "./embedded/ProjectFile.ts"
@@ -131,7 +132,10 @@ const attempt = <A>(run: () => A): Effect.Effect<A, EngineError> =>
 
 const droppedSuffix = ".dropped"
 
-/** Gone under its name at once, in pieces later: a reader finds a generation whole or absent. */
+/**
+ * Gone under its name at once, in pieces later: a reader finds a generation whole or absent. For good when this returns: its
+ * state is deleted next, and where that is gone nobody looks for the rest.
+ */
 const drop = (directory: string, ref: GenerationRef, failpoints: FailpointsService): void => {
   const folder = generationFolder(directory, ref)
   failpoints.hit("generation.drop.before")
@@ -146,4 +150,5 @@ const clearDropped = (directory: string): void => {
   if (!existsSync(directory)) return
   for (const name of readdirSync(directory))
     if (name.endsWith(droppedSuffix)) rmSync(join(directory, name), { recursive: true, force: true })
+  sync(directory)
 }

@@ -13,6 +13,8 @@ import { dirname } from "node:path"
 import Database from "better-sqlite3"
 import { scopeKey } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
+import { sync } from "../log/Folders.ts"
+import { rewritten } from "../log/Rewriting.ts"
 import { Bucket, Buckets, overallFingerprint } from "./Fingerprint.ts"
 import { forever } from "./Index.ts"
 import { decodePassed, type Passed, withPassed } from "./Passed.ts"
@@ -76,9 +78,10 @@ export class GenerationState {
     return state
   }
 
-  /** Removes the file and its side files. */
+  /** Removes the file and its side files, for good: a power cut brings none back. */
   static delete(path: string): void {
     for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true })
+    if (existsSync(dirname(path))) sync(dirname(path))
   }
 
   #check(identity: StateIdentity): void {
@@ -339,8 +342,7 @@ export class GenerationState {
         this.#prepare("DELETE FROM tokens WHERE frequency = 0").run()
       })
       .immediate()
-    this.db.exec("VACUUM")
-    if (this.db.prepare<[], { busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)").get()?.busy !== 0)
+    if (!rewritten(this.db))
       throw new Error(`${this.path}: a reader holds back what was deleted. Run it again when that is over.`)
   }
 

@@ -6,10 +6,12 @@
 import { renameSync, rmSync } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { hostname } from "node:os"
+import { dirname } from "node:path"
 import { StringDecoder } from "node:string_decoder"
 import { Clock, Effect, Schema } from "effect"
 import { Failpoints } from "../faults/Failpoints.ts"
 import { DirectoryInvalid, DirectoryNewer } from "./DirectoryFormat.ts"
+import { sync } from "./Folders.ts"
 import { LogFailed, LogLocked } from "./Log.ts"
 import { ArchiveMissing, ArchiveRefused, SourceDamaged, TargetNotEmpty } from "./LogArchive.ts"
 import * as LogBackup from "./LogBackup.ts"
@@ -60,6 +62,7 @@ export const exportTo = Effect.fn("Archive.export")(function* (
     try {
       const report = await writeLines(part, exportLines(directory, failpoints))
       renameSync(part, file)
+      sync(dirname(file))
       return report
     } catch (cause) {
       rmSync(part, { force: true })

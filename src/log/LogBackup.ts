@@ -2,18 +2,7 @@
  * Copies of a data directory's log and content: made beside a running writer by SQLite's own backup, checked before they
  * count, and put back only where nothing stands.
  */
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync
-} from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import {
@@ -23,6 +12,7 @@ import {
   directoryFormat,
   makeDirectory
 } from "./DirectoryFormat.ts"
+import { sync } from "./Folders.ts"
 import { readHeadFile, writeHeadFile } from "./HeadFile.ts"
 import { SourceDamaged, TargetNotEmpty } from "./LogArchive.ts"
 import { fileNames, openForReading } from "./LogDatabase.ts"
@@ -175,12 +165,3 @@ const reportOf = ({ blobs, events, hash, position, vectors }: VerificationReport
   blobs,
   vectors
 })
-
-const sync = (path: string): void => {
-  const descriptor = openSync(path, "r")
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-}

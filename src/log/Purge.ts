@@ -9,7 +9,9 @@ import { existsSync, readdirSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path"
 import type { Database } from "better-sqlite3"
 import type { FailpointsService } from "../faults/Failpoints.ts"
+import { sync } from "./Folders.ts"
 import { snapshotFolder } from "./migrations/Snapshot.ts"
+import { rewritten } from "./Rewriting.ts"
 
 export interface Purged {
   /** Rows of what a sync last saw, and of attempts at jobs. */
@@ -52,11 +54,9 @@ const forget = (log: Database, documents: ReadonlyArray<string>): number =>
     .immediate()
 
 const rewrite = (db: Database): void => {
-  db.exec("VACUUM")
   db.pragma(`busy_timeout = ${waitMs}`)
   try {
-    const busy = db.prepare<[], { busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)").get()?.busy
-    if (busy !== 0)
+    if (!rewritten(db))
       throw new Error(`a reader of ${db.name} holds back what was deleted. Run it again when that is over`)
   } finally {
     db.pragma("busy_timeout = 0")
@@ -65,8 +65,8 @@ const rewrite = (db: Database): void => {
 
 const deleteCopies = (directory: string): number => {
   const folder = join(directory, snapshotFolder)
-  if (!existsSync(folder)) return 0
-  const copies = readdirSync(folder).length
+  const copies = existsSync(folder) ? readdirSync(folder).length : 0
   rmSync(folder, { recursive: true, force: true })
+  sync(directory)
   return copies
 }

@@ -1,12 +1,13 @@
 /**
  * A log that is being put together beside the place where it will stand, and only takes it once it is whole.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs"
+import { mkdirSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import type { Database } from "better-sqlite3"
 import { inert } from "../faults/Failpoints.ts"
 import { ContentStore } from "./ContentStore.ts"
 import { prepareInsert } from "./EventRow.ts"
+import { sync } from "./Folders.ts"
 import type { ChainedRow } from "./HashChain.ts"
 import { writeHeadFile } from "./HeadFile.ts"
 import type { BlobPut, VectorPut } from "./Log.ts"
@@ -116,14 +117,5 @@ export class StagedLog {
   #close(): void {
     this.#log.close()
     this.#content.db.close()
-  }
-}
-
-const sync = (path: string): void => {
-  const descriptor = openSync(path, "r")
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
   }
 }

@@ -19,8 +19,8 @@ export interface Witness {
   readonly test: string
 }
 
-/** `threads`: the bundles of the worker threads. `nats-server`: the program. */
-export type Need = "threads" | "nats-server"
+/** `threads`: the bundles of the worker threads. `nats-server`, `strace`: the program. */
+export type Need = "threads" | "nats-server" | "strace"
 
 export interface Mutant {
   readonly name: string
@@ -32,7 +32,7 @@ export interface Mutant {
   readonly files: ReadonlyArray<FilePatch>
 }
 
-const needs: ReadonlyArray<Need> = ["threads", "nats-server"]
+const needs: ReadonlyArray<Need> = ["threads", "nats-server", "strace"]
 
 export const parseMutant = (name: string, text: string): Mutant => {
   const field = (key: string): string | undefined => {

@@ -11,6 +11,7 @@ import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { Clock, Duration, Effect, Either } from "effect"
 import { sha256 } from "../../events/Ids.ts"
+import { canTrace } from "../crash/powercut/Trace.ts"
 import { natsProgram } from "../support/natsTests.ts"
 import { type Copy, makeCopy, type Ran } from "./Copy.ts"
 import { type Mutant, readMutants, type Witness } from "./Mutant.ts"
@@ -143,11 +144,15 @@ const runSeeds = Effect.fnUntraced(function* (copy: Copy, count: number, first: 
 const prove = Effect.gen(function* () {
   const seed = seedOf()
   const all = readMutants(root)
-  const here = all.filter(({ needs }) => natsProgram !== undefined || !needs.includes("nats-server"))
+  const missing = [
+    ...(natsProgram === undefined ? ["nats-server" as const] : []),
+    ...(canTrace ? [] : ["strace" as const])
+  ]
+  const here = all.filter(({ needs }) => !missing.some((program) => needs.includes(program)))
   const mutants = chosen(here, seed)
   yield* say(`${mutants.length} of ${all.length} planted bugs, chosen by ${seed}; ${values.jobs} at a time`)
   if (here.length < all.length)
-    yield* say(`nats-server is not installed: ${all.length - here.length} bugs over NATS are left out`)
+    yield* say(`${missing.join(" and ")} not installed: ${all.length - here.length} bugs are left out`)
 
   const survivors: Array<string> = []
   const copies = yield* Effect.all(Array.from({ length: Number(values.jobs) }, () => makeCopy(root)))

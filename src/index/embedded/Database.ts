@@ -5,6 +5,7 @@
 import { existsSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import Sqlite from "better-sqlite3"
+import { rewritten } from "../../log/Rewriting.ts"
 import { EngineMismatch, EngineUnavailable } from "../Index.ts"
 
 export type Access = "write" | "read"
@@ -134,17 +135,12 @@ export const durably = <A>(file: OpenFile, run: () => A): A => {
 /** Writes the file anew, and empties its write-ahead log: what was deleted stands in neither. */
 export const rewrite = (file: OpenFile): void =>
   guarded(file.path, () => {
-    file.connection.exec("VACUUM")
-    if (!emptiedWal(file.connection))
+    if (!rewritten(file.connection))
       throw new EngineUnavailable({
         engine: "embedded",
         detail: `${file.path}: a reader holds back what was deleted. Run it again when that is over.`
       })
   })
-
-/** Whether everything in the write-ahead log is in the database now, and nothing in the log. */
-export const emptiedWal = (connection: Connection): boolean =>
-  connection.prepare<[], { busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)").get()?.busy === 0
 
 export const prepareQuery = (connection: Connection, sql: string): Query =>
   connection.prepare<Array<unknown>, Row>(sql).raw(true)
