@@ -6,7 +6,9 @@ import { Effect } from "effect"
 import * as Archive from "../../src/log/Archive.ts"
 import { LogBehindIndex, LogLocked } from "../../src/log/Log.ts"
 import { bundleChild, runChild } from "../support/bundledChild.ts"
+import { reportCount } from "../support/figures.ts"
 import { documentNamed, openTestWriter } from "../support/logEvents.ts"
+import { randomOf } from "../support/random.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 let script = ""
@@ -53,6 +55,12 @@ const checkAfterCrash = Effect.fnUntraced(function* (
   }
 })
 
+/** `REPRISE_KILLS`: how often at each of them. */
+const repeats = Number(process.env["REPRISE_KILLS"] ?? 1)
+/** `REPRISE_PAIRS`: how many ordered pairs of failpoints, `REPRISE_SEED` the first seed. */
+const pairs = Number(process.env["REPRISE_PAIRS"] ?? 20)
+const firstSeed = Number(process.env["REPRISE_SEED"] ?? 1)
+
 const points: ReadonlyArray<readonly [string, ReadonlyArray<number>]> = [
   ["lock.acquire.before", [1]],
   ["lock.acquire.after", [1]],
@@ -82,13 +90,14 @@ describe("a log whose writer is killed", () => {
       `P1: at ${name} keeps what was acknowledged, every append whole or absent, and goes on`,
       () =>
         Effect.forEach(
-          hits,
+          Array.from({ length: repeats }, () => hits).flat(),
           Effect.fnUntraced(function* (hit) {
             const directory = join(yield* temporaryDirectory, "data")
             const first = yield* Effect.promise(() =>
               runChild(script, [directory, `${name}:${hit}:kill`, "6", "0"])
             )
             assert.strictEqual(first.signal, "SIGKILL", `hit ${hit} was reached; ${first.errors}`)
+            reportCount({ figure: "kills, one process", count: 1, of: { [name]: 1 } })
             const before = acknowledgedOf(first.lines)
             yield* checkAfterCrash(directory, before)
             // The same requests again: what is there is answered, what is missing appended.
@@ -101,9 +110,37 @@ describe("a log whose writer is killed", () => {
           }),
           { concurrency: 2, discard: true }
         ),
-      120_000
+      repeats > 1 ? 3_600_000 : 120_000
     )
   }
+
+  it.scopedLive(
+    "P2: at one failpoint, and again at another while it goes on, keeps what was acknowledged",
+    () =>
+      Effect.gen(function* () {
+        const random = randomOf(firstSeed)
+        const any = () => points[Math.floor(random() * points.length)]?.[0] ?? ""
+        let killed = 0
+        yield* Effect.forEach(
+          Array.from({ length: pairs }, () => [any(), any()]),
+          Effect.fnUntraced(function* (pair) {
+            const directory = join(yield* temporaryDirectory, "data")
+            const promised: Array<Acknowledged> = []
+            for (const failpoint of [...pair.map((name) => `${name}:1:kill`), ""]) {
+              const end = yield* Effect.promise(() => runChild(script, [directory, failpoint, "6", "0"]))
+              assert.isTrue(end.signal === "SIGKILL" || end.lines.at(-1) === "done", end.errors)
+              if (end.signal === "SIGKILL") killed += 1
+              promised.push(...acknowledgedOf(end.lines))
+            }
+            yield* checkAfterCrash(directory, promised)
+          }, Effect.scoped),
+          { concurrency: 2, discard: true }
+        )
+        reportCount({ figure: "ordered pairs of failpoints", count: pairs, seed: firstSeed })
+        reportCount({ figure: "kills, one process", count: killed, of: { pairs: killed }, seed: firstSeed })
+      }),
+    3_600_000
+  )
 
   it.scopedLive(
     "P1: at random moments keeps what was acknowledged",
@@ -124,6 +161,7 @@ describe("a log whose writer is killed", () => {
           )
           promised.push(...acknowledgedOf(end.lines))
           yield* checkAfterCrash(directory, promised)
+          reportCount({ figure: "kills, one process", count: 1, of: { "random moments": 1 } })
         }
       }),
     120_000

@@ -1,4 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { reportCount } from "../support/figures.ts"
 import { randomOf } from "../support/random.ts"
 import { assertSoundLog } from "../support/wholeDirectory.ts"
 import { assertRecovers, openWay, type Way } from "./Ways.ts"
@@ -23,14 +24,22 @@ describe("P1, P2: add, killed at random moments, again and again over one direct
           if (way === undefined) throw new Error("The way is not open.")
           const random = randomOf(firstSeed + round)
           const data = way.fresh()
+          let killed = 0
           for (let kill = 0; kill < killsPerRound; kill++) {
             const killAfterMs = Math.round((0.15 + 0.95 * random()) * way.elapsedMs)
             const what = `round ${round}, kill ${kill} after ${killAfterMs} ms`
             const end = await way.run(data, { killAfterMs })
             assert.isTrue(end.done || end.signal === "SIGKILL", `${what}: ${end.account}`)
+            if (end.signal === "SIGKILL") killed++
             if (end.said.length > 0) assertSoundLog(data, what)
           }
           await assertRecovers(way, data, `round ${round}`)
+          reportCount({
+            figure: "kills, one process",
+            count: killed,
+            of: { "random moments": killed },
+            seed: firstSeed
+          })
         })
       )
     }, 120_000)

@@ -2,6 +2,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { FailpointName } from "../../src/faults/Failpoints.ts"
+import { reportCount } from "../support/figures.ts"
 import { reachedSometimes, shownByAdd } from "./reached.ts"
 import { assertRecovers, openWay, reachedBy, type Way, type WayName } from "./Ways.ts"
 
@@ -10,10 +11,25 @@ const thorough = process.env["REPRISE_CRASH"] === "all"
 
 const isReachedSometimes = (name: string) => [...reachedSometimes].some((one) => one === name)
 
+/** `REPRISE_KILLS`: how often at each failpoint, spread over its hits. */
+const kills = Number(process.env["REPRISE_KILLS"] ?? 0)
+
+/** Two at a time: more of them would only wait for each other. */
+const inTurns = async <A>(all: ReadonlyArray<A>, run: (one: A) => Promise<void>): Promise<void> => {
+  for (let at = 0; at < all.length; at += 2) await Promise.all(all.slice(at, at + 2).map(run))
+}
+
 /** The hits of a failpoint at which the way is killed. */
-const hitsOf = (count: number, middle: boolean): ReadonlyArray<number> => [
-  ...new Set([1, ...(middle || thorough ? [Math.ceil((count + 1) / 2)] : []), ...(thorough ? [count] : [])])
-]
+const hitsOf = (count: number, middle: boolean): ReadonlyArray<number> =>
+  kills > 0
+    ? Array.from({ length: kills }, (_, n) => 1 + (n % Math.max(1, count)))
+    : [
+        ...new Set([
+          1,
+          ...(middle || thorough ? [Math.ceil((count + 1) / 2)] : []),
+          ...(thorough ? [count] : [])
+        ])
+      ]
 
 export const killing = (
   name: WayName,
@@ -45,20 +61,20 @@ export const killing = (
           Effect.promise(async () => {
             const one = way()
             const hits = hitsOf(one.reached.get(failpoint) ?? 1, options.middle)
-            await Promise.all(
-              hits.map(async (hit) => {
-                const data = one.fresh()
-                const what = `${name} killed at ${failpoint}, hit ${hit}`
-                const end = await one.run(data, { failpoints: `${failpoint}:${hit}:kill` })
-                // How work falls into groups is the scheduler's: later hits need not come again.
-                if (hit === 1 && !reachedSometimes.has(failpoint))
-                  assert.strictEqual(end.signal, "SIGKILL", `${what}: ${end.account}`)
-                else assert.isTrue(end.signal === "SIGKILL" || end.done, `${what}: ${end.account}`)
-                await assertRecovers(one, data, what)
-              })
-            )
+            await inTurns(hits, async (hit) => {
+              const data = one.fresh()
+              const what = `${name} killed at ${failpoint}, hit ${hit}`
+              const end = await one.run(data, { failpoints: `${failpoint}:${hit}:kill` })
+              // How work falls into groups is the scheduler's: later hits need not come again.
+              if (hit === 1 && !reachedSometimes.has(failpoint))
+                assert.strictEqual(end.signal, "SIGKILL", `${what}: ${end.account}`)
+              else assert.isTrue(end.signal === "SIGKILL" || end.done, `${what}: ${end.account}`)
+              await assertRecovers(one, data, what)
+              if (end.signal === "SIGKILL")
+                reportCount({ figure: "kills, one process", count: 1, of: { [failpoint]: 1 } })
+            })
           }),
-        120_000
+        kills > 0 ? 3_600_000 : 120_000
       )
     }
   })

@@ -97,4 +97,27 @@ export const missingContent = (data: string, rows: ReadonlyArray<LogRow>): Reado
   }
 }
 
+/** Every body and vector, as they read. */
+export const contentIn = (data: string): ReadonlyArray<unknown> => {
+  const file = new Sqlite(`${data}/content.sqlite`, { readonly: true, fileMustExist: true })
+  try {
+    return [
+      file
+        .prepare(
+          "SELECT p.team, p.project, digest, encoding, size, bytes FROM blobs JOIN projects p ON p.id = project ORDER BY 1, 2, 3"
+        )
+        .raw()
+        .all(),
+      file
+        .prepare(
+          "SELECT p.team, p.project, m.model, input, digest, vector FROM vectors JOIN projects p ON p.id = project JOIN models m ON m.id = vectors.model ORDER BY 1, 2, 3, 4"
+        )
+        .raw()
+        .all()
+    ]
+  } finally {
+    file.close()
+  }
+}
+
 const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex")

@@ -22,6 +22,8 @@ export interface Call {
   /** As `strace` prints them; strings in hexadecimal. */
   readonly text: string
   readonly result: number
+  /** Whether it failed because {@link traced} was told so. */
+  readonly isInjected: boolean
   /** Places in the trace: an order over all threads. */
   readonly begun: number
   readonly ended: number
@@ -29,27 +31,43 @@ export interface Call {
 
 export interface Traced {
   readonly calls: ReadonlyArray<Call>
+  /** Of its standard output. */
+  readonly lines: ReadonlyArray<string>
   readonly code: number | null
   readonly errors: string
 }
 
+/** What the system is made to answer: in the notation of `strace --inject`. */
+export type Injection = `${string}:error=${"EIO" | "ENOSPC"}:when=${string}`
+
 /** Runs a script with Node to its end, and records into `file`. */
-export const traced = (file: string, script: string, args: ReadonlyArray<string>): Traced => {
-  const { status, stderr } = spawnSync(
+export const traced = (
+  file: string,
+  script: string,
+  args: ReadonlyArray<string>,
+  injections: ReadonlyArray<Injection> = []
+): Traced => {
+  const { status, stderr, stdout } = spawnSync(
     "strace",
     [
       ...["-f", "--seccomp-bpf", "-xx", "-s", "16777216", "-e", `trace=${calls}`, "-e", "signal=none"],
+      ...injections.flatMap((injection) => ["-e", `inject=${injection}`]),
       ...["-o", file, process.execPath, script, ...args]
     ],
     { encoding: "utf8", timeout: 120_000 }
   )
-  return { calls: readCalls(readFileSync(file, "latin1")), code: status, errors: stderr }
+  return {
+    calls: readCalls(readFileSync(file, "latin1")),
+    lines: stdout.split("\n"),
+    code: status,
+    errors: stderr
+  }
 }
 
 const line = /^(\d+) +(?:<\.\.\. (\w+) resumed>(.*)|(\w+)\((.*))$/
 
 /** Strings are in hexadecimal, so that no other bracket stands before the end. */
-const answer = /\) += (-?\d+)[^)]*(?:\([^)]*\))?$/
+const answer = /\) += (-?\d+)[^"]*$/
 
 const readCalls = (text: string): ReadonlyArray<Call> => {
   const found: Array<Call> = []
@@ -73,7 +91,13 @@ const readCalls = (text: string): ReadonlyArray<Call> => {
     if (result === undefined) continue
     if (before.name === "io_uring_setup" && Number(result) >= 0)
       throw new Error("Node writes through io_uring here, which no trace of calls shows.")
-    found.push({ ...before, text: whole.slice(0, -all.length), result: Number(result), ended: at })
+    found.push({
+      ...before,
+      text: whole.slice(0, -all.length),
+      result: Number(result),
+      isInjected: all.endsWith("(INJECTED)"),
+      ended: at
+    })
   }
   return found
 }
