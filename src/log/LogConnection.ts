@@ -10,7 +10,7 @@ import type { Head, OperationalChange } from "./Log.ts"
 import { openForWriting } from "./LogDatabase.ts"
 import { logMigrations, migrate } from "./migrations/Migrations.ts"
 import { prepareOperational } from "./OperationalState.ts"
-import { prepareReadModels } from "./readModels/Rebuild.ts"
+import { prepareReadModels, type ReadModelFold } from "./readModels/Rebuild.ts"
 import type { AppendedAt, EncodedAppend } from "./WriteGroup.ts"
 
 /** The log's connection with everything that is prepared on it. */
@@ -19,7 +19,7 @@ export interface LogConnection {
   readonly statements: Statements
   readonly insert: ReturnType<typeof prepareInsert>
   readonly operate: (change: OperationalChange) => void
-  readonly fold: ReturnType<typeof prepareReadModels>
+  readonly readModels: ReadModelFold
   /** The last sequence of each project, as the open transaction sees it. */
   readonly sequences: Map<string, number>
   readonly meta: (key: string) => string
@@ -62,13 +62,14 @@ export const openLog = (
   }
   const statements = prepareStatements(db)
   const sequences = new Map<string, number>()
+  const readModels = prepareReadModels(db)
   const meta = (key: string) => statements.meta.get(key)?.value ?? ""
   return {
     db,
     statements,
     insert: prepareInsert(db),
     operate: prepareOperational(db),
-    fold: prepareReadModels(db),
+    readModels,
     sequences,
     meta,
     head: () => {
@@ -97,6 +98,7 @@ export const openLog = (
     },
     abandon: () => {
       sequences.clear()
+      readModels.tallies.rollBack(0)
       try {
         if (db.inTransaction) statements.rollback.run()
       } catch {

@@ -40,16 +40,14 @@ export const purge = (
 const forget = (log: Database, documents: ReadonlyArray<string>): number =>
   log
     .transaction(() => {
+      const named = JSON.stringify(documents)
+      // One pass over the jobs: those that are over are in no index of documents.
       const statements = [
-        log.prepare<[string]>("DELETE FROM file_states WHERE document_id = ?"),
-        log.prepare<[string]>(
-          "DELETE FROM job_attempts WHERE job_id IN (SELECT job_id FROM jobs WHERE document_id = ?)"
-        )
+        "DELETE FROM file_states WHERE document_id IN (SELECT value FROM json_each(?))",
+        `DELETE FROM job_attempts WHERE job_id IN (
+           SELECT job_id FROM jobs WHERE document_id IN (SELECT value FROM json_each(?)))`
       ]
-      let rows = 0
-      for (const document of documents)
-        for (const statement of statements) rows += statement.run(document).changes
-      return rows
+      return statements.reduce((rows, statement) => rows + log.prepare(statement).run(named).changes, 0)
     })
     .immediate()
 

@@ -176,7 +176,7 @@ type Read<A> = Effect.Effect<A, LogFailed>
 
 export interface ReadModelsService {
   readonly document: (id: DocumentId) => Read<DocumentRow | undefined>
-  /** By document id; `state` narrows to live, open, parked or removed ones. */
+  /** By source and document id; `state` narrows to live, open, parked or removed ones. */
   readonly documents: (query: {
     readonly scope: ProjectScope
     readonly source?: SourceId
@@ -214,6 +214,7 @@ export interface ReadModelsService {
   readonly attempts: (id: JobId) => Read<ReadonlyArray<JobAttempt>>
   /** Attempts that were begun and never ended: no more than the lanes' windows hold. For recovery. */
   readonly runningAttempts: Read<ReadonlyArray<RunningAttempt>>
+  /** In the order in which they were queued. */
   readonly jobs: (query: {
     readonly scope?: ProjectScope
     readonly lane?: Lane

@@ -219,6 +219,7 @@ export class WriterCore {
     statements.begin.run()
     this.#options.failpoints.hit("log.begin")
     const outcomes = requests.map((request, at) => content[at] ?? this.#writeOne(request))
+    this.#log.readModels.tallies.flush()
     this.#options.failpoints.hit("log.commit.before")
     statements.commit.run()
     return outcomes
@@ -226,8 +227,9 @@ export class WriterCore {
 
   /** Within the group's transaction. What fails for a reason of its own leaves the rest of the group alone. */
   #writeOne(request: WriteRequest): WriteOutcome {
-    const { statements, operate } = this.#log
+    const { operate, readModels, statements } = this.#log
     const before = this.#head
+    const { mark } = readModels.tallies
     statements.savepoint.run()
     try {
       const answers = request.appends.map((append) => this.#append(append, request.recordedAt))
@@ -240,6 +242,7 @@ export class WriterCore {
       statements.release.run()
       this.#head = before
       this.#log.sequences.clear()
+      readModels.tallies.rollBack(mark)
       return failure("append", cause)
     }
   }
@@ -328,7 +331,7 @@ export class WriterCore {
       hash: Digest.make(hash.toString("hex"), { disableValidation: true })
     }
     failpoints.hit("log.readmodel")
-    this.#log.fold({
+    this.#log.readModels.fold({
       position: row.position,
       stream,
       version: row.version,

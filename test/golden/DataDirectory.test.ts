@@ -63,6 +63,8 @@ describe("the golden data directory of format 1", () => {
         )
         assert.include(answer.hits[0]?.snippet, "half hour")
       }).pipe(Effect.provide(yield* open(directory)))
+      // Tables that a migration made anew are what the events give.
+      assert.deepStrictEqual((yield* Archive.verify(directory)).damaged, 0)
     })
   )
 })

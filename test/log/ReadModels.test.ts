@@ -407,9 +407,19 @@ const anyEvent: FastCheck.Arbitrary<NewEvent> = FastCheck.tuple(
 const dump = (db: Database): string =>
   readModelTables.map((table) => `${table}\n${[...tableRows(db, table)].join("\n")}`).join("\n")
 
+const rowsOf = (sql: string) => (db: Database) => db.prepare(sql).all()
+const countedJobs = rowsOf(
+  "SELECT team, project, lane, state, count(*) AS jobs FROM jobs GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+)
+const talliedJobs = rowsOf("SELECT * FROM job_tally WHERE jobs <> 0 ORDER BY team, project, lane, state")
+const countedDocuments = rowsOf(`
+  SELECT team, project, count(live_version) AS documents, coalesce(sum(live_chunks), 0) AS chunks, sum(open) AS open
+  FROM documents GROUP BY 1, 2 ORDER BY 1, 2`)
+const talliedDocuments = rowsOf("SELECT * FROM document_tally ORDER BY team, project")
+
 describe("the inline read models", () => {
   it.scoped.prop(
-    "I20: equal those rebuilt from the events alone",
+    "I20: equal those rebuilt from the events alone, and their tallies what they count",
     {
       appends: FastCheck.array(
         FastCheck.record({
@@ -438,6 +448,8 @@ describe("the inline read models", () => {
         for (let at = 0; at < requests.length; at += 7) core.writeGroup(requests.slice(at, at + 7))
         core.withDatabases((log) => {
           const inline = dump(log)
+          assert.deepStrictEqual(countedJobs(log), talliedJobs(log))
+          assert.deepStrictEqual(countedDocuments(log), talliedDocuments(log))
           rebuildReadModels(log, [...foldedEvents(log, 0, core.head.position)])
           assert.strictEqual(dump(log), inline)
         })

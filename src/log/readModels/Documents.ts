@@ -10,50 +10,69 @@ import type { RemovalReason } from "../../../events/Document.ts"
 import type { Digest, DocumentId, JobId, ProjectName, SourceId, TeamName } from "../../../events/Ids.ts"
 import type { DocumentRow } from "../ReadModels.ts"
 import type { Folded, Projector } from "./Projector.ts"
+import type { Counted, Tallies } from "./Tallies.ts"
 
 export const documents: Projector = {
-  tables: ["documents", "versions", "chunkings", "contents", "document_tally"],
-  prepare: (db) => {
+  tables: {
+    documents: "document_id",
+    versions: "document_id, version",
+    chunkings: "document_id, version, chunker",
+    contents: "document_id, version, chunker, model, position",
+    document_tally: "team, project"
+  },
+  prepare: (db, tallies) => {
     const statements = prepareStatements(db)
-    return (folded) => fold(statements, folded)
+    return (folded) => fold(statements, tallies, folded)
   }
 }
 
+/** What a fold has to know of a row before it writes it. */
+interface Known extends Counted {
+  readonly row: number
+  readonly team: string
+  readonly project: string
+  readonly submitted: number
+}
+
+const known = `rowid AS row, team, project, submitted_version AS submitted, open, live_version AS live,
+  live_chunks AS chunks`
+
 const prepareStatements = (db: Database) => ({
-  submitted: db.prepare(`
+  known: db.prepare<[string], Known>(`SELECT ${known} FROM documents WHERE document_id = ?`),
+  knownByJob: db.prepare<[string, string], Known>(`
+    SELECT ${known} FROM documents
+    WHERE document_id = (SELECT document_id FROM jobs WHERE job_id = ?) AND parked_job = ?`),
+  first: db.prepare(`
     INSERT INTO documents (document_id, team, project, source_id, stream_version, submitted_version,
       submitted_position, raw, raw_bytes, descriptor, command_id, sync, moved_from, open)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
-    ON CONFLICT (document_id) DO UPDATE SET
-      stream_version = excluded.stream_version, submitted_version = excluded.submitted_version,
-      submitted_position = excluded.submitted_position, raw = excluded.raw, raw_bytes = excluded.raw_bytes,
-      descriptor = excluded.descriptor, command_id = excluded.command_id, sync = excluded.sync,
-      moved_from = excluded.moved_from, open = 1, removed = NULL,
-      parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL`),
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)`),
+  submitted: db.prepare(`
+    UPDATE documents SET stream_version = ?, submitted_version = ?, submitted_position = ?, raw = ?, raw_bytes = ?,
+      descriptor = ?, command_id = ?, sync = ?, moved_from = ?, open = 1, removed = NULL,
+      parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
+    WHERE rowid = ?`),
   advanced: db.prepare("UPDATE documents SET stream_version = ? WHERE document_id = ?"),
   chunked: db.prepare("INSERT OR REPLACE INTO chunkings VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
   completed: db.prepare("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
   ended: db.prepare("UPDATE versions SET ended = ? WHERE document_id = ? AND ended IS NULL"),
   began: db.prepare("INSERT OR REPLACE INTO versions VALUES (?, ?, ?, NULL)"),
   committed: db.prepare(`
-    UPDATE documents SET stream_version = ?, open = open AND submitted_version <> ?, live_version = ?,
-      live_position = ?, live_chunks = ?, removed = NULL,
-      parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
-    WHERE document_id = ?`),
-  rejected: db.prepare(`
-    UPDATE documents SET stream_version = ?, open = open AND submitted_version <> ? WHERE document_id = ?`),
+    UPDATE documents SET stream_version = ?, open = ?, live_version = ?, live_position = ?, live_chunks = ?,
+      removed = NULL, parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
+    WHERE rowid = ?`),
+  rejected: db.prepare("UPDATE documents SET stream_version = ?, open = ? WHERE rowid = ?"),
   removed: db.prepare(`
     UPDATE documents SET stream_version = ?, open = 0, live_version = NULL, live_position = NULL,
       live_chunks = NULL, removed = ?,
       parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
-    WHERE document_id = ?`),
+    WHERE rowid = ?`),
   parked: db.prepare(`
     UPDATE documents SET parked_job = ?, parked_version = ?, parked_code = ?, parked_reason = ?
     WHERE document_id = ? AND submitted_version = ? AND live_version IS NOT ? AND removed IS NULL`),
   retried: db.prepare(`
     UPDATE documents SET open = 1,
       parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
-    WHERE document_id = (SELECT document_id FROM jobs WHERE job_id = ?) AND parked_job = ?`),
+    WHERE rowid = ?`),
   cancelled: db.prepare(`
     UPDATE documents SET parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
     WHERE document_id = (SELECT document_id FROM jobs WHERE job_id = ?) AND parked_job = ?`)
@@ -61,15 +80,34 @@ const prepareStatements = (db: Database) => ({
 
 const fold = (
   statements: ReturnType<typeof prepareStatements>,
+  tallies: Tallies,
   { event, position, version, team, project }: Folded
 ): void => {
   switch (event._tag) {
-    case "DocumentSubmitted":
+    case "DocumentSubmitted": {
+      const before = statements.known.get(event.documentId)
+      const sync = event.sync ?? null
+      const movedFrom = event.movedFrom ?? null
+      if (before === undefined) {
+        statements.first.run(
+          event.documentId,
+          team,
+          project,
+          event.sourceId,
+          version,
+          event.version,
+          position,
+          event.raw,
+          event.rawBytes,
+          event.descriptor,
+          event.commandId,
+          sync,
+          movedFrom
+        )
+        tallies.document({ team, project }, absent, { ...absent, open: 1 })
+        return
+      }
       statements.submitted.run(
-        event.documentId,
-        team,
-        project,
-        event.sourceId,
         version,
         event.version,
         position,
@@ -77,36 +115,54 @@ const fold = (
         event.rawBytes,
         event.descriptor,
         event.commandId,
-        event.sync ?? null,
-        event.movedFrom ?? null
+        sync,
+        movedFrom,
+        before.row
       )
+      tallies.document(before, before, { ...before, open: 1 })
       return
+    }
     case "DocumentChunked":
       statements.advanced.run(version, event.documentId)
       recordChunking(statements, event, position)
       return
-    case "DocumentCommitted":
+    case "DocumentCommitted": {
       statements.ended.run(position, event.documentId)
       statements.began.run(event.documentId, event.version, position)
-      statements.committed.run(version, event.version, event.version, position, event.count, event.documentId)
+      const before = statements.known.get(event.documentId)
+      if (before !== undefined) {
+        const open = openAfter(before, event.version)
+        statements.committed.run(version, open, event.version, position, event.count, before.row)
+        tallies.document(before, before, { open, live: event.version, chunks: event.count })
+      }
       recordChunking(statements, event, position)
       recordContents(statements, event, position)
       return
+    }
     case "DocumentBuilt":
       statements.advanced.run(version, event.documentId)
       recordChunking(statements, event, position)
       recordContents(statements, event, position)
       return
-    case "DocumentRejected":
-      statements.rejected.run(version, event.version, event.documentId)
+    case "DocumentRejected": {
+      const before = statements.known.get(event.documentId)
+      if (before === undefined) return
+      const open = openAfter(before, event.version)
+      statements.rejected.run(version, open, before.row)
+      tallies.document(before, before, { ...before, open })
       return
+    }
     case "DocumentErased":
       statements.advanced.run(version, event.documentId)
       return
-    case "DocumentRemoved":
+    case "DocumentRemoved": {
       statements.ended.run(position, event.documentId)
-      statements.removed.run(version, event.reason, event.documentId)
+      const before = statements.known.get(event.documentId)
+      if (before === undefined) return
+      statements.removed.run(version, event.reason, before.row)
+      tallies.document(before, before, absent)
       return
+    }
     case "JobParked":
       // A job of the live version is a build: its generation waits, the document itself is well.
       statements.parked.run(
@@ -119,14 +175,23 @@ const fold = (
         event.version
       )
       return
-    case "JobRetried":
-      statements.retried.run(event.jobId, event.jobId)
+    case "JobRetried": {
+      const before = statements.knownByJob.get(event.jobId, event.jobId)
+      if (before === undefined) return
+      statements.retried.run(before.row)
+      tallies.document(before, before, { ...before, open: 1 })
       return
+    }
     case "JobCancelled":
       statements.cancelled.run(event.jobId, event.jobId)
       return
   }
 }
+
+const absent: Counted = { open: 0, live: null, chunks: null }
+
+/** The end of a version closes the mutation that it is, and no newer one. */
+const openAfter = ({ open, submitted }: Known, ended: number): number => (submitted === ended ? 0 : open)
 
 interface ChunkedFields {
   readonly documentId: string

@@ -7,7 +7,7 @@ import type { GenerationRow } from "../ReadModels.ts"
 import type { Folded, Projector } from "./Projector.ts"
 
 export const generations: Projector = {
-  tables: ["generations"],
+  tables: { generations: "generation" },
   prepare: (db) => {
     const statements = prepareStatements(db)
     return (folded) => fold(statements, folded)

@@ -10,126 +10,161 @@ import {
   CodeFingerprint,
   Digest,
   DocumentId,
-  type JobId,
+  JobId,
   type ProjectName,
   type TeamName
 } from "../../../events/Ids.ts"
 import { buildJobId, embedJobId, type JobState, type Lane, prepareJobId } from "../../../events/Job.ts"
 import type { JobAttempt, JobRow } from "../ReadModels.ts"
 import type { Folded, Projector } from "./Projector.ts"
+import type { CountedJob, Tallies } from "./Tallies.ts"
 
 export const jobs: Projector = {
-  tables: ["jobs", "job_tally"],
-  prepare: (db) => {
+  tables: { jobs: "job_id", job_tally: "team, project, lane, state" },
+  prepare: (db, tallies) => {
     const statements = prepareStatements(db)
-    return (folded) => fold(statements, folded)
+    return (folded) => fold(statements, tallies, folded)
   }
 }
 
+type StoredState = "queued" | "completed" | "cancelled" | "parked"
+
+/** What a fold has to know of a row before it writes it. */
+interface Known extends CountedJob {
+  readonly row: number
+  readonly job: string
+  readonly version: number
+  readonly build: number
+  readonly state: StoredState
+}
+
+const known = "queued_position AS row, job_id AS job, lane, build, team, project, version, state"
+
 const prepareStatements = (db: Database) => ({
-  queued: db.prepare(`
-    INSERT INTO jobs VALUES (?, ?, 0, ?, ?, ?, ?, 'queued', NULL, ?, ?)
-    ON CONFLICT (job_id) DO UPDATE SET state = 'queued', reason = NULL WHERE state <> 'completed'`),
-  completedInLane: db.prepare(`
-    UPDATE jobs SET state = 'completed', reason = NULL
-    WHERE document_id = ? AND version = ? AND lane = ? AND build = 0 AND state IN ('queued', 'parked')`),
-  completedBuild: db.prepare(`
-    UPDATE jobs SET state = 'completed', reason = NULL
-    WHERE job_id = ? AND build = 1 AND state IN ('queued', 'parked')`),
-  otherEmbedsCancelled: db.prepare(`
-    UPDATE jobs SET state = 'cancelled'
-    WHERE document_id = ? AND version = ? AND lane = 'embed' AND build = 0 AND state IN ('queued', 'parked')
-      AND job_id <> ?`),
-  mutationsCancelled: db.prepare(`
-    UPDATE jobs SET state = 'cancelled' WHERE document_id = ? AND build = 0 AND state IN ('queued', 'parked')`),
-  versionCancelled: db.prepare(`
-    UPDATE jobs SET state = 'cancelled'
-    WHERE document_id = ? AND version = ? AND build = 0 AND state = 'queued'`),
-  allCancelled: db.prepare(`
-    UPDATE jobs SET state = 'cancelled' WHERE document_id = ? AND state IN ('queued', 'parked')`),
-  buildsOfEarlierCancelled: db.prepare(`
-    UPDATE jobs SET state = 'cancelled'
-    WHERE document_id = ? AND version <> ? AND build = 1 AND state IN ('queued', 'parked')`),
-  live: db.prepare<[string, number]>("SELECT 1 FROM documents WHERE document_id = ? AND live_version = ?"),
-  parked: db.prepare(`
-    INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, 'parked', ?, ?, ?)
-    ON CONFLICT (job_id) DO UPDATE SET state = 'parked', reason = excluded.reason`),
-  retried: db.prepare(
-    "UPDATE jobs SET state = 'queued', reason = NULL WHERE job_id = ? AND state = 'parked'"
+  /** Nearly always one or none: the index holds these alone. */
+  unfinished: db.prepare<[string], Known>(
+    `SELECT ${known} FROM jobs WHERE document_id = ? AND state IN ('queued', 'parked')`
   ),
-  cancelled: db.prepare(
-    "UPDATE jobs SET state = 'cancelled' WHERE job_id = ? AND state IN ('queued', 'parked')"
-  )
+  byId: db.prepare<[string], Known>(`SELECT ${known} FROM jobs WHERE job_id = ?`),
+  insert: db.prepare(`
+    INSERT INTO jobs (job_id, lane, build, team, project, document_id, version, state, reason, queued_position, queued_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO NOTHING`),
+  change: db.prepare("UPDATE jobs SET state = ?, reason = ? WHERE queued_position = ?"),
+  cancel: db.prepare("UPDATE jobs SET state = 'cancelled' WHERE queued_position = ?"),
+  live: db.prepare<[string, number]>("SELECT 1 FROM documents WHERE document_id = ? AND live_version = ?")
 })
 
 const fold = (
   statements: ReturnType<typeof prepareStatements>,
+  tallies: Tallies,
   { event, position, team, project, epoch, recordedAt }: Folded
 ): void => {
+  const move = (before: Known, state: StoredState) => {
+    tallies.job(before, -1)
+    tallies.job({ ...before, state }, 1)
+  }
+  const change = (before: Known, state: Exclude<StoredState, "cancelled">, reason: string | null) => {
+    statements.change.run(state, reason, before.row)
+    move(before, state)
+  }
+  /** Why it was parked stays known. */
+  const cancel = (before: Known) => {
+    statements.cancel.run(before.row)
+    move(before, "cancelled")
+  }
+  /** Whether there was none of this id. */
+  const insert = (
+    job: JobId,
+    lane: Lane,
+    build: number,
+    state: StoredState,
+    reason: string | null
+  ): boolean => {
+    if (!("documentId" in event) || !("version" in event)) return false
+    const { documentId, version } = event
+    const { changes } = statements.insert.run(
+      ...[job, lane, build, team, project, documentId, version, state, reason, position, recordedAt]
+    )
+    if (changes > 0) tallies.job({ team, project, lane, state }, 1)
+    return changes > 0
+  }
+  const queue = (job: JobId, lane: Lane) => {
+    if (insert(job, lane, 0, "queued", null)) return
+    const before = statements.byId.get(job)
+    if (before !== undefined && before.state !== "completed") change(before, "queued", null)
+  }
+
   switch (event._tag) {
     case "DocumentSubmitted": {
       const document = trusted.document(event.documentId)
-      const job = prepareJobId(epoch, document, event.version, trusted.digest(event.raw))
-      statements.mutationsCancelled.run(document)
-      statements.queued.run(job, "prepare", team, project, document, event.version, position, recordedAt)
+      for (const job of statements.unfinished.all(document)) if (job.build === 0) cancel(job)
+      queue(prepareJobId(epoch, document, event.version, trusted.digest(event.raw)), "prepare")
       return
     }
     case "DocumentChunked": {
       const document = trusted.document(event.documentId)
-      const job = embedJobId(epoch, document, event.version, trusted.digest(event.manifestBlob))
-      statements.completedInLane.run(document, event.version, "prepare")
-      statements.otherEmbedsCancelled.run(document, event.version, job)
-      statements.queued.run(job, "embed", team, project, document, event.version, position, recordedAt)
+      const embed = embedJobId(epoch, document, event.version, trusted.digest(event.manifestBlob))
+      for (const job of statements.unfinished.all(document)) {
+        if (job.version !== event.version || job.build === 1) continue
+        if (job.lane === "prepare") change(job, "completed", null)
+        else if (job.lane === "embed" && job.job !== embed) cancel(job)
+      }
+      queue(embed, "embed")
       return
     }
     case "DocumentCommitted":
-      statements.completedInLane.run(event.documentId, event.version, "prepare")
-      statements.completedInLane.run(event.documentId, event.version, "embed")
-      statements.buildsOfEarlierCancelled.run(event.documentId, event.version)
+      for (const job of statements.unfinished.all(event.documentId)) {
+        if (job.build === 1 && job.version !== event.version) cancel(job)
+        else if (job.build === 0 && job.version === event.version) change(job, "completed", null)
+      }
       return
     case "DocumentBuilt": {
+      const builds = statements.unfinished.all(event.documentId).filter(({ build }) => build === 1)
+      if (builds.length === 0) return
       const document = trusted.document(event.documentId)
       const pair = { chunker: trusted.code(event.chunker), model: trusted.code(event.model) }
+      const built = new Set<string>()
       for (let opened = 1; opened <= epoch; opened++) {
-        statements.completedBuild.run(buildJobId(opened, "prepare", document, event.version, pair))
-        statements.completedBuild.run(buildJobId(opened, "embed", document, event.version, pair))
+        built.add(buildJobId(opened, "prepare", document, event.version, pair))
+        built.add(buildJobId(opened, "embed", document, event.version, pair))
       }
+      for (const job of builds) if (built.has(job.job)) change(job, "completed", null)
       return
     }
     case "DocumentRejected":
-      statements.versionCancelled.run(event.documentId, event.version)
+      for (const job of statements.unfinished.all(event.documentId)) {
+        if (job.version === event.version && job.build === 0 && job.state === "queued") cancel(job)
+      }
       return
     case "DocumentRemoved":
-      statements.allCancelled.run(event.documentId)
+      for (const job of statements.unfinished.all(event.documentId)) cancel(job)
       return
     case "JobParked": {
       const build = statements.live.get(event.documentId, event.version) === undefined ? 0 : 1
-      statements.parked.run(
-        event.jobId,
-        event.lane,
-        build,
-        team,
-        project,
-        event.documentId,
-        event.version,
-        JSON.stringify(event.reason),
-        position,
-        recordedAt
-      )
+      const reason = JSON.stringify(event.reason)
+      const job = trusted.job(event.jobId)
+      if (insert(job, event.lane, build, "parked", reason)) return
+      const before = statements.byId.get(job)
+      if (before !== undefined) change(before, "parked", reason)
       return
     }
-    case "JobRetried":
-      statements.retried.run(event.jobId)
+    case "JobRetried": {
+      const before = statements.byId.get(event.jobId)
+      if (before?.state === "parked") change(before, "queued", null)
       return
-    case "JobCancelled":
-      statements.cancelled.run(event.jobId)
+    }
+    case "JobCancelled": {
+      const before = statements.byId.get(event.jobId)
+      if (before?.state === "queued" || before?.state === "parked") cancel(before)
       return
+    }
   }
 }
 
 /** Ids of an event that passed its schema when it was written: not checked again for every row. */
 const trusted = {
   document: (id: string) => DocumentId.make(id, { disableValidation: true }),
+  job: (id: string) => JobId.make(id, { disableValidation: true }),
   digest: (digest: string) => Digest.make(digest, { disableValidation: true }),
   code: (code: string) => CodeFingerprint.make(code, { disableValidation: true })
 }
@@ -142,7 +177,7 @@ export interface JobColumns {
   readonly project: ProjectName
   readonly document_id: DocumentId
   readonly version: number
-  readonly state: "queued" | "completed" | "cancelled" | "parked"
+  readonly state: StoredState
   readonly reason: string | null
   readonly queued_position: number
   readonly queued_at: number

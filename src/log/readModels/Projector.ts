@@ -1,9 +1,10 @@
 /**
  * A projector builds rows from events and causes nothing else, so it may be replayed. It runs synchronously inside the
- * transaction of the append; what it sees is the event and its own tables, never a clock.
+ * transaction of the append; what it sees is the event and its own tables, never a clock. What is counted it leaves to the tallies.
  */
 import type { Database } from "better-sqlite3"
 import type { EventEncoded } from "../../../events/Catalogue.ts"
+import type { Tallies } from "./Tallies.ts"
 
 /** An event as the projectors take it, at today's schema version. */
 export interface Folded {
@@ -19,8 +20,8 @@ export interface Folded {
 }
 
 export interface Projector {
-  /** Emptied before a rebuild. Tables that triggers keep are among them. */
-  readonly tables: ReadonlyArray<string>
+  /** Its tables, those of its tallies among them, each with its key: by it rows are compared. Emptied before a rebuild. */
+  readonly tables: { readonly [table: string]: string }
   /** Prepares its statements; the fold is called once for every event, in order of position. */
-  readonly prepare: (db: Database) => (folded: Folded) => void
+  readonly prepare: (db: Database, tallies: Tallies) => (folded: Folded) => void
 }

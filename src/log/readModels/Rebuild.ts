@@ -10,16 +10,29 @@ import { generations } from "./Generations.ts"
 import { jobs } from "./Jobs.ts"
 import type { Folded, Projector } from "./Projector.ts"
 import { sources } from "./Sources.ts"
+import { Tallies } from "./Tallies.ts"
 
 /** In the order of folding: jobs look at what documents were before a parked job, so they come after. */
 const projectors: ReadonlyArray<Projector> = [documents, jobs, sources, generations]
 
-export const readModelTables: ReadonlyArray<string> = projectors.flatMap((projector) => projector.tables)
+const keys = new Map(projectors.flatMap(({ tables }) => Object.entries(tables)))
 
-export const prepareReadModels = (db: Database): ((folded: Folded) => void) => {
-  const folds = projectors.map((projector) => projector.prepare(db))
-  return (folded) => {
-    for (const fold of folds) fold(folded)
+export const readModelTables: ReadonlyArray<string> = [...keys.keys()]
+
+export interface ReadModelFold {
+  readonly fold: (folded: Folded) => void
+  /** What is counted of the folded events: to be flushed before the commit. */
+  readonly tallies: Tallies
+}
+
+export const prepareReadModels = (db: Database): ReadModelFold => {
+  const tallies = new Tallies(db)
+  const folds = projectors.map((projector) => projector.prepare(db, tallies))
+  return {
+    tallies,
+    fold: (folded) => {
+      for (const fold of folds) fold(folded)
+    }
   }
 }
 
@@ -27,10 +40,17 @@ export const prepareReadModels = (db: Database): ((folded: Folded) => void) => {
 export const rebuildReadModels = (db: Database, events: Iterable<Folded>): void => {
   db.transaction(() => {
     for (const table of readModelTables) db.exec(`DELETE FROM ${table}`)
-    const fold = prepareReadModels(db)
-    for (const event of events) fold(event)
+    const { fold, tallies } = prepareReadModels(db)
+    for (const event of events) {
+      fold(event)
+      if (tallies.mark >= tallied) tallies.flush()
+    }
+    tallies.flush()
   })()
 }
+
+/** So many changes of counts are kept in memory at most. */
+const tallied = 10_000
 
 /** The events of a log in (after, upTo] as the projectors take them, page by page. Throws where one is not known or damaged. */
 export function* foldedEvents(db: Database, after: number, upTo: number): Generator<Folded> {
@@ -63,12 +83,8 @@ const toFolded = (row: EventRow): Folded => {
 
 /** The content of a read model's table, row by row in the order of its key, as text that is equal where the rows are. */
 export function* tableRows(db: Database, table: string): Generator<string> {
-  const columns = db
-    .prepare<[string], { name: string }>("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk")
-    .all(table)
-  const key = columns.map(({ name }) => name).join(", ")
   for (const row of db
-    .prepare<[], Record<string, unknown>>(`SELECT * FROM ${table} ORDER BY ${key}`)
+    .prepare<[], Record<string, unknown>>(`SELECT * FROM ${table} ORDER BY ${keys.get(table)}`)
     .iterate()) {
     yield JSON.stringify(row)
   }

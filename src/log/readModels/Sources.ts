@@ -11,7 +11,7 @@ import type { SourceRow } from "../ReadModels.ts"
 import type { Folded, Projector } from "./Projector.ts"
 
 export const sources: Projector = {
-  tables: ["sources"],
+  tables: { sources: "source_id" },
   prepare: (db) => {
     const statements = prepareStatements(db)
     return (folded) => fold(statements, folded)

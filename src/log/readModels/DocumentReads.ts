@@ -1,0 +1,188 @@
+/**
+ * What is asked of documents, their contents and their files: keyed, bounded statements.
+ */
+
+import { Effect } from "effect"
+import { documentStream } from "../../../events/Document.ts"
+import type { Digest, DocumentId, SourceId } from "../../../events/Ids.ts"
+import { decodeEvent } from "../../../events/Upcasters.ts"
+import { LogFailed } from "../Log.ts"
+import type { VersionContents } from "../LogSnapshot.ts"
+import { reading } from "../ReadConnections.ts"
+import type { Chunking, DocumentRow, FileState, ReadModelsService } from "../ReadModels.ts"
+import type { ReadSql } from "../ReadSql.ts"
+import { type DocumentColumns, documentColumns, toDocumentRow } from "./Documents.ts"
+import { pageOf } from "./Paging.ts"
+
+/** Documents looked at in one statement of `unbuilt`: a few milliseconds of the main thread. */
+const unbuiltWindow = 2000
+
+type DocumentReads = Pick<
+  ReadModelsService,
+  | "document"
+  | "documents"
+  | "submission"
+  | "chunking"
+  | "contents"
+  | "openDocuments"
+  | "unbuilt"
+  | "fileStates"
+  | "orderKey"
+>
+
+export const documentReads = (sql: ReadSql): DocumentReads => {
+  const select = sql.literal(documentColumns)
+  const stateIs = {
+    live: "live_version IS NOT NULL",
+    open: "open = 1",
+    parked: "parked_job IS NOT NULL",
+    removed: "removed IS NOT NULL"
+  } as const
+  return {
+    document: (id) =>
+      reading(
+        sql<DocumentColumns>`SELECT ${select} FROM documents d WHERE document_id = ${id}`.pipe(
+          Effect.map(([row]) => (row === undefined ? undefined : toDocumentRow(row)))
+        )
+      ),
+
+    documents: ({ after, limit, scope, source, state }) =>
+      reading(
+        sql<DocumentColumns>`
+          SELECT ${select} FROM documents d WHERE ${sql.and([
+            sql`team = ${scope.team}`,
+            sql`project = ${scope.project}`,
+            ...(source === undefined ? [] : [sql`source_id = ${source}`]),
+            ...(after === undefined
+              ? []
+              : source === undefined
+                ? [sql`(source_id, document_id) > (${sourceOf(sql, after)}, ${after})`]
+                : [sql`document_id > ${after}`]),
+            ...(state === undefined ? [] : [sql.literal(stateIs[state])])
+          ])} ORDER BY source_id, document_id LIMIT ${limit + 1}`.pipe(
+          Effect.map((rows) => pageOf(rows, limit, toDocumentRow, (row) => row.document_id))
+        )
+      ),
+
+    submission: (documentId, version) =>
+      reading(sql<{ readonly schema_version: number; readonly data: string }>`
+        SELECT schema_version, data FROM events
+        WHERE stream = ${documentStream(documentId)} AND type = 'DocumentSubmitted'
+          AND json_extract(data, '$.version') = ${version}
+        LIMIT 1`).pipe(
+        Effect.flatMap(([row]) =>
+          row === undefined
+            ? Effect.succeed(undefined)
+            : decodeEvent("DocumentSubmitted", row.schema_version, JSON.parse(row.data))
+        ),
+        Effect.map((event) => (event?._tag === "DocumentSubmitted" ? event : undefined)),
+        Effect.mapError((cause) =>
+          cause._tag === "LogFailed" ? cause : new LogFailed({ operation: "read a submission", cause })
+        )
+      ),
+
+    chunking: (documentId, version, chunker) =>
+      reading(
+        sql<Chunking>`
+          SELECT chunker, descriptor, text_blob AS textBlob, manifest_blob AS manifestBlob, count FROM chunkings
+          WHERE document_id = ${documentId} AND version = ${version} AND chunker = ${chunker}`.pipe(
+          Effect.map(([row]) => row)
+        )
+      ),
+
+    contents: (documentId, version, chunker, model) =>
+      reading(
+        sql<VersionContents>`
+          SELECT document_id AS documentId, version, chunker, model, position, descriptor, text_blob AS textBlob,
+            manifest_blob AS manifestBlob, vectors_root AS vectorsRoot, count
+          FROM contents
+          WHERE document_id = ${documentId} AND version = ${version} AND chunker = ${chunker} AND model = ${model}
+          ORDER BY position DESC LIMIT 1`.pipe(Effect.map(([row]) => row))
+      ),
+
+    openDocuments: (afterPosition, limit) =>
+      reading(
+        sql<DocumentColumns>`
+          SELECT ${select} FROM documents d WHERE open = 1 AND submitted_position > ${afterPosition}
+          ORDER BY submitted_position LIMIT ${limit}`.pipe(Effect.map((rows) => rows.map(toDocumentRow)))
+      ),
+
+    unbuilt: Effect.fnUntraced(function* (pair, after, limit) {
+      const found: Array<DocumentRow> = []
+      let from: string = after ?? ""
+      while (found.length < limit) {
+        const [bound] = yield* reading(sql<{ readonly last: string | null }>`
+          SELECT max(document_id) AS last FROM (
+            SELECT document_id FROM documents WHERE document_id > ${from}
+            ORDER BY document_id LIMIT ${unbuiltWindow})`)
+        const last = bound?.last ?? null
+        if (last === null) break
+        const rows = yield* reading(sql<DocumentColumns>`
+          SELECT ${select} FROM documents d
+          WHERE live_version IS NOT NULL AND document_id > ${from} AND document_id <= ${last}
+            AND NOT EXISTS (
+              SELECT 1 FROM contents c WHERE c.document_id = d.document_id AND c.version = d.live_version
+                AND c.chunker = ${pair.chunker} AND c.model = ${pair.model})
+          ORDER BY document_id LIMIT ${limit - found.length}`)
+        found.push(...rows.map(toDocumentRow))
+        from = last
+        yield* Effect.yieldNow()
+      }
+      return found
+    }),
+
+    fileStates: (source, afterPath, limit) => reading(fileStates(sql, source, afterPath, limit)),
+
+    orderKey: (id) =>
+      reading(
+        sql<{ readonly order_key: string }>`SELECT order_key FROM order_keys WHERE document_id = ${id}`.pipe(
+          Effect.map(([row]) => row?.order_key)
+        )
+      )
+  }
+}
+
+/** Where a page ended; documents are never deleted from their table. */
+const sourceOf = (sql: ReadSql, document: string) =>
+  sql`coalesce((SELECT source_id FROM documents WHERE document_id = ${document}), '')`
+
+interface FileStateColumns
+  extends Omit<DocumentColumns, "document_id" | "source_id" | "sync" | "raw" | "descriptor"> {
+  readonly file_document: DocumentId
+  readonly file_path: Uint8Array
+  readonly file_size: number
+  readonly file_mtime: string
+  readonly file_inode: string
+  readonly file_raw: Digest
+  readonly file_descriptor: Digest
+  readonly file_sync: number
+  readonly document_id: DocumentId | null
+  readonly source_id: SourceId
+  readonly sync: number | null
+  readonly raw: Digest
+  readonly descriptor: Digest
+}
+
+const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | undefined, limit: number) =>
+  sql<FileStateColumns>`
+    SELECT f.document_id AS file_document, f.path AS file_path, f.size AS file_size, f.mtime_ns AS file_mtime,
+      f.inode AS file_inode, f.raw AS file_raw, f.descriptor AS file_descriptor, f.sync AS file_sync,
+      ${sql.literal(documentColumns)}
+    FROM file_states f LEFT JOIN documents d ON d.document_id = f.document_id
+    WHERE ${sql.and([
+      sql`f.source_id = ${source}`,
+      ...(afterPath === undefined ? [] : [sql`f.path > ${Buffer.from(afterPath)}`])
+    ])}
+    ORDER BY f.path LIMIT ${limit}`.pipe(Effect.map((rows) => rows.map(toFileState)))
+
+const toFileState = (row: FileStateColumns): FileState & { readonly document: DocumentRow | undefined } => ({
+  documentId: row.file_document,
+  path: row.file_path,
+  size: row.file_size,
+  mtimeNs: BigInt(row.file_mtime),
+  inode: BigInt(row.file_inode),
+  raw: row.file_raw,
+  descriptor: row.file_descriptor,
+  sync: row.file_sync,
+  document: row.document_id === null ? undefined : toDocumentRow({ ...row, document_id: row.document_id })
+})
