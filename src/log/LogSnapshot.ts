@@ -45,7 +45,7 @@ export interface LogSnapshot {
     documentId: DocumentId,
     position: number
   ) => { readonly version: number; readonly sourceId: SourceId; readonly committedAt: number } | undefined
-  /** The versions of a project that are committed at `position` and not ended there, by source and document id. */
+  /** The versions of a project that are committed at `position` and not ended there, by source, in the order of their first submission. */
   readonly versionsAt: (
     team: string,
     project: string,

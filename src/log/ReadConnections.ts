@@ -7,8 +7,10 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Context, Effect, Layer } from "effect"
 import type { UnknownException } from "effect/Cause"
+import { DirectoryInvalid } from "./DirectoryFormat.ts"
 import { LogFailed } from "./Log.ts"
 import { fileNames, readable } from "./LogDatabase.ts"
+import { logMigrations, newest } from "./migrations/Migrations.ts"
 import { openReadSql, type ReadSql } from "./ReadSql.ts"
 
 export class LogReadConnection extends Context.Tag("reprise/log/LogReadConnection")<
@@ -22,9 +24,14 @@ export class ContentReadConnection extends Context.Tag("reprise/log/ContentReadC
 >() {}
 
 /** Both connections for a data directory. Reads on the main thread never wait for a lock. */
-export const layer = (directory: string): Layer.Layer<LogReadConnection | ContentReadConnection, LogFailed> =>
+export const layer = (
+  directory: string
+): Layer.Layer<LogReadConnection | ContentReadConnection, LogFailed | DirectoryInvalid> =>
   Layer.merge(
-    Layer.scoped(LogReadConnection, open(join(directory, fileNames.log))),
+    Layer.scoped(
+      LogReadConnection,
+      Effect.tap(open(join(directory, fileNames.log)), (log) => upToDate(directory, log))
+    ),
     Layer.scoped(ContentReadConnection, open(join(directory, fileNames.content)))
   )
 
@@ -38,6 +45,18 @@ const open = Effect.fnUntraced(function* (path: string) {
     ({ release }) => Effect.sync(release)
   )
   return yield* Effect.mapError(openReadSql(source.path), ({ error }) => failed(error))
+})
+
+/** An older schema is brought up to date by whoever writes; what asks the read models knows the newest alone. */
+const upToDate = Effect.fnUntraced(function* (directory: string, log: ReadSql) {
+  const [row] = yield* reading(log<{ readonly user_version: number }>`PRAGMA user_version`)
+  if ((row?.user_version ?? 0) < newest(logMigrations)) {
+    return yield* new DirectoryInvalid({
+      directory,
+      detail:
+        "it was written by an older version and not opened for writing since. Run a command that writes, which brings it up to date: reprise sync"
+    })
+  }
 })
 
 /** Statements with the room's error. */

@@ -176,7 +176,7 @@ type Read<A> = Effect.Effect<A, LogFailed>
 
 export interface ReadModelsService {
   readonly document: (id: DocumentId) => Read<DocumentRow | undefined>
-  /** By source and document id; `state` narrows to live, open, parked or removed ones. */
+  /** By source, in the order of their first submission; `state` narrows to live, open, parked or removed ones. */
   readonly documents: (query: {
     readonly scope: ProjectScope
     readonly source?: SourceId

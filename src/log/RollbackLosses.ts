@@ -20,7 +20,7 @@ export const recordLosses = (core: WriterCore, recordedAt: number): void => {
   core.withDatabases((log, content) => {
     const queuedJob = log.prepare<[string, number], { jobId: string; lane: "prepare" | "embed" }>(`
       SELECT job_id AS jobId, lane FROM jobs
-      WHERE document_id = ? AND version = ? AND build = 0 AND state IN ('queued', 'parked')`)
+      WHERE document = (SELECT first_position FROM documents WHERE document_id = ?) AND version = ? AND build = 0 AND state IN ('queued', 'parked')`)
     let appends: Array<EncodedAppend> = []
     const flush = () => {
       const { outcomes } = core.writeGroup(

@@ -58,6 +58,15 @@ const openReadable = (path: string): Readable => {
   }
 }
 
+/** Prepared where it is asked: a backup opens also what no migration has reached yet. */
+const once = <A>(make: () => A): (() => A) => {
+  let made: { readonly value: A } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}
+
 interface VersionRow {
   readonly documentId: DocumentId
   readonly version: number
@@ -93,13 +102,16 @@ const logReads = (db: Database): Omit<LogSnapshot, "blob" | "vectors" | "close">
     FROM versions v JOIN documents d ON d.document_id = v.document_id
     WHERE v.document_id = ? AND v.committed <= ? AND coalesce(v.ended, 9007199254740991) > ?
     ORDER BY v.version DESC LIMIT 1`)
-  const versionsAt = db.prepare<[string, string, string, string, number, number, number], VersionRow>(`
-    SELECT d.document_id AS documentId, v.version, d.source_id AS sourceId, v.committed AS committedAt
-    FROM documents d JOIN versions v ON v.document_id = d.document_id
-    WHERE d.team = ? AND d.project = ?
-      AND (d.source_id, d.document_id) > (coalesce((SELECT source_id FROM documents WHERE document_id = ?), ''), ?)
-      AND v.committed <= ? AND coalesce(v.ended, 9007199254740991) > ?
-    ORDER BY d.source_id, d.document_id LIMIT ?`)
+  const versionsAt = once(() =>
+    db.prepare<[string, string, string, string, number, number, number], VersionRow>(`
+      SELECT d.document_id AS documentId, v.version, d.source_id AS sourceId, v.committed AS committedAt
+      FROM documents d JOIN versions v ON v.document_id = d.document_id
+      WHERE d.team = ? AND d.project = ? AND (d.source_id, d.first_position) > (
+          coalesce((SELECT source_id FROM documents WHERE document_id = ?), ''),
+          coalesce((SELECT first_position FROM documents WHERE document_id = ?), 0))
+        AND v.committed <= ? AND coalesce(v.ended, 9007199254740991) > ?
+      ORDER BY d.source_id, d.first_position LIMIT ?`)
+  )
   const nextProject = db.prepare<[string, string], { team: string; project: string }>(`
     SELECT team, project FROM events WHERE (team, project) > (?, ?) ORDER BY team, project LIMIT 1`)
   const generations = db.prepare<[], GenerationColumns>("SELECT * FROM generations ORDER BY opened_position")
@@ -137,7 +149,7 @@ const logReads = (db: Database): Omit<LogSnapshot, "blob" | "vectors" | "close">
     },
     versionAt: (documentId, position) => versionAt.get(documentId, position, position),
     versionsAt: (team, project, position, after, limit) =>
-      versionsAt.all(team, project, after ?? "", after ?? "", position, position, limit),
+      versionsAt().all(team, project, after ?? "", after ?? "", position, position, limit),
     projects: () => {
       const found: Array<{ readonly team: string; readonly project: string }> = []
       let next = nextProject.get("", "")

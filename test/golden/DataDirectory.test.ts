@@ -9,6 +9,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
 import * as Archive from "../../src/log/Archive.ts"
+import * as ReadConnections from "../../src/log/ReadConnections.ts"
 import { filesIn } from "../../src/runtime/DataDirectory.ts"
 import * as Embedded from "../../src/runtime/Embedded.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
@@ -40,6 +41,17 @@ describe("the golden data directory of format 1", () => {
     Effect.gen(function* () {
       const report = yield* Archive.verify(yield* copied)
       assert.strictEqual(report.damaged, 0)
+    })
+  )
+
+  it.scopedLive("is read once a writer has brought it up to date", () =>
+    Effect.gen(function* () {
+      const directory = yield* copied
+      const refusal = yield* Effect.flip(Layer.build(ReadConnections.layer(directory)))
+      assert.strictEqual(refusal._tag, "DirectoryInvalid")
+      assert.include(refusal.message, "reprise sync")
+      yield* Effect.scoped(open(directory))
+      yield* Layer.build(ReadConnections.layer(directory))
     })
   )
 

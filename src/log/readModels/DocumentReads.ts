@@ -56,10 +56,10 @@ export const documentReads = (sql: ReadSql): DocumentReads => {
             ...(after === undefined
               ? []
               : source === undefined
-                ? [sql`(source_id, document_id) > (${sourceOf(sql, after)}, ${after})`]
-                : [sql`document_id > ${after}`]),
+                ? [sql`(source_id, first_position) > (${sourceOf(sql, after)}, ${rowOf(sql, after)})`]
+                : [sql`first_position > ${rowOf(sql, after)}`]),
             ...(state === undefined ? [] : [sql.literal(stateIs[state])])
-          ])} ORDER BY source_id, document_id LIMIT ${limit + 1}`.pipe(
+          ])} ORDER BY source_id, first_position LIMIT ${limit + 1}`.pipe(
           Effect.map((rows) => pageOf(rows, limit, toDocumentRow, (row) => row.document_id))
         )
       ),
@@ -145,6 +145,8 @@ export const documentReads = (sql: ReadSql): DocumentReads => {
 /** Where a page ended; documents are never deleted from their table. */
 const sourceOf = (sql: ReadSql, document: string) =>
   sql`coalesce((SELECT source_id FROM documents WHERE document_id = ${document}), '')`
+const rowOf = (sql: SqlClient, document: string) =>
+  sql`coalesce((SELECT first_position FROM documents WHERE document_id = ${document}), 0)`
 
 interface FileStateColumns
   extends Omit<DocumentColumns, "document_id" | "source_id" | "sync" | "raw" | "descriptor"> {

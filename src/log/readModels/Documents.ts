@@ -34,7 +34,7 @@ interface Known extends Counted {
   readonly submitted: number
 }
 
-const known = `rowid AS row, team, project, submitted_version AS submitted, open, live_version AS live,
+const known = `first_position AS row, team, project, submitted_version AS submitted, open, live_version AS live,
   live_chunks AS chunks`
 
 const prepareStatements = (db: Database) => ({
@@ -44,13 +44,13 @@ const prepareStatements = (db: Database) => ({
     WHERE document_id = (SELECT document_id FROM jobs WHERE job_id = ?) AND parked_job = ?`),
   first: db.prepare(`
     INSERT INTO documents (document_id, team, project, source_id, stream_version, submitted_version,
-      submitted_position, raw, raw_bytes, descriptor, command_id, sync, moved_from, open)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)`),
+      submitted_position, raw, raw_bytes, descriptor, command_id, sync, moved_from, open, first_position)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)`),
   submitted: db.prepare(`
     UPDATE documents SET stream_version = ?, submitted_version = ?, submitted_position = ?, raw = ?, raw_bytes = ?,
       descriptor = ?, command_id = ?, sync = ?, moved_from = ?, open = 1, removed = NULL,
       parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
-    WHERE rowid = ?`),
+    WHERE first_position = ?`),
   advanced: db.prepare("UPDATE documents SET stream_version = ? WHERE document_id = ?"),
   chunked: db.prepare("INSERT OR REPLACE INTO chunkings VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
   completed: db.prepare("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
@@ -59,20 +59,20 @@ const prepareStatements = (db: Database) => ({
   committed: db.prepare(`
     UPDATE documents SET stream_version = ?, open = ?, live_version = ?, live_position = ?, live_chunks = ?,
       removed = NULL, parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
-    WHERE rowid = ?`),
-  rejected: db.prepare("UPDATE documents SET stream_version = ?, open = ? WHERE rowid = ?"),
+    WHERE first_position = ?`),
+  rejected: db.prepare("UPDATE documents SET stream_version = ?, open = ? WHERE first_position = ?"),
   removed: db.prepare(`
     UPDATE documents SET stream_version = ?, open = 0, live_version = NULL, live_position = NULL,
       live_chunks = NULL, removed = ?,
       parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
-    WHERE rowid = ?`),
+    WHERE first_position = ?`),
   parked: db.prepare(`
     UPDATE documents SET parked_job = ?, parked_version = ?, parked_code = ?, parked_reason = ?
     WHERE document_id = ? AND submitted_version = ? AND live_version IS NOT ? AND removed IS NULL`),
   retried: db.prepare(`
     UPDATE documents SET open = 1,
       parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
-    WHERE rowid = ?`),
+    WHERE first_position = ?`),
   cancelled: db.prepare(`
     UPDATE documents SET parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
     WHERE document_id = (SELECT document_id FROM jobs WHERE job_id = ?) AND parked_job = ?`)
@@ -102,7 +102,8 @@ const fold = (
           event.descriptor,
           event.commandId,
           sync,
-          movedFrom
+          movedFrom,
+          position
         )
         tallies.document({ team, project }, absent, { ...absent, open: 1 })
         return

@@ -40,15 +40,18 @@ interface Known extends CountedJob {
 
 const known = "queued_position AS row, job_id AS job, lane, build, team, project, version, state"
 
+const rowOfDocument = "(SELECT first_position FROM documents WHERE document_id = ?)"
+
 const prepareStatements = (db: Database) => ({
   /** Nearly always one or none: the index holds these alone. */
   unfinished: db.prepare<[string], Known>(
-    `SELECT ${known} FROM jobs WHERE document_id = ? AND state IN ('queued', 'parked')`
+    `SELECT ${known} FROM jobs WHERE document = ${rowOfDocument} AND state IN ('queued', 'parked')`
   ),
   byId: db.prepare<[string], Known>(`SELECT ${known} FROM jobs WHERE job_id = ?`),
   insert: db.prepare(`
-    INSERT INTO jobs (job_id, lane, build, team, project, document_id, version, state, reason, queued_position, queued_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO NOTHING`),
+    INSERT INTO jobs (job_id, lane, build, team, project, document_id, version, state, reason, queued_position, queued_at,
+      document)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${rowOfDocument}) ON CONFLICT (job_id) DO NOTHING`),
   change: db.prepare("UPDATE jobs SET state = ?, reason = ? WHERE queued_position = ?"),
   cancel: db.prepare("UPDATE jobs SET state = 'cancelled' WHERE queued_position = ?"),
   live: db.prepare<[string, number]>("SELECT 1 FROM documents WHERE document_id = ? AND live_version = ?")
@@ -83,7 +86,20 @@ const fold = (
     if (!("documentId" in event) || !("version" in event)) return false
     const { documentId, version } = event
     const { changes } = statements.insert.run(
-      ...[job, lane, build, team, project, documentId, version, state, reason, position, recordedAt]
+      ...[
+        job,
+        lane,
+        build,
+        team,
+        project,
+        documentId,
+        version,
+        state,
+        reason,
+        position,
+        recordedAt,
+        documentId
+      ]
     )
     if (changes > 0) tallies.job({ team, project, lane, state }, 1)
     return changes > 0

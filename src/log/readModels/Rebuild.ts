@@ -81,10 +81,22 @@ const toFolded = (row: EventRow): Folded => {
   }
 }
 
+export const columnsOf = (db: Database, table: string): ReadonlyArray<string> =>
+  db
+    .prepare<[string], { name: string }>("SELECT name FROM pragma_table_info(?) ORDER BY cid")
+    .all(table)
+    .map(({ name }) => name)
+
 /** The content of a read model's table, row by row in the order of its key, as text that is equal where the rows are. */
-export function* tableRows(db: Database, table: string): Generator<string> {
+export function* tableRows(
+  db: Database,
+  table: string,
+  columns: ReadonlyArray<string> = columnsOf(db, table)
+): Generator<string> {
   for (const row of db
-    .prepare<[], Record<string, unknown>>(`SELECT * FROM ${table} ORDER BY ${keys.get(table)}`)
+    .prepare<[], Record<string, unknown>>(
+      `SELECT ${columns.join(", ")} FROM ${table} ORDER BY ${keys.get(table)}`
+    )
     .iterate()) {
     yield JSON.stringify(row)
   }
