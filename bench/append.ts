@@ -6,25 +6,14 @@
  *
  * Prints a table and, as the last line, JSON: events a second, and the 99th percentile of an answer where callers wait.
  */
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { Effect } from "effect"
-import {
-  CodeFingerprint,
-  DocumentSubmitted,
-  DocumentVersion,
-  defaultScope,
-  documentId,
-  documentStream,
-  sha256,
-  sourceId
-} from "../events/index.ts"
+import { CodeFingerprint, defaultScope, sha256 } from "../events/index.ts"
 import { inert } from "../src/faults/Failpoints.ts"
-import { type Append, Log } from "../src/log/Log.ts"
+import { Log } from "../src/log/Log.ts"
 import { openWriter } from "../src/log/LogOpening.ts"
 import * as SqliteLog from "../src/log/SqliteLog.ts"
+import { inDirectory, submission } from "./log/Appends.ts"
 
 const { values } = parseArgs({
   options: { events: { type: "string", default: "10000" } },
@@ -32,39 +21,7 @@ const { values } = parseArgs({
 })
 const events = Number(values.events)
 
-const source = sourceId(defaultScope, "push", "bench")
 const model = CodeFingerprint.make("hashing-0123456789ab")
-
-const submission = (n: number): Append => {
-  const document = documentId(defaultScope, source, String(n))
-  return {
-    ...defaultScope,
-    cause: `submit-${n}`,
-    actor: "bench",
-    correlationId: `submit-${n}`,
-    expected: [{ stream: documentStream(document), version: 0 }],
-    events: [
-      {
-        stream: documentStream(document),
-        event: new DocumentSubmitted({
-          documentId: document,
-          sourceId: source,
-          version: DocumentVersion.make(1),
-          raw: sha256(String(n)),
-          rawBytes: 1000,
-          descriptor: sha256(`d${n}`),
-          commandId: `submit-${n}`,
-          orderKey: ""
-        })
-      }
-    ]
-  }
-}
-
-const inDirectory = <A>(use: (directory: string) => Promise<A>): Promise<A> => {
-  const directory = mkdtempSync(join(tmpdir(), "reprise-bench-"))
-  return use(directory).finally(() => rmSync(directory, { recursive: true, force: true }))
-}
 
 const core = (group: number) =>
   inDirectory(async (directory) => {

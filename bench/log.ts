@@ -10,24 +10,14 @@
  * `npm run bench:peers` has installed it.
  */
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
-import {
-  DocumentSubmitted,
-  DocumentVersion,
-  defaultScope,
-  documentId,
-  documentStream,
-  sha256,
-  sourceId
-} from "../events/index.ts"
 import { type Append, Log } from "../src/log/Log.ts"
 import * as SqliteLog from "../src/log/SqliteLog.ts"
-import { askPeer } from "./peer.ts"
+import { inDirectory, perSecond, submission } from "./log/Appends.ts"
+import { askPeer } from "./peers/Peer.ts"
 
 const { values } = parseArgs({
   options: {
@@ -50,43 +40,6 @@ const bounds = {
   batchesOverPlain: 0.6 / slack,
   fsyncsAnAppend: 0.1 * Math.min(slack, 2)
 }
-
-const source = sourceId(defaultScope, "push", "bench")
-/** Brings an event to 1 KB, as paths and metadata do. */
-const filler = "0123456789abcdef".repeat(34)
-
-const submission = (n: number): Append => {
-  const document = documentId(defaultScope, source, String(n))
-  return {
-    ...defaultScope,
-    cause: `submit-${n}`,
-    actor: "bench",
-    correlationId: `submit-${n}`,
-    expected: [{ stream: documentStream(document), version: 0 }],
-    events: [
-      {
-        stream: documentStream(document),
-        event: new DocumentSubmitted({
-          documentId: document,
-          sourceId: source,
-          version: DocumentVersion.make(1),
-          raw: sha256(String(n)),
-          rawBytes: 1000,
-          descriptor: sha256(`d${n}`),
-          commandId: `submit-${n}`,
-          orderKey: `${filler}-${n}`
-        })
-      }
-    ]
-  }
-}
-
-const inDirectory = <A>(use: (directory: string) => Promise<A>): Promise<A> => {
-  const directory = mkdtempSync(join(tmpdir(), "reprise-bench-"))
-  return use(directory).finally(() => rmSync(directory, { recursive: true, force: true }))
-}
-
-const perSecond = (count: number, start: number): number => (count / (performance.now() - start)) * 1000
 
 const ours = (act: (log: Log["Type"], appends: ReadonlyArray<Append>) => Effect.Effect<unknown, unknown>) =>
   inDirectory((directory) =>

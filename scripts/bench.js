@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { buildScript, buildThreads, root } from "./bundle.js"
 
 const names = readdirSync(join(root, "bench"))
-  .filter((file) => file.endsWith(".ts") && file !== "peer.ts")
+  .filter((file) => file.endsWith(".ts"))
   .map((file) => file.slice(0, -3))
 const [name, ...rest] = process.argv.slice(2)
 

@@ -145,7 +145,7 @@ export const documentReads = (sql: ReadSql): DocumentReads => {
 /** Where a page ended; documents are never deleted from their table. */
 const sourceOf = (sql: ReadSql, document: string) =>
   sql`coalesce((SELECT source_id FROM documents WHERE document_id = ${document}), '')`
-const rowOf = (sql: SqlClient, document: string) =>
+const rowOf = (sql: ReadSql, document: string) =>
   sql`coalesce((SELECT first_position FROM documents WHERE document_id = ${document}), 0)`
 
 interface FileStateColumns
