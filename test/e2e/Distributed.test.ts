@@ -13,6 +13,7 @@ import { type Corpus, commandOf, distributedCorpus, pushed, scopes } from "../su
 import { besideTheServer, overNats, reading, searching } from "../support/distributedReaders.ts"
 import { type DistributedSystem, distributedSystem, smallIndex } from "../support/distributedSystem.ts"
 import { embeddedRuntime } from "../support/embeddedRuntime.ts"
+import { reportCount } from "../support/figures.ts"
 import { plainClient } from "../support/messagingRuntime.ts"
 import { type Random, randomOf } from "../support/random.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
@@ -22,7 +23,7 @@ const seed = Number(process.env["REPRISE_SEED"] ?? 1)
 const wide = size > 1_000
 /** How long commands are sent and processes killed. */
 const spanMs = wide ? size * 60 : 15_000
-const killCount = wide ? Math.round(spanMs / 6_000) : 8
+const killCount = wide ? Math.round(spanMs / 6_000) : 10
 const settleMs = wide ? 900_000 : 90_000
 
 type Victim = "serve" | "worker" | "nats" | "nats and its store"
@@ -165,6 +166,7 @@ describe("serve, three workers, NATS and Qdrant, killed at random", () => {
         const sentMs = performance.now() - began
         const killed = yield* Fiber.join(killing)
         const killedMs = performance.now() - began
+        reportCount({ figure: "kills, distributed", count: killed.length, seed })
         const statuses = yield* Effect.timeout(settled(sender.client), settleMs)
         const settledMs = performance.now() - began
         // What it had in hand was done by others; what it says now changes nothing.

@@ -5,6 +5,7 @@
  * REPRISE_SCHEDULE='{…}' one that was written down.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { reportCount } from "../support/figures.ts"
 import { type Fault, type Operation, type Schedule, scheduleOf } from "./Schedule.ts"
 import { shrink } from "./Shrink.ts"
 import { report, trial } from "./Trial.ts"
@@ -39,6 +40,7 @@ describe("whatever is interleaved, lost, repeated, refused or killed", () => {
         if (wide === undefined || broken.length >= 5) break
       }
       const seconds = (Date.now() - began) / 1000
+      reportCount({ figure: "simulated schedules", count: ran, seed: from })
       console.info(`${ran} schedules from seed ${from}: ${steps} steps, ${seconds.toFixed(1)} s`)
       assert.deepStrictEqual(broken, [], broken.join("\n\n"))
     },

@@ -14,7 +14,7 @@ import { wholeDocument } from "../../support/wholeDocument.ts"
 import { judgeArchives } from "./ArchiveJudge.ts"
 import type { Errand } from "./Errand.ts"
 import { acknowledgedIn, assertLogKept } from "./LogJudge.ts"
-import { type Found, Recording } from "./Recording.ts"
+import { type Found, Recording, type Seeds } from "./Recording.ts"
 import { judgeRuntime } from "./RuntimeJudge.ts"
 import { canTrace } from "./Trace.ts"
 
@@ -22,15 +22,16 @@ const images = Number(process.env["REPRISE_IMAGES"] ?? 500)
 const seed = Number(process.env["REPRISE_SEED"] ?? 1)
 
 /** A whole directory takes fifty times as long as a log to open and to judge. */
-const shares = { newLog: 0.4, log: 0.36, archives: 0.16, runtime: 0.06, erased: 0.02 } as const
+const shares = { newLog: 0.3, log: 0.3, archives: 0.14, runtime: 0.06, dropped: 0.1, erased: 0.1 } as const
 
 const judged = async (
   recording: Recording,
   share: keyof typeof shares,
-  judge: (found: Found) => void | Promise<void>
+  judge: (found: Found) => void | Promise<void>,
+  seeds: Pick<Seeds, "from" | "isOnlySeen"> = {}
 ): Promise<void> => {
   const count = Math.ceil(images * shares[share])
-  await recording.judge({ first: seed, count }, judge)
+  await recording.judge({ first: seed, count, ...seeds }, judge)
   reportCount({ figure: "power-cut images", count, of: { [share]: count }, seed })
 }
 
@@ -130,13 +131,29 @@ describe.skipIf(!canTrace)("D2: after a power cut", () => {
         judgeRuntime(errandOf(home), join(home, "data"), answeredOf(promised), what)
       ))
 
-    it("holds no byte of what was erased", () => {
-      const isErased = (line: string) => line === JSON.stringify({ answered: 12 })
-      recording().from(isErased)
-      return judged(recording(), "erased", ({ image }) => {
-        for (const [path, bytes] of image.files)
-          assert.isFalse(bytes.includes("gallimaufry"), `${path} holds a word of it`)
-      })
-    })
+    const answers = (step: number) => (line: string) => line === JSON.stringify({ answered: step })
+
+    it("holds nothing of a generation whose state is gone", () =>
+      judged(
+        recording(),
+        "dropped",
+        ({ image: { files, folders } }) => {
+          const states = [...files.keys()].filter((path) => /^data\/state\/g\d+-e1\.sqlite$/.test(path))
+          for (const folder of folders.filter((path) => /^data\/index\/g/.test(path)))
+            assert.include(states, `${folder.replace("/index/", "/state/").replace(".dropped", "")}.sqlite`)
+        },
+        { from: answers(10), isOnlySeen: true }
+      ))
+
+    it("holds no byte of what was erased", () =>
+      judged(
+        recording(),
+        "erased",
+        ({ image }) => {
+          for (const [path, bytes] of image.files)
+            assert.isFalse(bytes.includes("gallimaufry"), `${path} holds a word of it`)
+        },
+        { from: answers(12), isOnlySeen: true }
+      ))
   })
 })

@@ -20,11 +20,19 @@ export interface Found {
   readonly what: string
 }
 
+export interface Seeds {
+  readonly first: number
+  readonly count: number
+  /** Moments before the line that it knows are left out. */
+  readonly from?: ((line: string) => boolean) | undefined
+  /** The judge looks at the image alone: it is not written. */
+  readonly isOnlySeen?: boolean
+}
+
 export class Recording {
   readonly #folder = mkdtempSync(join(room, "reprise-powercut-"))
   readonly home = join(this.#folder, "home")
   #disk: TracedDisk | undefined
-  #moments: ReadonlyArray<number> = []
 
   constructor() {
     mkdirSync(this.home)
@@ -38,22 +46,16 @@ export class Recording {
     const { calls, code, errors } = traced(join(this.#folder, "trace"), script, args)
     if (code !== 0) throw new Error(`The recorded process ended with ${code}: ${errors}`)
     this.#disk = new TracedDisk(this.home, base, calls)
-    this.#moments = this.#disk.moments
     rmSync(join(this.#folder, "trace"))
   }
 
-  /** Every moment from the line on that `isBegin` knows. */
-  from(isBegin: (line: string) => boolean): void {
-    const begin = this.#disk?.promised.find(({ line }) => isBegin(line))?.at ?? Number.POSITIVE_INFINITY
-    this.#moments = this.#disk?.moments.filter((moment) => moment >= begin) ?? []
-  }
-
-  /** The image of a seed; the same one each time. */
-  find(seed: number): Found {
-    const disk = this.#disk
-    if (disk === undefined) throw new Error("Nothing was recorded.")
+  /** The image of a seed, at any moment from the line on that `from` knows. */
+  #find(disk: TracedDisk, seed: number, from: Seeds["from"]): Found {
+    const begin = from === undefined ? 0 : (disk.promised.find(({ line }) => from(line))?.at ?? Number.NaN)
+    const moments = disk.moments.filter((moment) => moment >= begin)
+    if (moments.length === 0) throw new Error("Nothing was recorded from there on.")
     const random = randomOf(seed)
-    const at = this.#moments[Math.floor(random() * this.#moments.length)] ?? 0
+    const at = moments[Math.floor(random() * moments.length)] ?? 0
     const image = imageAt(disk.root, at, random)
     const promised = disk.promised.filter((one) => one.at <= at).map(({ line }) => line)
     const home = join(this.#folder, `image-${seed}`)
@@ -61,13 +63,11 @@ export class Recording {
   }
 
   /** Judges the images of `count` seeds; throws what the first bad one says, with its seed. */
-  async judge(
-    seeds: { readonly first: number; readonly count: number },
-    judge: (found: Found) => void | Promise<void>
-  ): Promise<void> {
+  async judge(seeds: Seeds, judge: (found: Found) => void | Promise<void>): Promise<void> {
+    if (this.#disk === undefined) throw new Error("Nothing was recorded.")
     for (let seed = seeds.first; seed < seeds.first + seeds.count; seed++) {
-      const found = this.find(seed)
-      writeImage(found.image, found.home)
+      const found = this.#find(this.#disk, seed, seeds.from)
+      if (!seeds.isOnlySeen) writeImage(found.image, found.home)
       try {
         await judge(found)
       } catch (cause) {

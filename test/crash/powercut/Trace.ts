@@ -14,8 +14,8 @@ const calls = [
   "io_uring_setup"
 ].join(",")
 
-/** Whether the program is there: nothing can be recorded without it. */
-export const canTrace = spawnSync("strace", ["--version"]).status === 0
+/** Whether the program is there and may look at others: nothing can be recorded without it. */
+export const canTrace = spawnSync("strace", ["-f", "--seccomp-bpf", "-o", "/dev/null", "true"]).status === 0
 
 export interface Call {
   readonly name: string
