@@ -5,8 +5,8 @@
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import type { SqlError } from "@effect/sql/SqlError"
 import { Context, Effect, Layer } from "effect"
-import type { UnknownException } from "effect/Cause"
 import { DirectoryInvalid } from "./DirectoryFormat.ts"
 import { LogFailed } from "./Log.ts"
 import { fileNames, readable } from "./LogDatabase.ts"
@@ -44,7 +44,7 @@ const open = Effect.fnUntraced(function* (path: string) {
     Effect.try({ try: () => readable(path), catch: failed }),
     ({ release }) => Effect.sync(release)
   )
-  return yield* Effect.mapError(openReadSql(source.path), ({ error }) => failed(error))
+  return yield* openReadSql(source.path).pipe(Effect.mapError(failed), Effect.catchAllDefect(failed))
 })
 
 /** An older schema is brought up to date by whoever writes; what asks the read models knows the newest alone. */
@@ -60,5 +60,5 @@ const upToDate = Effect.fnUntraced(function* (directory: string, log: ReadSql) {
 })
 
 /** Statements with the room's error. */
-export const reading = <A>(statements: Effect.Effect<A, UnknownException>): Effect.Effect<A, LogFailed> =>
-  Effect.mapError(statements, ({ error }) => new LogFailed({ operation: "read", cause: error }))
+export const reading = <A>(statements: Effect.Effect<A, SqlError>): Effect.Effect<A, LogFailed> =>
+  Effect.mapError(statements, (cause) => new LogFailed({ operation: "read", cause }))
