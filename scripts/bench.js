@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process"
 import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { buildScript, buildThreads, root } from "./bundle.js"
+import { buildCli, buildScript, buildThreads, root } from "./bundle.js"
 
 const names = readdirSync(join(root, "bench"))
   .filter((file) => file.endsWith(".ts"))
@@ -40,8 +40,8 @@ const run = async (one, args) => {
   return signal === null ? (status ?? 1) : 1
 }
 
-// Where code that runs from a cache looks for its threads.
-await buildThreads(join(root, ".cache", "threads"))
+// Where code that runs from a cache looks for its threads, and what is measured as a command.
+await Promise.all([buildThreads(join(root, ".cache", "threads")), buildCli(join(root, ".cache", "bin"))])
 if (name !== undefined) process.exit(await run(name, rest))
 
 for (const one of names) console.log(`${one}: ${purposeOf(one)}\n`)

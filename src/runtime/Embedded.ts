@@ -13,7 +13,8 @@ import * as Sync from "../../actors/Ingestor/Sync.ts"
 import * as Ingestor from "../../actors/Ingestor.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import { Lane } from "../../events/Job.ts"
-import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
+import { EmbeddingModel, type EmbeddingModelService } from "../embedding/EmbeddingModel.ts"
+import { Providers } from "../embedding/Providers.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
 import * as Projections from "../index/Projections.ts"
 import * as ThreadProjections from "../index/ThreadProjections.ts"
@@ -55,6 +56,8 @@ export interface EmbeddedOptions {
   readonly lanes?: ReadonlyArray<Lane>
   /** Of the program, named where its workers are. */
   readonly version?: string
+  /** Embeds instead of what is configured. */
+  readonly model?: EmbeddingModelService
 }
 
 /** The log with its readers; the read connections are opened once the writer has made the files. */
@@ -99,6 +102,11 @@ const preparer = ({ configuration, threads = true }: EmbeddedOptions) => {
     ? Preparer.layerInWorkers({ ...options, threads: files.jobs, timeout: Preparer.timeLimit })
     : Preparer.layerInThread(options)
 }
+
+const modelOf = ({ configuration: { settings }, model }: EmbeddedOptions) =>
+  model === undefined
+    ? configuredModel(settings)
+    : Layer.merge(Layer.succeed(EmbeddingModel, model), Providers.layer)
 
 /** A snapshot of its own for who reads synchronously, opened once the writer has made the files. */
 const snapshotOf = (directory: string) =>
@@ -169,7 +177,7 @@ const layerOn = (options: EmbeddedOptions, index: IndexOptions) => {
   return Layer.merge(Writing.layer(settings), Push.layer).pipe(
     Layer.provideMerge(reading),
     Layer.provideMerge(actors(options, index)),
-    Layer.provideMerge(configuredModel(settings)),
+    Layer.provideMerge(modelOf(options)),
     Layer.provideMerge(logLayer(options))
   )
 }
