@@ -2,13 +2,14 @@
  * Reads the log from the live generation's checkpoint and applies it. It knows nothing of the actors upstream: a new
  * head is all it hears.
  *
- * An engine that is away makes it wait and try again, visibly; an event or body that it cannot take stops the generation
- * where it is, and searches go on there.
+ * An engine that is away makes it wait and try again, visibly; so does an event or body that it cannot take, unless
+ * `IndexRecovery` says otherwise. The generation stays where it is meanwhile, and searches go on there.
  */
 import { Cause, Context, Duration, Effect, Layer, Queue, Schedule, Stream, SubscriptionRef } from "effect"
 import type { GenerationId } from "../events/Ids.ts"
 import { Projections, type ProjectionsError } from "../src/index/Projections.ts"
-import { Log } from "../src/log/Log.ts"
+import { IndexRecovery } from "../src/index/Recovery.ts"
+import { Log, type LogFailed } from "../src/log/Log.ts"
 import { ReadModels } from "../src/log/ReadModels.ts"
 import { type ActorStatus, monotonicMs } from "./Actor.ts"
 import { Supervisor } from "./Supervisor.ts"
@@ -20,6 +21,8 @@ export interface IndexerStatus {
   readonly applied: number
   readonly failures: number
   readonly problem: ProjectionsError | undefined
+  /** Nothing is applied until somebody resumes: they paused it, or it stopped at a problem, as `IndexRecovery` says. */
+  readonly held: "paused" | "stopped" | undefined
 }
 
 export interface IndexerService {
@@ -30,6 +33,8 @@ export interface IndexerService {
   readonly changes: Stream.Stream<IndexerStatus>
   /** Has the live generation looked up anew: after a promotion. */
   readonly refresh: Effect.Effect<void>
+  /** Goes on where it was paused or stopped. */
+  readonly resume: Effect.Effect<void>
 }
 
 export class Indexer extends Context.Tag("reprise/actors/Indexer")<Indexer, IndexerService>() {}
@@ -51,8 +56,10 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
       visible: 0,
       applied: 0,
       failures: 0,
-      problem: undefined
+      problem: undefined,
+      held: undefined
     })
+    const recovery = yield* IndexRecovery
     /** One wake-up waiting is as good as many: whoever takes it reads the log's head. */
     const wakeUps = yield* Queue.sliding<void>(1)
     const refresh = Effect.asVoid(Queue.offer(wakeUps, undefined))
@@ -83,18 +90,30 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     // An engine that is away is waited for: whether the index gets on is judged by whoever knows of its boundaries.
     yield* supervisor.register(asActor, Duration.infinity)
 
+    /** Asked before every step: a pause takes hold between two, and holds through a restart. */
+    const isHeld = Effect.gen(function* () {
+      const paused = yield* readModels.indexPaused
+      const { held } = yield* SubscriptionRef.get(status)
+      const now: IndexerStatus["held"] = held === "stopped" ? held : paused ? "paused" : undefined
+      if (now !== held) yield* SubscriptionRef.update(status, (last) => ({ ...last, held: now }))
+      return now !== undefined
+    })
+    const stopsAt = (problem: ProjectionsError | LogFailed): boolean =>
+      recovery === "stop" && (problem._tag === "ProjectionStopped" || problem._tag === "UnknownEvent")
+    const stop = SubscriptionRef.update(status, (last) => ({ ...last, held: "stopped" as const }))
+
     /** Applies until nothing is left of what the log holds now. */
     const catchUp = Effect.gen(function* () {
-      while (true) {
+      while (!(yield* isHeld)) {
         const live = yield* readModels.live
         if (live === undefined) return
         const applied = yield* projections.advance(live.generation)
         crashed = false
         yield* SubscriptionRef.update(status, (last) => ({
+          ...last,
           generation: live.generation,
           visible: Math.max(last.visible, applied.checkpoint),
           applied: last.applied + applied.events,
-          failures: last.failures,
           problem: undefined
         }))
         const head = yield* log.head
@@ -128,6 +147,7 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
           Effect.annotateLogs({ actor: "indexer" })
         )
       ),
+      Effect.catchIf(stopsAt, () => stop),
       Effect.sandbox,
       Effect.retry({ schedule: pause, while: (cause) => !Cause.isInterrupted(cause) }),
       Effect.unsandbox,
@@ -136,7 +156,7 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
 
     /** A step of upkeep, as long as there is nothing new to apply. */
     const maintain = Effect.gen(function* () {
-      while (yield* Queue.isEmpty(wakeUps)) {
+      while ((yield* Queue.isEmpty(wakeUps)) && !(yield* isHeld)) {
         const live = yield* readModels.live
         const more = live !== undefined && (yield* projections.maintain(live.generation))
         if (!more) return
@@ -166,7 +186,11 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
         ),
       status: SubscriptionRef.get(status),
       changes: status.changes,
-      refresh
+      refresh,
+      resume: Effect.zipRight(
+        SubscriptionRef.update(status, (last) => ({ ...last, held: undefined })),
+        refresh
+      )
     })
   })
 )

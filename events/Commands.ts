@@ -5,7 +5,7 @@ import { Schema } from "effect"
 import { Descriptor, DocumentVersion, Reason, RemovalReason } from "./Document.ts"
 import { Spec } from "./Generation.ts"
 import { CommandId, Digest, DocumentId, GenerationId, JobId, ProjectScope, SourceId } from "./Ids.ts"
-import { Lane } from "./Job.ts"
+import { Pausable } from "./Job.ts"
 import { SourceSettings, SyncCounts } from "./Source.ts"
 
 const command = { commandId: CommandId, scope: ProjectScope }
@@ -94,9 +94,9 @@ export class JobRetry extends Schema.TaggedClass<JobRetry>()("JobRetry", { ...co
 
 export class JobCancel extends Schema.TaggedClass<JobCancel>()("JobCancel", { ...command, jobId: JobId }) {}
 
-/** An operator's: stops handing out a lane's jobs, or goes on. */
+/** An operator's: stops handing out a lane's jobs, or applying to the live generation, or goes on. */
 export class LanePause extends Schema.TaggedClass<LanePause>()("LanePause", {
-  lane: Lane,
+  lane: Pausable,
   paused: Schema.Boolean
 }) {}
 

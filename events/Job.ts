@@ -10,6 +10,10 @@ import { type CodeFingerprint, type Digest, DocumentId, JobId, jobId } from "./I
 export const Lane = Schema.Literal("prepare", "embed")
 export type Lane = typeof Lane.Type
 
+/** What an operator can hold back: the lanes, and applying to the index, which hands out no jobs. */
+export const Pausable = Schema.Literal(...Lane.literals, "index")
+export type Pausable = typeof Pausable.Type
+
 export const JobState = Schema.Literal("queued", "processing", "completed", "failed", "cancelled", "parked")
 export type JobState = typeof JobState.Type
 

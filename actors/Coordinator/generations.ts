@@ -110,6 +110,7 @@ const pause = Effect.fnUntraced(function* (
   { lane, paused }: Extract<OperatorCommand, { readonly _tag: "LanePause" }>
 ): Effect.fn.Return<OperatorAnswer, CommandError> {
   yield* desk.ports.log.write({ operational: [{ kind: "lanePaused", lane, paused }] })
+  if (lane === "index") return { position: (yield* desk.ports.log.head).position }
   if (paused) desk.jobs.paused.add(lane)
   else desk.jobs.paused.delete(lane)
   return { position: (yield* desk.ports.log.head).position }

@@ -224,7 +224,8 @@ const underWay = new CommandRefused({
 })
 
 const refuseUnlessClean = (generation: GenerationId, report: VerifyReport, options: PromotionOptions) =>
-  isClean({ ...report, unbuilt: Math.max(0, report.unbuilt - options.excluded.length) })
+  // What is left out on purpose is left out of this one, too, and stays on record.
+  isClean({ ...report, skipped: 0, unbuilt: Math.max(0, report.unbuilt - options.excluded.length) })
     ? Effect.void
     : new PromotionRefused({
         generation,

@@ -14,6 +14,7 @@ import type { RemoteWriter } from "../runtime/control/RemoteWriter.ts"
 import { socketOf } from "../runtime/control/SocketPlace.ts"
 import { type DataDirectory, filesIn, resolveDataDirectory } from "../runtime/DataDirectory.ts"
 import { nativeModule } from "../runtime/NativeModule.ts"
+import type { Outage } from "../runtime/Outage.ts"
 import {
   Quotes,
   Reader,
@@ -147,8 +148,13 @@ export const orIndexAway = <A, E extends CliError, R>(
 ): Effect.Effect<A, CliError, R> =>
   Effect.raceFirst(
     work,
-    Effect.flatMap(writer.outage, (outage) => (outage._tag === "IndexAway" ? outage : Effect.never))
+    Effect.flatMap(writer.outage, (outage) => (concernsIndex(outage) ? Effect.fail(outage) : Effect.never))
   )
+
+const concernsIndex = (outage: Outage): boolean =>
+  outage._tag === "IndexAway" ||
+  outage._tag === "IndexStopped" ||
+  (outage._tag === "LanePaused" && outage.lane === "index")
 
 /**
  * Runs `use` with what writes would do and cost. No lock is taken, and nothing is made where there is no data directory

@@ -41,7 +41,7 @@ const stateOf = (status: Status, version: string): ReadonlyArray<Family> => {
     samples
   })
   const one = (value: number | boolean): Family["samples"] => [[Number(value)]]
-  const { actors, bus, generations, lanes, workers } = status
+  const { actors, bus, generations, indexing, lanes, workers } = status
   const lane = (value: (of: Status["lanes"][number]) => number): Family["samples"] =>
     lanes.map((of) => [value(of), { lane: of.lane }])
   const generation = (value: (of: Status["generations"][number]) => number): Family["samples"] =>
@@ -67,6 +67,9 @@ const stateOf = (status: Status, version: string): ReadonlyArray<Family> => {
       "Events that a generation is behind the log.",
       generation(({ lag }) => lag)
     ),
+    gauge("index_paused", "Whether applying to the live generation is paused.", [
+      [Number(indexing.paused), {}]
+    ]),
     gauge(
       "lane_jobs",
       "Jobs of a lane by state.",

@@ -21,7 +21,7 @@ import { uuidBytes, uuidText } from "./Fingerprint.ts"
 import type { GenerationState } from "./GenerationState.ts"
 import { forever, type Point } from "./Index.ts"
 import type { FoldedDocument, LedgerRow, ScopeChange, StateChange } from "./StateSchema.ts"
-import { openVersion, type VersionPoint } from "./VersionPoints.ts"
+import { openVersion, skipping, type VersionPoint } from "./VersionPoints.ts"
 import { decodeIds, encodeIds } from "./WordIds.ts"
 
 /** What the fold of a generation needs to know. */
@@ -31,6 +31,8 @@ export interface FoldContext {
   readonly analyzer: Analyzer
   readonly snapshot: LogSnapshot
   readonly state: GenerationState
+  /** Leaves out a document whose content cannot be taken, with a record. */
+  readonly skips?: boolean
 }
 
 /** Points to insert and to end, and the state after them. */
@@ -194,12 +196,13 @@ class Batch {
 
   /** Makes a version's chunks the living ones; a chunk that survives with its payload is not touched. */
   #take(stored: StoredEvent, document: OpenDocument, event: DocumentCommitted | DocumentBuilt): void {
-    const { snapshot, analyzer, spec } = this.#context
+    const { snapshot, analyzer, skips, spec } = this.#context
     const version = snapshot.versionAt(event.documentId, stored.position)
     if (version === undefined)
       throw new Error(`No version of ${event.documentId} at position ${stored.position}.`)
     const scope = { team: stored.team, project: stored.project }
-    const opened = openVersion(snapshot, analyzer, spec, scope, version.sourceId, event.documentId, event)
+    const open = () => openVersion(snapshot, analyzer, spec, scope, version.sourceId, event.documentId, event)
+    const opened = skips ? skipping(open) : open()
     if (opened._tag === "Missing") {
       this.#collected.add(event.documentId)
       return this.#empty(stored, document, opened.what)

@@ -30,6 +30,7 @@ import {
   schemaVersion
 } from "./StateSchema.ts"
 import { writeChange } from "./StateWriting.ts"
+import { skippedPrefix } from "./VersionPoints.ts"
 import { decodeIds } from "./WordIds.ts"
 
 export class GenerationState {
@@ -208,8 +209,32 @@ export class GenerationState {
     ).all(limit)
   }
 
+  /** Documents folded as empty for want of contents, which a build would bring. */
   get missingCount(): number {
-    return Number(this.#prepare("SELECT count(*) FROM documents WHERE missing IS NOT NULL").pluck().get())
+    return Number(
+      this.#prepare(
+        `SELECT count(*) FROM documents WHERE missing IS NOT NULL AND missing NOT LIKE '${skippedPrefix}%'`
+      )
+        .pluck()
+        .get()
+    )
+  }
+
+  get skippedCount(): number {
+    return Number(
+      this.#prepare(
+        `SELECT count(*) FROM documents WHERE missing IS NOT NULL AND missing LIKE '${skippedPrefix}%'`
+      )
+        .pluck()
+        .get()
+    )
+  }
+
+  /** Documents that were left out because their content cannot be taken, by id. */
+  skipped(limit: number): ReadonlyArray<{ readonly document: Buffer; readonly missing: string }> {
+    return this.#prepare<[number], { document: Buffer; missing: string }>(
+      `SELECT document, missing FROM documents WHERE missing IS NOT NULL AND missing LIKE '${skippedPrefix}%' ORDER BY document LIMIT ?`
+    ).all(limit)
   }
 
   living(document: Buffer): ReadonlyArray<LedgerRow> {

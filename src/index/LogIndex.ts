@@ -18,6 +18,7 @@ import {
   type OpenedText,
   openText,
   rootedVectors,
+  skipping,
   type VersionPoint
 } from "./VersionPoints.ts"
 
@@ -57,6 +58,8 @@ export interface Frequencies {
 export interface LogIndexOptions {
   /** How many analysed chunks are kept in memory. */
   readonly keptChunks: number
+  /** Leaves out what cannot be taken, as the fold does. */
+  readonly skips?: boolean
 }
 
 export class LogIndex {
@@ -166,7 +169,7 @@ export class LogIndex {
       this.#kept.set(key, kept)
       return kept
     }
-    const opened = openText(this.#snapshot, scope, contents)
+    const opened = this.#taking(() => openText(this.#snapshot, scope, contents))
     // The fold lists such a document as missing; a search can only leave it out.
     if (opened._tag === "Missing") return undefined
     const version: VisibleVersion = {
@@ -182,13 +185,20 @@ export class LogIndex {
     return version
   }
 
+  #taking<A>(read: () => A) {
+    return this.#options.skips ? skipping(read) : read()
+  }
+
   /** Checked against the root that the version's event names, as the fold does. */
   #vectors(spec: Spec, { team, project }: ProjectScope, version: VisibleVersion) {
     if (version.dense !== undefined) return version.dense
     const { entries } = version.opened
     const inputs = entries.map(({ inputHash }) => inputHash)
-    const read = rootedVectors(this.#snapshot.vectors(team, project, spec.model, inputs), inputs)
-    version.dense = read?.root === version.root ? read.vectors : "other"
+    const read = this.#taking(() =>
+      rootedVectors(this.#snapshot.vectors(team, project, spec.model, inputs), inputs)
+    )
+    const isRooted = read !== undefined && "root" in read && read.root === version.root
+    version.dense = isRooted ? read.vectors : "other"
     return version.dense
   }
 

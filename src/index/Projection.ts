@@ -86,6 +86,8 @@ export interface ProjectionContext {
   readonly analyzerOf: (spec: Spec) => Analyzer
   readonly statePath: (ref: GenerationRef) => string
   readonly limits?: FoldLimits
+  /** Documents whose content cannot be taken are left out, with a record, instead of stopping the fold. */
+  readonly skips?: boolean
 }
 
 export const refOf = (
@@ -146,7 +148,8 @@ export const openProjection: (
       spec: row.spec,
       analyzer: context.analyzerOf(row.spec),
       snapshot: context.snapshot,
-      state
+      state,
+      skips: context.skips ?? false
     }
     const points = pointMaker(fold)
 

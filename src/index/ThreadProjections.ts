@@ -10,6 +10,7 @@ import type { Applied, ProjectionStatus } from "./Projection.ts"
 import { type ProjectionError, ProjectionStopped } from "./Projection.ts"
 import { Projections, type ProjectionsError, type ProjectionsService } from "./Projections.ts"
 import type { QdrantSettings } from "./QdrantIndex.ts"
+import type { Recovery } from "./Recovery.ts"
 import type { SweepOptions, Swept } from "./Sweep.ts"
 import type { VerifyOptions } from "./Verify.ts"
 import type { Recomputed, VerifyReport } from "./VerifyReport.ts"
@@ -19,6 +20,7 @@ export interface IndexerThreadData {
   readonly directory: string
   /** Bound of what the embedded engine keeps in memory, MiB. */
   readonly memoryMiB: number
+  readonly recovery?: Recovery
   readonly qdrant: QdrantSettings | undefined
   /** Failpoints to arm, in the notation of `armed`. */
   readonly failpoints: string

@@ -77,6 +77,7 @@ export const verify: (
     different: count("different"),
     repaired,
     unbuilt: state.missingCount,
+    skipped: state.skippedCount,
     examples: found
       .slice(0, exampleLimit)
       .map(({ what, scope, chunkId, pointId, detail }) => ({ what, scope, chunkId, pointId, detail }))

@@ -30,13 +30,16 @@ export const VerifyReport = Schema.Struct({
   repaired: Schema.Int,
   /** Documents that the fold has no contents for: they need `reprise build`, not a repair. */
   unbuilt: Schema.Int,
+  /** Documents that were left out because their content cannot be taken: it has to be restored. */
+  skipped: Schema.Int,
   examples: Schema.Array(Difference)
 })
 export type VerifyReport = typeof VerifyReport.Type
 
-/** No difference of any kind, and nothing left unbuilt. */
+/** No difference of any kind, and nothing left unbuilt or left out. */
 export const isClean = (report: VerifyReport): boolean =>
-  report.fingerprint.equal && report.missing + report.extra + report.different + report.unbuilt === 0
+  report.fingerprint.equal &&
+  report.missing + report.extra + report.different + report.unbuilt + report.skipped === 0
 
 /** How a generation's state compares with the log folded anew. */
 export const Recomputed = Schema.Struct({

@@ -14,7 +14,7 @@ import { vectorsRoot } from "../../events/Vectors.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import { renderInput } from "../documents/RenderedInput.ts"
 import { documentVector, tokenId } from "../documents/SparseVector.ts"
-import type { LogSnapshot, VersionContents } from "../log/LogSnapshot.ts"
+import { ContentDamaged, type LogSnapshot, type VersionContents } from "../log/LogSnapshot.ts"
 import { denseBytes, digestBytes, leaf, sparseBytes, uuidBytes } from "./Fingerprint.ts"
 import type { Payload, SparseVector } from "./Index.ts"
 
@@ -44,7 +44,22 @@ export interface OpenedVersion {
 /** What the fold notes where it has to fold a document as empty. */
 export interface ContentsMissing {
   readonly _tag: "Missing"
-  readonly what: "descriptor" | "text" | "manifest" | "vectors" | "other vectors"
+  readonly what: "descriptor" | "text" | "manifest" | "vectors" | "other vectors" | Skipped
+}
+
+/** Why a document was left out on purpose: it waits for no build, but for its content to be restored. */
+export type Skipped = `${typeof skippedPrefix}${string}`
+export const skippedPrefix = "skipped: "
+
+/** Content that is damaged, or is none, as content that is missing. A disk that fails is no such thing, and is thrown on. */
+export const skipping = <A>(open: () => A): A | ContentsMissing => {
+  try {
+    return open()
+  } catch (cause) {
+    if (!(cause instanceof ContentDamaged || cause instanceof SyntaxError || cause instanceof TypeError))
+      throw cause
+    return { _tag: "Missing", what: `${skippedPrefix}${cause.message}` }
+  }
 }
 
 /** The fields of `DocumentCommitted` and `DocumentBuilt` that name a version's contents. */

@@ -15,7 +15,7 @@ import {
   type JobId,
   Position
 } from "../../events/Ids.ts"
-import type { Lane } from "../../events/Job.ts"
+import type { Lane, Pausable } from "../../events/Job.ts"
 import type { CollectedContent, CollectionRules } from "./ContentCollection.ts"
 import type { Purged } from "./Purge.ts"
 
@@ -193,7 +193,7 @@ export type OperationalChange =
       readonly descriptor: Digest
     }
   | { readonly kind: "fileForgotten"; readonly documentId: DocumentId }
-  | { readonly kind: "lanePaused"; readonly lane: Lane; readonly paused: boolean }
+  | { readonly kind: "lanePaused"; readonly lane: Pausable; readonly paused: boolean }
 
 /** Where an append's events stand. `repeated`: they were there already, from an earlier try of the same cause. */
 export interface Appended {

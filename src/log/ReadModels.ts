@@ -223,6 +223,8 @@ export interface ReadModelsService {
     readonly limit: number
   }) => Read<Page<JobRow>>
   readonly lanes: Read<ReadonlyArray<LaneCounts>>
+  /** Whether somebody holds back applying to the live generation. */
+  readonly indexPaused: Read<boolean>
   readonly generations: Read<ReadonlyArray<GenerationRow>>
   readonly live: Read<GenerationRow | undefined>
   /** The kept outcome of a command, as JSON, with its body's digest. */

@@ -17,6 +17,7 @@ import { EmbeddingModel, type EmbeddingModelService } from "../embedding/Embeddi
 import { Providers } from "../embedding/Providers.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
 import * as Projections from "../index/Projections.ts"
+import { IndexRecovery } from "../index/Recovery.ts"
 import * as ThreadProjections from "../index/ThreadProjections.ts"
 import { Log } from "../log/Log.ts"
 import * as ReadConnections from "../log/ReadConnections.ts"
@@ -145,7 +146,9 @@ const actors = (options: EmbeddedOptions, index: IndexOptions) => {
   )
   const sync = Layer.provideMerge(Roots.layer, Sync.layer({ heldShare: settings.files.removalThreshold }))
   return Layer.mergeAll(Promotion.layer, sync, workers).pipe(
-    Layer.provideMerge(Indexer.layer),
+    Layer.provideMerge(
+      Layer.provide(Indexer.layer, Layer.succeed(IndexRecovery, settings.indexing.recovery))
+    ),
     Layer.provideMerge(projections(options, index)),
     Layer.provideMerge(CoordinatorBehaviour.layer),
     Layer.provideMerge(coordinatorSettings(settings)),

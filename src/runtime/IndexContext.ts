@@ -10,6 +10,7 @@ import { GenerationState } from "../index/GenerationState.ts"
 import { type EngineService, EngineUnavailable, type GenerationRef } from "../index/Index.ts"
 import type { ProjectionContext } from "../index/Projection.ts"
 import type { QdrantSettings } from "../index/QdrantIndex.ts"
+import type { Recovery } from "../index/Recovery.ts"
 import type { LogSnapshot } from "../log/LogSnapshot.ts"
 import { analyzerOf } from "./Analyzers.ts"
 import { ConfigInvalid } from "./ConfigInvalid.ts"
@@ -23,6 +24,8 @@ export interface IndexContext extends ProjectionContext {
 export interface IndexOptions {
   readonly directory: string
   readonly memoryMiB: number
+  /** What the fold does with content that it cannot take; `retry` where nobody says. */
+  readonly recovery?: Recovery
   /** `undefined` where no server is configured: what stands on one cannot be reached then. */
   readonly qdrant: QdrantSettings | undefined
 }
@@ -42,7 +45,8 @@ export const indexOptions = (
         `TLS certificates of the Qdrant server at ${new URL(url).origin} are not verified.`
       )
     const qdrant = yield* qdrantSettings(settings)
-    return { directory, memoryMiB: settings.search.memoryMiB, qdrant }
+    const { indexing, search } = settings
+    return { directory, memoryMiB: search.memoryMiB, recovery: indexing.recovery, qdrant }
   })
 
 const qdrantSettings = ({
@@ -91,7 +95,8 @@ export const indexContext = (
     snapshot,
     analyzerOf,
     statePath: (ref) => statePath(options.directory, ref),
-    deleteState: GenerationState.delete
+    deleteState: GenerationState.delete,
+    skips: options.recovery === "skip"
   }))
 
 /** Its HTTP client is loaded when it is needed: most data directories do without. */

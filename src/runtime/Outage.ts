@@ -7,7 +7,7 @@ import { Duration, Effect, Option, Schema, Stream } from "effect"
 import type * as Outages from "../../actors/Coordinator/Outages.ts"
 import type { CoordinatorService } from "../../actors/Coordinator.ts"
 import type { IndexerService } from "../../actors/Indexer.ts"
-import { Lane } from "../../events/Job.ts"
+import { Pausable } from "../../events/Job.ts"
 import type { ProviderState } from "../embedding/Pacing.ts"
 import type { ProvidersService } from "../embedding/Providers.ts"
 import { LogFailed } from "../log/Log.ts"
@@ -36,7 +36,7 @@ export class ProviderUnfit extends Schema.TaggedError<ProviderUnfit>()("Provider
 }
 
 /** Everything that is left waits for a lane that somebody paused. Resume it, and run the same command again. */
-export class LanePaused extends Schema.TaggedError<LanePaused>()("LanePaused", { lane: Lane }) {
+export class LanePaused extends Schema.TaggedError<LanePaused>()("LanePaused", { lane: Pausable }) {
   override get message() {
     return `The lane ${this.lane} is paused, and all that is left waits for it. What was done so far is kept: run the same command again after: reprise lanes resume ${this.lane}`
   }
@@ -52,7 +52,26 @@ export class IndexAway extends Schema.TaggedError<IndexAway>()("IndexAway", { de
   }
 }
 
-export const Outage = Schema.Union(ProviderAway, ProviderUnfit, LanePaused, IndexAway, LogFailed)
+/**
+ * What was accepted is not searchable yet: the index met an event or a body that it cannot take, and stays before it.
+ * Searches go on there. Restore what is damaged, or let it be skipped.
+ */
+export class IndexStopped extends Schema.TaggedError<IndexStopped>()("IndexStopped", {
+  detail: Schema.String
+}) {
+  override get message() {
+    return `${this.detail.replace(/\.?$/, ".")} What was accepted is in the log, and searches see what stands before. Restore what is damaged (reprise log verify), then: reprise lanes resume index. Or let it be left out: indexing.recovery = skip`
+  }
+}
+
+export const Outage = Schema.Union(
+  ProviderAway,
+  ProviderUnfit,
+  LanePaused,
+  IndexAway,
+  IndexStopped,
+  LogFailed
+)
 export type Outage = typeof Outage.Type
 
 const lookEvery = Duration.millis(200)
@@ -64,7 +83,7 @@ const indexPatience = Duration.seconds(10)
 const heldFor = Duration.seconds(2)
 
 /**
- * Answers when the index could not be brought further for ten seconds; once all that is left waits for a paused lane; at
+ * Answers when the index could not be brought further for ten seconds, or stopped; once all that is left waits for a paused lane; at
  * once when a provider refuses whatever it is asked; when one is away, at once if it computed nothing since the program
  * started, else when that lasts longer than `patience`, as when stored content cannot be read.
  */
@@ -80,12 +99,18 @@ export const outage = (
     let indexAway = 0
     while (true) {
       yield* Effect.sleep(lookEvery)
-      const { problem } = yield* indexer.status
-      const isEngine = problem?._tag === "EngineUnavailable" || problem?._tag === "EngineMismatch"
-      indexAway = isEngine ? indexAway + Duration.toMillis(lookEvery) : 0
-      if (isEngine && indexAway >= Duration.toMillis(indexPatience))
-        return new IndexAway({ detail: problem.message })
-      const lane = yield* coordinator.heldBy
+      const index = yield* indexer.status
+      const { problem } = index
+      indexAway = problem === undefined ? 0 : indexAway + Duration.toMillis(lookEvery)
+      if (
+        problem !== undefined &&
+        (index.held === "stopped" || indexAway >= Duration.toMillis(indexPatience))
+      )
+        return problem._tag === "ProjectionStopped" || problem._tag === "UnknownEvent"
+          ? new IndexStopped({ detail: problem.message })
+          : new IndexAway({ detail: problem.message })
+      const isOver = (yield* coordinator.counted).open === 0
+      const lane = index.held === "paused" && isOver ? "index" : yield* coordinator.heldBy
       held = lane === undefined ? 0 : held + Duration.toMillis(lookEvery)
       if (lane !== undefined && held >= Duration.toMillis(heldFor)) return new LanePaused({ lane })
       const progress = Option.getOrUndefined(yield* Stream.runHead(coordinator.progress))

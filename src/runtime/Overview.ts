@@ -93,10 +93,13 @@ const make = Effect.fnUntraced(function* (options: OverviewOptions) {
 
   const index: Effect.Effect<Track, LogFailed> = Effect.map(
     Effect.all([log.head, indexer.status, readModels.live]),
-    ([{ position }, { applied, problem, visible }, generation]) => ({
+    ([{ position }, { applied, held, problem, visible }, generation]) => ({
       name: "indexer",
-      // An engine that is away is waited for, and said where the boundaries are.
-      waiting: generation === undefined || problem?._tag === "EngineUnavailable" ? 0 : position - visible,
+      // An engine that is away is waited for, and said where the boundaries are. Who paused it knows.
+      waiting:
+        generation === undefined || held === "paused" || problem?._tag === "EngineUnavailable"
+          ? 0
+          : position - visible,
       mark: `${visible} ${applied}`,
       limitMs: Duration.toMillis(indexStall)
     })

@@ -175,6 +175,7 @@ const makeReader = Effect.fnUntraced(function* (
     const head = yield* log.head
     const counts = yield* readModels.counts(scope)
     const lanes = yield* readModels.lanes
+    const paused = yield* readModels.indexPaused
     const generations = yield* readModels.generations
     const sources = yield* readModels.sources(scope)
     const behind = yield* log.behindWitness
@@ -199,10 +200,19 @@ const makeReader = Effect.fnUntraced(function* (
       ...(waiting === undefined || waiting < stalledMs
         ? []
         : [
-            `The index is behind the log by ${live?.lag} events and has not moved for ${Math.round(waiting / 1000)} s. Any writing command catches up; reprise replay builds it anew.`
+            paused
+              ? `The index is paused and behind the log by ${live?.lag} events. Go on with: reprise lanes resume index`
+              : `The index is behind the log by ${live?.lag} events and has not moved for ${Math.round(waiting / 1000)} s. Any writing command catches up; reprise replay builds it anew.`
           ]),
       ...(behind === undefined ? [] : [behind.message]),
       ...states.flatMap(({ id, problem }) => (problem === undefined ? [] : [`${id}: ${problem}`])),
+      ...states.flatMap(({ id, skipped }) =>
+        skipped === 0
+          ? []
+          : [
+              `${id}: ${skipped} document(s) are left out, because their stored content is damaged. reprise log verify names it; restore it, then: reprise replay`
+            ]
+      ),
       ...(counts.parked === 0
         ? []
         : [`${counts.parked} document(s) are parked. See: reprise jobs list --state parked`]),
@@ -232,6 +242,7 @@ const makeReader = Effect.fnUntraced(function* (
       })),
       actors: [],
       generations: states,
+      indexing: { paused },
       lanes: lanes.map(({ oldestQueuedAt, ...lane }) => ({
         ...lane,
         oldestAgeMs: oldestQueuedAt === undefined ? null : Math.max(0, now - oldestQueuedAt)
@@ -298,6 +309,7 @@ const generationStatus = (
         checkpoint,
         lag: head.position - checkpoint,
         ...state.counts,
+        skipped: state.skippedCount,
         ...(rebuilding && { problem: "it is being rebuilt; searches are answered from the log" })
       }
     } finally {
@@ -305,7 +317,7 @@ const generationStatus = (
     }
   } catch (cause) {
     const problem = `its state cannot be used (${cause instanceof Error ? cause.message : String(cause)}); searches are answered from the log. Run: reprise replay`
-    return { ...described, checkpoint: 0, lag: head.position, documents: 0, chunks: 0, problem }
+    return { ...described, checkpoint: 0, lag: head.position, documents: 0, chunks: 0, skipped: 0, problem }
   }
 }
 

@@ -10,7 +10,7 @@ import type { PromotionError, PromotionProgress } from "../../actors/Indexer/Pro
 import type { StoredEvent } from "../../events/Envelope.ts"
 import { EngineKind } from "../../events/Generation.ts"
 import { DocumentId, GenerationId, type JobId, ProjectScope, SourceId } from "../../events/Ids.ts"
-import { Lane } from "../../events/Job.ts"
+import { Lane, type Pausable } from "../../events/Job.ts"
 import type { Quote } from "../../events/Quote.ts"
 import { Failure, type Receipt } from "../../events/Receipt.ts"
 import type { EngineError } from "../index/Index.ts"
@@ -122,10 +122,14 @@ export const Status = Schema.Struct({
       lag: Schema.Int,
       documents: Schema.Int,
       chunks: Schema.Int,
+      /** Documents that were left out because their stored content is damaged. */
+      skipped: Schema.Int,
       /** Why searches are not answered from it, if they are not. */
       problem: Schema.optional(Schema.String)
     })
   ),
+  /** Applying to the live generation: whether somebody holds it back. */
+  indexing: Schema.Struct({ paused: Schema.Boolean }),
   lanes: Schema.Array(
     Schema.Struct({
       lane: Lane,
@@ -282,7 +286,7 @@ export interface RepriseWriter<Gone = never> {
    */
   readonly ended: (job: JobId) => Effect.Effect<void, LogFailed | ActorRestarted | Gone>
   readonly cancel: (scope: ProjectScope, job: JobId) => Effect.Effect<void, CommandError | Gone>
-  readonly pause: (lane: Lane, paused: boolean) => Effect.Effect<void, CommandError | Gone>
+  readonly pause: (lane: Pausable, paused: boolean) => Effect.Effect<void, CommandError | Gone>
   /** Waits until nothing is open and searches see everything. */
   readonly settled: Effect.Effect<void, Gone>
   /** What is under way, whenever it changes: progress for people. */

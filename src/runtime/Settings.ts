@@ -10,6 +10,7 @@ import { embeddingsEndpoint } from "../embedding/Endpoint.ts"
 import { poolings } from "../embedding/LocalFiles.ts"
 import { openAiDefaults } from "../embedding/OpenAiModel.ts"
 import { usualPacing } from "../embedding/Pacing.ts"
+import { recoveries } from "../index/Recovery.ts"
 import { durationBetween, formatDuration } from "./DurationText.ts"
 
 /** `expected` is the one message of a value that is something else; `json` is what the published schema says. */
@@ -356,6 +357,18 @@ export const Settings = Schema.Struct({
   ),
   index: or(oneOf(["embedded", "qdrant"], "The engine that holds the index."), "embedded"),
   qdrant: group(QdrantSettings, {}),
+  indexing: group(
+    Schema.Struct({
+      recovery: or(
+        oneOf(
+          recoveries,
+          "Of the live index, where stored content is damaged or an event is unknown: retry goes on trying, stop waits for reprise lanes resume index, skip leaves the damaged document out and records it."
+        ),
+        "retry"
+      )
+    }),
+    {}
+  ),
   storage: group(
     Schema.Struct({
       keepFor: or(

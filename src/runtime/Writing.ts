@@ -205,7 +205,11 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     ended: (job) => Effect.zipRight(Effect.raceFirst(overJob(job), coordinator.idle), visible),
     cancel: (scope, jobId) =>
       Effect.flatMap(commandId, (id) => coordinator.ask(new JobCancel({ commandId: id, scope, jobId }))),
-    pause: (lane, paused) => coordinator.operate(new LanePause({ lane, paused })),
+    pause: (lane, paused) =>
+      Effect.zipRight(
+        coordinator.operate(new LanePause({ lane, paused })),
+        lane === "index" && !paused ? indexer.resume : Effect.void
+      ),
     settled: Effect.zipRight(coordinator.idle, visible).pipe(Effect.orDie),
     progress: coordinator.progress,
     outage: outage(yield* Providers, coordinator, indexer, settings.embedding.patience)

@@ -64,7 +64,10 @@ export const make = (
   Effect.gen(function* () {
     const { snapshot, analyzerOf } = context
     const model = yield* EmbeddingModel
-    const logIndex = new LogIndex(snapshot, analyzerOf, { keptChunks: options.keptChunks })
+    const logIndex = new LogIndex(snapshot, analyzerOf, {
+      keptChunks: options.keptChunks,
+      skips: context.skips ?? false
+    })
     const answered = yield* Ref.make<{ readonly epoch: number; readonly at: number }>({ epoch: 0, at: 0 })
     const reader = yield* liveGeneration(context)
     const vocabularies = new VocabularyCache()
@@ -165,7 +168,8 @@ export const make = (
         row === undefined ? [] : readHits(context, row.spec, request, read, fused)
       )
       const ended = yield* Clock.currentTimeMillis
-      const isDegraded = (view._tag === "Log" && row !== undefined) || note !== undefined
+      const skipped = view._tag === "Generation" ? view.open.state.skippedCount : 0
+      const isDegraded = (view._tag === "Log" && row !== undefined) || note !== undefined || skipped > 0
       const result: SearchAnswer = {
         query: request.query,
         mode,
@@ -177,6 +181,9 @@ export const make = (
         notes: [
           ...(view._tag === "Log" && row !== undefined ? [`Answered from the log: ${view.why}`] : []),
           ...(note === undefined ? [] : [note]),
+          ...(skipped === 0
+            ? []
+            : [`${skipped} document(s) are left out: their stored content is damaged. See: reprise status`]),
           ...(read.query.leftOut > 0 ? [`${read.query.leftOut} terms of the query were left out.`] : [])
         ],
         tookMs: ended - started,

@@ -17,8 +17,19 @@ const statusWith = (problem: IndexerStatus["problem"]): IndexerStatus => ({
   visible: 0,
   applied: 0,
   failures: problem === undefined ? 0 : 1,
-  problem
+  problem,
+  held: undefined
 })
+
+const nothingDone = {
+  open: 0,
+  prepared: 0,
+  committed: 0,
+  parked: 0,
+  vectorsComputed: 0,
+  vectorsReused: 0,
+  outage: undefined
+}
 
 /** Nothing is paused, and every provider answers. */
 const waiting = (status: Effect.Effect<IndexerStatus>) =>
@@ -28,7 +39,11 @@ const waiting = (status: Effect.Effect<IndexerStatus>) =>
     Effect.provide(
       Layer.mergeAll(
         Layer.mock(Providers, { states: Effect.succeed([]) }),
-        Layer.mock(Coordinator, { heldBy: Effect.succeed(undefined), progress: Stream.empty }),
+        Layer.mock(Coordinator, {
+          heldBy: Effect.succeed(undefined),
+          progress: Stream.empty,
+          counted: Effect.succeed(nothingDone)
+        }),
         Layer.mock(Indexer, { status })
       )
     )

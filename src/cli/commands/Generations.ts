@@ -144,10 +144,10 @@ export const verify = command({
 })
 
 const verifiedPage = ({ style, width }: Page, { clean, recomputed, report }: Verified): string => {
-  const { different, examples, extra, fingerprint, missing, repaired, unbuilt } = report
+  const { different, examples, extra, fingerprint, missing, repaired, skipped, unbuilt } = report
   return [
     `Generation ${style.bold(report.generation)} at position ${number(report.position)}, level ${report.level}: ${counted(report.documents, "document")}, ${counted(report.chunks, "chunk")}\n`,
-    `missing ${number(missing)}, extra ${number(extra)}, different ${number(different)}, unbuilt ${number(unbuilt)}, repaired ${number(repaired)}\n`,
+    `missing ${number(missing)}, extra ${number(extra)}, different ${number(different)}, unbuilt ${number(unbuilt)}, left out ${number(skipped)}, repaired ${number(repaired)}\n`,
     `fingerprint expected  ${style.dim(fingerprint.expected)}\n`,
     `            actual    ${style.dim(fingerprint.actual)}\n`,
     ...(recomputed === undefined
@@ -168,7 +168,9 @@ const verifiedPage = ({ style, width }: Page, { clean, recomputed, report }: Ver
       ? ""
       : unbuilt > 0
         ? "Run: reprise build\n"
-        : "Mend it with: reprise verify --repair\n"
+        : skipped > 0
+          ? "Restore the content that is damaged (reprise log verify names it), then: reprise replay\n"
+          : "Mend it with: reprise verify --repair\n"
   ].join("")
 }
 

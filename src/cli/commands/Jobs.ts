@@ -2,7 +2,7 @@
 import { Effect, Schema } from "effect"
 import { Reason } from "../../../events/Document.ts"
 import { DocumentId, JobId, ProjectScope, scopeKey } from "../../../events/Ids.ts"
-import { JobState, Lane } from "../../../events/Job.ts"
+import { JobState, Lane, Pausable } from "../../../events/Job.ts"
 import type { JobRow } from "../../log/ReadModels.ts"
 import type { RepriseReader } from "../../runtime/Reprise.ts"
 import {
@@ -210,14 +210,14 @@ const cancel = change("cancel", "Give a job up; the document's last good version
 
 export const jobs = group("jobs", "Look at jobs, retry or cancel them", [list, show, retry, cancel])
 
-const Paused = Schema.Struct({ lane: Lane, paused: Schema.Boolean })
+const Paused = Schema.Struct({ lane: Pausable, paused: Schema.Boolean })
 
 const lane = (name: "pause" | "resume", summary: string) =>
   command({
     name,
     summary,
     flags: {},
-    arguments: oneOf("lane", Lane.literals),
+    arguments: oneOf("lane", Pausable.literals),
     run: (_, lane, common) =>
       withWriter(common, { command: `reprise lanes ${name}` }, (writer) =>
         Effect.gen(function* () {
@@ -225,7 +225,7 @@ const lane = (name: "pause" | "resume", summary: string) =>
           yield* writer.pause(lane, paused)
           yield* print(common.json, Paused, { lane, paused }, () =>
             paused
-              ? `The lane ${lane} is paused. Go on with: reprise lanes resume ${lane}\n`
+              ? `The lane ${lane} is paused${lane === "index" ? ": searches see what they see now" : ""}. Go on with: reprise lanes resume ${lane}\n`
               : `The lane ${lane} goes on.\n`
           )
           return 0 as const
@@ -234,6 +234,6 @@ const lane = (name: "pause" | "resume", summary: string) =>
   })
 
 export const lanes = group("lanes", "Hold a kind of work back, or go on with it", [
-  lane("pause", "Hand out no more jobs of a lane"),
-  lane("resume", "Hand out a lane's jobs again")
+  lane("pause", "Hand out no more jobs of a lane, or apply nothing more to the index"),
+  lane("resume", "Go on with a lane, or with the index")
 ])

@@ -4,7 +4,7 @@
 
 import { Effect } from "effect"
 import type { ProjectScope } from "../../../events/Ids.ts"
-import { Lane } from "../../../events/Job.ts"
+import { Lane, type Pausable } from "../../../events/Job.ts"
 import { reading } from "../ReadConnections.ts"
 import type { JobRow, LaneCounts, ReadModelsService, RunningAttempt } from "../ReadModels.ts"
 import type { ReadSql } from "../ReadSql.ts"
@@ -20,7 +20,7 @@ import { pageOf } from "./Paging.ts"
 
 export const jobReads = (
   sql: ReadSql
-): Pick<ReadModelsService, "job" | "attempts" | "runningAttempts" | "jobs" | "lanes"> => {
+): Pick<ReadModelsService, "job" | "attempts" | "runningAttempts" | "jobs" | "lanes" | "indexPaused"> => {
   const select = sql.literal(jobColumns)
   const last = sql.literal(lastOutcome)
   return {
@@ -91,7 +91,8 @@ export const jobReads = (
       )
     },
 
-    lanes: Effect.forEach(Lane.literals, (lane) => laneCounts(sql, lane))
+    lanes: Effect.forEach(Lane.literals, (lane) => laneCounts(sql, lane)),
+    indexPaused: isPaused(sql, "index")
   }
 }
 
@@ -103,6 +104,12 @@ const stateIs = (state: "queued" | "completed" | "cancelled" | "parked"): string
 const positionOf = (sql: ReadSql, job: string) =>
   sql`coalesce((SELECT queued_position FROM jobs WHERE job_id = ${job}), 0)`
 
+const isPaused = (sql: ReadSql, lane: Pausable) =>
+  Effect.map(
+    reading(sql<{ readonly paused: number }>`SELECT paused FROM lanes WHERE lane = ${lane}`),
+    ([row]) => row?.paused === 1
+  )
+
 const laneCounts = Effect.fnUntraced(function* (sql: ReadSql, lane: Lane) {
   const tally = yield* reading(sql<{ readonly state: string; readonly jobs: number }>`
     SELECT state, sum(jobs) AS jobs FROM job_tally WHERE lane = ${lane} GROUP BY state`)
@@ -113,14 +120,12 @@ const laneCounts = Effect.fnUntraced(function* (sql: ReadSql, lane: Lane) {
     GROUP BY a.outcome`)
   const [oldest] = yield* reading(sql<{ readonly queued_at: number }>`
     SELECT queued_at FROM jobs WHERE lane = ${lane} AND ${sql.literal(stateIs("queued"))} ORDER BY queued_position LIMIT 1`)
-  const [pause] = yield* reading(
-    sql<{ readonly paused: number }>`SELECT paused FROM lanes WHERE lane = ${lane}`
-  )
+  const paused = yield* isPaused(sql, lane)
   const inState = (state: string) => tally.find((row) => row.state === state)?.jobs ?? 0
   const lastWas = (outcome: string) => attempts.find((row) => row.outcome === outcome)?.jobs ?? 0
   const counts: LaneCounts = {
     lane,
-    paused: pause?.paused === 1,
+    paused,
     queued: inState("queued") - lastWas("running") - lastWas("failed"),
     processing: lastWas("running"),
     completed: inState("completed"),

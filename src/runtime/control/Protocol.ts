@@ -9,7 +9,7 @@ import { CommandRefused } from "../../../actors/Coordinator.ts"
 import { PromotionRefused } from "../../../actors/Indexer/Promotion.ts"
 import { EngineKind } from "../../../events/Generation.ts"
 import { DocumentId, GenerationId, JobId, ProjectScope } from "../../../events/Ids.ts"
-import { Lane } from "../../../events/Job.ts"
+import { Pausable } from "../../../events/Job.ts"
 import { Receipt } from "../../../events/Receipt.ts"
 import { UnknownEvent } from "../../../events/Upcasters.ts"
 import { EngineMismatch, EngineUnavailable } from "../../index/Index.ts"
@@ -186,7 +186,7 @@ export class Control extends RpcGroup.make(
     error: Schema.Union(LogFailed, ActorRestarted, ServerGone)
   }),
   Rpc.make("Cancel", { payload: { scope: ProjectScope, job: JobId }, error: CommandFailed }),
-  Rpc.make("Pause", { payload: { lane: Lane, paused: Schema.Boolean }, error: CommandFailed }),
+  Rpc.make("Pause", { payload: { lane: Pausable, paused: Schema.Boolean }, error: CommandFailed }),
   Rpc.make("Settled"),
   Rpc.make("Live", { success: Live }),
   Rpc.make("Progress", { success: WorkProgress, stream: true }),
