@@ -2,7 +2,16 @@
  * The data directory of a simulated server. A death of the process leaves a copy of its files as they stood in that
  * moment, which the next process opens: what was committed, what was only written, and no tidying up.
  */
-import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs"
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import Sqlite from "better-sqlite3"
@@ -25,6 +34,26 @@ Sqlite.prototype.exec = function (this: Sqlite.Database, ...given: Parameters<ty
 Sqlite.prototype.pragma = function (this: Sqlite.Database, ...given: Parameters<typeof pragma>) {
   opened.add(this)
   return pragma.apply(this, given)
+}
+
+/**
+ * Plain loops: `cpSync` and `rmSync` look at each file several times. The shared memory beside a database is left out: who
+ * opens it first makes that anew.
+ */
+const copyFolder = (from: string, to: string): void => {
+  mkdirSync(to)
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)]
+    if (entry.isDirectory()) copyFolder(source, target)
+    else if (!entry.name.endsWith("-shm")) copyFileSync(source, target)
+  }
+}
+const removeFolder = (path: string): void => {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeFolder(join(path, entry.name))
+    else unlinkSync(join(path, entry.name))
+  }
+  rmdirSync(path)
 }
 
 const closeAll = (below: string): void => {
@@ -56,7 +85,7 @@ export class Disk {
   #dead: Array<string> = []
 
   constructor(isBegun: boolean) {
-    if (isBegun) cpSync(emptyDirectory(), this.directory, { recursive: true })
+    if (isBegun) copyFolder(emptyDirectory(), this.directory)
   }
 
   get directory(): string {
@@ -68,20 +97,20 @@ export class Disk {
     const before = this.directory
     this.#dead.push(before)
     this.#lives++
-    if (existsSync(before)) cpSync(before, this.directory, { recursive: true })
+    if (existsSync(before)) copyFolder(before, this.directory)
   }
 
   /** Closes and deletes what dead processes had, once none of their code is on the stack. */
   bury(): void {
     for (const directory of this.#dead) {
       closeAll(directory)
-      rmSync(directory, { recursive: true, force: true })
+      if (existsSync(directory)) removeFolder(directory)
     }
     this.#dead = []
   }
 
   remove(): void {
     closeAll(this.#folder)
-    rmSync(this.#folder, { recursive: true, force: true })
+    removeFolder(this.#folder)
   }
 }

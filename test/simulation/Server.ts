@@ -83,10 +83,13 @@ export const server = ({ bus, directory, failpoints, model, preparer, spec }: Se
   ).pipe(
     Layer.provideMerge(Indexer.layer),
     Layer.provideMerge(
-      Layer.merge(
-        Layer.unwrapScoped(Effect.map(context, Projections.layer)),
-        Layer.unwrapScoped(
-          Effect.map(context, (one) => HybridSearch.layer(one, { keptChunks: 1000, denseWeight: undefined }))
+      // One snapshot for both: each opens connections and prepares statements, which is much of a short life.
+      Layer.unwrapScoped(
+        Effect.map(context, (one) =>
+          Layer.merge(
+            Projections.layer(one),
+            HybridSearch.layer(one, { keptChunks: 1000, denseWeight: undefined })
+          )
         )
       )
     ),

@@ -8,14 +8,16 @@ type Part =
   | { readonly of: "operation"; readonly operation: Operation }
   | { readonly of: "fault"; readonly fault: Fault }
 
-/** `fails` says whether a schedule breaks the promise; it is asked at most `tries` times. */
+/** `fails` says whether a schedule breaks the promise; it is asked at most `tries` times, and not after `longestMs`. */
 export const shrink = (
   schedule: Schedule & { readonly faults: ReadonlyArray<Fault> },
   fails: (schedule: Schedule) => boolean,
-  tries = 300
+  tries = 300,
+  longestMs = 60_000
 ): Schedule => {
   let left = tries
-  const ask = (candidate: Schedule): boolean => left-- > 0 && fails(candidate)
+  const until = Date.now() + longestMs
+  const ask = (candidate: Schedule): boolean => left-- > 0 && Date.now() < until && fails(candidate)
   let best: Schedule = schedule
   const assembled = (parts: ReadonlyArray<Part>): Schedule => ({
     ...best,

@@ -1,11 +1,14 @@
 /**
  * Schedules of operations and faults against the whole server in one thread, under a clock that only this test moves.
  *
- * REPRISE_SCHEDULES=1000 runs that many, REPRISE_FROM=5000 begins at another seed, REPRISE_SEED=17 runs one alone, and
- * REPRISE_SCHEDULE='{…}' one that was written down.
+ * REPRISE_SCHEDULES=1000 runs that many in REPRISE_JOBS processes, as many as fit into REPRISE_SECONDS; REPRISE_FROM=5000
+ * begins at another seed, REPRISE_SEED=17 runs one alone, and REPRISE_SCHEDULE='{…}' one that was written down.
  */
+import { availableParallelism } from "node:os"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { reportCount } from "../support/figures.ts"
+import { bundleFolder, bundleWorker, runFleet } from "./Fleet.ts"
 import { type Fault, type Operation, type Schedule, scheduleOf } from "./Schedule.ts"
 import { shrink } from "./Shrink.ts"
 import { report, trial } from "./Trial.ts"
@@ -17,35 +20,49 @@ const numberIn = (name: string): number | undefined => {
 const written = process.env["REPRISE_SCHEDULE"]
 const seed = numberIn("REPRISE_SEED")
 const wide = numberIn("REPRISE_SCHEDULES")
-const from = seed ?? numberIn("REPRISE_FROM") ?? 1
-/** Without being told how many, as many as fit into this. */
+const from = numberIn("REPRISE_FROM") ?? 1
+/** Without being told how many, as many as fit into this, in one process: the machine has other tests to run. */
 const budgetMs = 15_000
-const count = written !== undefined || seed !== undefined ? 1 : (wide ?? 25)
+const root = join(import.meta.dirname, "..", "..")
 
 describe("whatever is interleaved, lost, repeated, refused or killed", () => {
-  it(
-    "nothing acknowledged is lost, nothing is done twice, and the index equals the fold of the log",
-    () => {
+  const promise =
+    "nothing acknowledged is lost, nothing is done twice, and the index equals the fold of the log"
+
+  if (written !== undefined || seed !== undefined) {
+    it(promise, { timeout: 3_600_000 }, () => {
+      const schedule: Schedule = written === undefined ? scheduleOf(seed ?? from) : JSON.parse(written)
+      const verdict = trial(schedule)
+      reportCount({ figure: "simulated schedules", count: 1, seed: schedule.seed })
+      assert.isUndefined(verdict.broken, verdict.broken === undefined ? "" : report(schedule, verdict))
+    })
+  } else {
+    it(promise, { timeout: 48 * 3_600_000 }, async () => {
       const began = Date.now()
-      const broken: Array<string> = []
-      let ran = 0
-      let steps = 0
-      for (; ran < count && (wide !== undefined || Date.now() - began < budgetMs); ran++) {
-        const schedule: Schedule = written === undefined ? scheduleOf(from + ran) : JSON.parse(written)
-        const verdict = trial(schedule)
-        steps += verdict.steps
-        if (verdict.broken === undefined) continue
-        broken.push(report(schedule, verdict))
-        // One tells as much as many, and the rest of the time goes into its shortest form.
-        if (wide === undefined || broken.length >= 5) break
-      }
+      const bundle = join(bundleFolder(root), "worker.mjs")
+      await bundleWorker(root, bundle)
+      const limit = numberIn("REPRISE_SECONDS")
+      const { broken, cpuMs, ran, steps } = await runFleet({
+        bundle,
+        from,
+        count: wide ?? 200,
+        jobs: wide === undefined ? 1 : (numberIn("REPRISE_JOBS") ?? availableParallelism()),
+        limitMs: limit !== undefined ? limit * 1000 : wide === undefined ? budgetMs : 48 * 3_600_000,
+        mostBroken: 3,
+        shrinking: true
+      })
       const seconds = (Date.now() - began) / 1000
       reportCount({ figure: "simulated schedules", count: ran, seed: from })
-      console.info(`${ran} schedules from seed ${from}: ${steps} steps, ${seconds.toFixed(1)} s`)
-      assert.deepStrictEqual(broken, [], broken.join("\n\n"))
-    },
-    wide === undefined ? 120_000 : 24 * 3_600_000
-  )
+      console.info(
+        `${ran} schedules from seed ${from}: ${steps} steps, ${seconds.toFixed(1)} s, ${(cpuMs / ran).toFixed(0)} ms of processor time each`
+      )
+      assert.deepStrictEqual(
+        broken.map(({ broken, seed }) => `${seed}: ${broken}`),
+        [],
+        broken.map(({ report }) => report).join("\n\n")
+      )
+    })
+  }
 
   it("a seed gives the same run to the last byte: every step at its time, and the same log", () => {
     for (const one of [3, 12]) {
