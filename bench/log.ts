@@ -52,8 +52,15 @@ const ours = (act: (log: Log["Type"], appends: ReadonlyArray<Append>) => Effect.
     }).pipe(Effect.provide(SqliteLog.layer({ directory })), Effect.scoped, Effect.runPromise)
   )
 
+/** Each caller appends one after another. */
 const singles = () =>
-  ours((log, appends) => Effect.forEach(appends, log.append, { concurrency: callers, discard: true }))
+  ours((log, appends) =>
+    Effect.forEach(
+      Array.from({ length: callers }, (_, caller) => appends.filter((_, n) => n % callers === caller)),
+      (own) => Effect.forEach(own, log.append, { discard: true }),
+      { concurrency: "unbounded", discard: true }
+    )
+  )
 
 const batches = () =>
   ours((log, appends) =>

@@ -4,7 +4,7 @@
  * Every derived id is a UUID of version 5 (RFC 9562, SHA-1) whose name is a tuple of byte strings, each prefixed
  * with its length, so that no two tuples share a name however their parts are cut.
  */
-import { createHash } from "node:crypto"
+import { createHash, hash } from "node:crypto"
 import { Schema } from "effect"
 
 const name = Schema.String.pipe(Schema.pattern(/^[a-z0-9][a-z0-9_-]{0,62}$/))
@@ -85,13 +85,13 @@ export const CodeFingerprint = Schema.String.pipe(
 export type CodeFingerprint = typeof CodeFingerprint.Type
 
 export const sha256 = (bytes: Uint8Array | string): Digest =>
-  Digest.make(createHash("sha256").update(bytes).digest("hex"), { disableValidation: true })
+  Digest.make(hash("sha256", bytes), { disableValidation: true })
 
 /** A fingerprint over everything that decides what `label` computes. `parts` are hashed as a length-prefixed tuple. */
 export const codeFingerprint = (label: string, parts: ReadonlyArray<string>): CodeFingerprint => {
-  const hash = createHash("sha256")
-  for (const part of parts) for (const bytes of lengthPrefixed(part)) hash.update(bytes)
-  return CodeFingerprint.make(`${label}-${hash.digest("hex").slice(0, 12)}`)
+  const digest = createHash("sha256")
+  for (const part of parts) for (const bytes of lengthPrefixed(part)) digest.update(bytes)
+  return CodeFingerprint.make(`${label}-${digest.digest("hex").slice(0, 12)}`)
 }
 
 const encoder = new TextEncoder()
@@ -104,15 +104,31 @@ export const lengthPrefixed = (part: string | Uint8Array): readonly [Uint8Array,
   return [length, bytes]
 }
 
+const namespaceBytes = new Map<string, Uint8Array>()
+let scratch = Buffer.allocUnsafe(1024)
+
 /** UUIDv5 over a tuple of byte strings within a namespace (a UUID in its text form). */
 export const uuidV5 = (namespace: string, parts: ReadonlyArray<string | Uint8Array>): string => {
-  const hash = createHash("sha1").update(Buffer.from(namespace.replaceAll("-", ""), "hex"))
-  for (const part of parts) for (const bytes of lengthPrefixed(part)) hash.update(bytes)
-  const bytes = hash.digest().subarray(0, 16)
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
-  const hex = bytes.toString("hex")
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  let bytes = namespaceBytes.get(namespace)
+  if (bytes === undefined) {
+    bytes = Buffer.from(namespace.replaceAll("-", ""), "hex")
+    namespaceBytes.set(namespace, bytes)
+  }
+  let bound = bytes.length
+  for (const part of parts) bound += 4 + part.length * (typeof part === "string" ? 3 : 1)
+  if (scratch.length < bound) scratch = Buffer.allocUnsafe(bound * 2)
+  scratch.set(bytes)
+  let end = bytes.length
+  for (const part of parts) {
+    const length = typeof part === "string" ? scratch.write(part, end + 4, "utf8") : part.length
+    if (typeof part !== "string") scratch.set(part, end + 4)
+    scratch.writeUInt32BE(length, end)
+    end += 4 + length
+  }
+  const hex = hash("sha1", scratch.subarray(0, end))
+  // The version's digit is 5, the variant's one of 8 to b.
+  const variant = "89ab"[Number.parseInt(hex[16] ?? "", 16) & 3]
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
 
 /** Fixed for ever: changing one changes every id derived from it. */

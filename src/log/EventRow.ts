@@ -2,9 +2,11 @@
  * A row of `events` as it is stored, and the envelope that it becomes.
  */
 import type { Database } from "better-sqlite3"
+import { type EventEncoded, isEventType, schemaVersions } from "../../events/Catalogue.ts"
 import type { Metadata, StoredEvent } from "../../events/Envelope.ts"
 import { Digest, type EventId, type Position, type Sequence } from "../../events/Ids.ts"
 import type { ChainedRow } from "./HashChain.ts"
+import type { EncodedAppend } from "./WriteGroup.ts"
 
 /** The columns as the driver answers them. They were checked when they were written, and the chain guards them since. */
 export interface EventRow {
@@ -43,6 +45,20 @@ export const toStoredEvent = (row: EventRow): StoredEvent => {
     hash: Digest.make(row.hash.toString("hex"), { disableValidation: true })
   }
 }
+
+/** The columns that an event's schema decides. Throws where it is none of the catalogue. */
+export const dataColumns = (event: EventEncoded) => {
+  const { _tag: type, ...fields } = event
+  if (!isEventType(type)) throw new Error(`${String(type)} is no event of the catalogue.`)
+  return { type, schemaVersion: schemaVersions[type], data: JSON.stringify(fields) }
+}
+
+/** Who wrote an event and what led to it, as stored. */
+export const metadataText = (
+  { actor, causationId, correlationId }: Pick<EncodedAppend, "actor" | "causationId" | "correlationId">,
+  at: { readonly epoch: number; readonly writer: number; readonly appendEnd: number }
+): string =>
+  JSON.stringify({ correlationId, ...(causationId === undefined ? {} : { causationId }), actor, ...at })
 
 /** The one statement that writes a row, prepared; `hash` is the row's place in the chain. */
 export const prepareInsert = (log: Database): ((row: ChainedRow, hash: Buffer) => void) => {

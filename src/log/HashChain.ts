@@ -5,7 +5,7 @@
  * Hashed are, each prefixed with its length in bytes (u32, big endian): the previous hash (32 zero bytes before the
  * first event), then the columns in schema order. Text as its UTF-8 bytes, integers as 8 bytes, big endian.
  */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 
 /** A row's columns but its hash, in schema order. Text is given as bytes where it is read back, to see it as stored. */
 export interface ChainedRow {
@@ -48,7 +48,7 @@ export const chainHash = (previous: Uint8Array, row: ChainedRow): Buffer => {
   end = writeText(row.data, end)
   end = writeText(row.metadata, end)
   end = writeInteger(row.recordedAt, end)
-  return createHash("sha256").update(scratch.subarray(0, end)).digest()
+  return hash("sha256", scratch.subarray(0, end), "buffer")
 }
 
 const writeText = (text: string | Uint8Array, at: number): number => {
@@ -64,7 +64,9 @@ const writeText = (text: string | Uint8Array, at: number): number => {
 }
 
 const writeInteger = (value: number, at: number): number => {
+  const high = Math.floor(value / 2 ** 32)
   scratch.writeUInt32BE(8, at)
-  scratch.writeBigInt64BE(BigInt(value), at + 4)
+  scratch.writeInt32BE(high, at + 4)
+  scratch.writeUInt32BE(value - high * 2 ** 32, at + 8)
   return at + 12
 }

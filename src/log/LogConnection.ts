@@ -22,11 +22,15 @@ export interface LogConnection {
   readonly readModels: ReadModelFold
   /** The last sequence of each project, as the open transaction sees it. */
   readonly sequences: Map<string, number>
+  /** The version of each stream that the open transaction asked for or appended to, as it sees it. */
+  readonly versions: Map<string, number>
   readonly meta: (key: string) => string
   readonly head: () => Head
   readonly version: (stream: string) => number
   readonly sequence: (team: string, project: string) => number
   readonly causedBy: (append: EncodedAppend, epoch: number) => Omit<AppendedAt, "repeated"> | undefined
+  /** What is known of what is rolled back is forgotten; of the tallies, what came after their mark. */
+  readonly forget: (mark: number) => void
   /** Rolls back what is open; the connection is not used again. */
   readonly abandon: () => void
   readonly close: () => void
@@ -62,7 +66,13 @@ export const openLog = (
   }
   const statements = prepareStatements(db)
   const sequences = new Map<string, number>()
+  const versions = new Map<string, number>()
   const readModels = prepareReadModels(db)
+  const forget = (mark: number) => {
+    sequences.clear()
+    versions.clear()
+    readModels.tallies.rollBack(mark)
+  }
   const meta = (key: string) => statements.meta.get(key)?.value ?? ""
   return {
     db,
@@ -71,6 +81,7 @@ export const openLog = (
     operate: prepareOperational(db),
     readModels,
     sequences,
+    versions,
     meta,
     head: () => {
       const last = statements.last.get()
@@ -81,7 +92,11 @@ export const openLog = (
         hash: Digest.make((last?.hash ?? genesis).toString("hex"))
       }
     },
-    version: (stream) => statements.version.get(stream)?.version ?? 0,
+    version: (stream) => {
+      const known = versions.get(stream) ?? statements.version.get(stream)?.version ?? 0
+      versions.set(stream, known)
+      return known
+    },
     sequence: (team, project) => {
       const key = `${team}/${project}`
       const known = sequences.get(key) ?? statements.sequence.get(team, project)?.sequence ?? 0
@@ -96,9 +111,9 @@ export const openLog = (
       }
       return undefined
     },
+    forget,
     abandon: () => {
-      sequences.clear()
-      readModels.tallies.rollBack(0)
+      forget(0)
       try {
         if (db.inTransaction) statements.rollback.run()
       } catch {

@@ -52,9 +52,23 @@ export const walPages = (
   db: Database,
   mode: "NOOP" | "PASSIVE"
 ): { readonly written: number; readonly moved: number } => {
-  const [row] = db.prepare<[], { log: number; checkpointed: number }>(`PRAGMA wal_checkpoint(${mode})`).all()
+  const prepared = checkpoints.get(db) ?? {
+    NOOP: prepareCheckpoint(db, "NOOP"),
+    PASSIVE: prepareCheckpoint(db, "PASSIVE")
+  }
+  checkpoints.set(db, prepared)
+  const row = prepared[mode].get()
   return { written: row?.log ?? 0, moved: row?.checkpointed ?? 0 }
 }
+
+const prepareCheckpoint = (db: Database, mode: string) =>
+  db.prepare<[], { log: number; checkpointed: number }>(`PRAGMA wal_checkpoint(${mode})`)
+
+/** Asked after every group. */
+const checkpoints = new WeakMap<
+  Database,
+  { readonly [mode in "NOOP" | "PASSIVE"]: ReturnType<typeof prepareCheckpoint> }
+>()
 
 /** Which file a name stands for. Asked of the file system: a live database is never opened by anything but SQLite. */
 export const fileIdentity = (path: string): string => {

@@ -281,7 +281,7 @@ const makeLog = Effect.fnUntraced(function* <R>(
   const send = (batch: WriteBatch) =>
     Effect.map(Effect.flatMap(encoded(batch), transport.write), ({ answers }) => answers)
 
-  const write = Effect.fn("Log.write")(function* (batch: WriteBatch) {
+  const write = Effect.fnUntraced(function* (batch: WriteBatch) {
     const answers = yield* send(batch)
     return answers.map((answer) =>
       answer._tag === "Appended"
@@ -290,7 +290,7 @@ const makeLog = Effect.fnUntraced(function* <R>(
     )
   })
 
-  const append = Effect.fn("Log.append")(function* (one: Append) {
+  const append = Effect.fnUntraced(function* (one: Append) {
     const [answer] = yield* send({ appends: [one] })
     if (answer === undefined) return yield* new LogFailed({ operation: "append", cause: "No answer came." })
     if (answer._tag === "Refused") return yield* refusalOf(answer.refusal)

@@ -9,14 +9,15 @@
  * the caller is concerned, and the files are opened again before the next write.
  */
 import type { Database } from "better-sqlite3"
-import { type EventEncoded, isEventType, schemaVersions } from "../../events/Catalogue.ts"
-import { Digest, eventId, Position, sha256 } from "../../events/Ids.ts"
+import { Digest, eventId, Position } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import { type CollectionAsk, type CollectionStep, ContentCollection } from "./ContentCollection.ts"
 import { ContentStore } from "./ContentStore.ts"
+import { dataColumns, metadataText } from "./EventRow.ts"
+import { writeContent } from "./GroupContent.ts"
 import { chainHash } from "./HashChain.ts"
 import { writeHeadFile } from "./HeadFile.ts"
-import type { BlobPut, Head } from "./Log.ts"
+import type { Head } from "./Log.ts"
 import { type LogConnection, openLog, scopeOf } from "./LogConnection.ts"
 import { fileIdentity } from "./LogDatabase.ts"
 import { purge } from "./Purge.ts"
@@ -123,7 +124,9 @@ export class WriterCore {
     } catch (cause) {
       return this.#failed(requests, "open its files", cause)
     }
-    const content = this.#writeContent(requests)
+    const content = writeContent(this.#content, requests, () => {
+      this.#stopped = true
+    })
     let outcomes: ReadonlyArray<WriteOutcome>
     try {
       outcomes = this.#writeLog(requests, content)
@@ -186,27 +189,6 @@ export class WriterCore {
     return { outcomes: requests.map(() => failure(operation, cause)), head: this.#head, warning: undefined }
   }
 
-  /** Content of the whole group in one transaction. Answers the failure of each request whose content could not be kept. */
-  #writeContent(requests: ReadonlyArray<WriteRequest>): ReadonlyArray<WriteOutcome | undefined> {
-    const refused = requests.map((request) => {
-      const wrong = request.blobs.find((blob) => !isDigestOf(blob))
-      return wrong === undefined
-        ? undefined
-        : failure("store content", new Error(`A body does not hash to its digest ${wrong.digest}.`))
-    })
-    const blobs = requests.flatMap((request, at) => (refused[at] === undefined ? request.blobs : []))
-    const vectors = requests.flatMap((request, at) => (refused[at] === undefined ? request.vectors : []))
-    try {
-      this.#content.write(blobs, vectors)
-      return refused
-    } catch (cause) {
-      this.#stopped = true
-      return requests.map((request, at) =>
-        request.blobs.length + request.vectors.length > 0 ? failure("store content", cause) : refused[at]
-      )
-    }
-  }
-
   /** One transaction; throws with nothing of it kept where it cannot be committed. */
   #writeLog(
     requests: ReadonlyArray<WriteRequest>,
@@ -218,33 +200,64 @@ export class WriterCore {
     }
     statements.begin.run()
     this.#options.failpoints.hit("log.begin")
-    const outcomes = requests.map((request, at) => content[at] ?? this.#writeOne(request))
+    const outcomes = this.#writeTogether(requests, content) ?? this.#writeApart(requests, content)
     this.#log.readModels.tallies.flush()
     this.#options.failpoints.hit("log.commit.before")
     statements.commit.run()
+    this.#log.versions.clear()
     return outcomes
   }
 
-  /** Within the group's transaction. What fails for a reason of its own leaves the rest of the group alone. */
-  #writeOne(request: WriteRequest): WriteOutcome {
-    const { operate, readModels, statements } = this.#log
+  /**
+   * Where one fails for a reason of its own, which hardly ever happens, nothing of any is kept: a savepoint for each would
+   * copy every page that it changes.
+   */
+  #writeTogether(
+    requests: ReadonlyArray<WriteRequest>,
+    content: ReadonlyArray<WriteOutcome | undefined>
+  ): ReadonlyArray<WriteOutcome> | undefined {
     const before = this.#head
-    const { mark } = readModels.tallies
-    statements.savepoint.run()
     try {
-      const answers = request.appends.map((append) => this.#append(append, request.recordedAt))
-      for (const change of request.operational) operate(change)
-      statements.release.run()
-      return { _tag: "Written", answers }
+      return requests.map((request, at) => content[at] ?? this.#write(request))
     } catch (cause) {
-      if (endsTheGroup(cause) || !this.#log.db.inTransaction) throw cause
-      statements.rollbackTo.run()
-      statements.release.run()
+      if (endsTheGroup(cause)) throw cause
+      this.#log.abandon()
       this.#head = before
-      this.#log.sequences.clear()
-      readModels.tallies.rollBack(mark)
-      return failure("append", cause)
+      this.#log.statements.begin.run()
+      return undefined
     }
+  }
+
+  /** What fails for a reason of its own leaves the rest of the group alone. */
+  #writeApart(
+    requests: ReadonlyArray<WriteRequest>,
+    content: ReadonlyArray<WriteOutcome | undefined>
+  ): ReadonlyArray<WriteOutcome> {
+    const { readModels, statements } = this.#log
+    return requests.map((request, at) => {
+      if (content[at] !== undefined) return content[at]
+      const before = this.#head
+      const { mark } = readModels.tallies
+      statements.savepoint.run()
+      try {
+        const outcome = this.#write(request)
+        statements.release.run()
+        return outcome
+      } catch (cause) {
+        if (endsTheGroup(cause) || !this.#log.db.inTransaction) throw cause
+        statements.rollbackTo.run()
+        statements.release.run()
+        this.#head = before
+        this.#log.forget(mark)
+        return failure("append", cause)
+      }
+    })
+  }
+
+  #write(request: WriteRequest): WriteOutcome {
+    const answers = request.appends.map((append) => this.#append(append, request.recordedAt))
+    for (const change of request.operational) this.#log.operate(change)
+    return { _tag: "Written", answers }
   }
 
   #append(append: EncodedAppend, recordedAt: number): AppendAnswer {
@@ -253,8 +266,8 @@ export class WriterCore {
     const refusal = this.#refusal(append)
     if (refusal !== undefined) return { _tag: "Refused", refusal }
     const first = this.#head.position + 1
-    for (const [n, { event, stream }] of append.events.entries()) {
-      this.#insert(append, n, stream, event, first + append.events.length - 1, recordedAt)
+    for (const [n, event] of append.events.entries()) {
+      this.#insert(append, n, event, first + append.events.length - 1, recordedAt)
     }
     for (const change of append.operational ?? []) this.#log.operate(change)
     return {
@@ -288,42 +301,30 @@ export class WriterCore {
   #insert(
     append: EncodedAppend,
     n: number,
-    stream: string,
-    event: EventEncoded,
+    { event, stream }: EncodedAppend["events"][number],
     appendEnd: number,
     recordedAt: number
   ): void {
     const { failpoints } = this.#options
     failpoints.hit("log.insert")
-    const { _tag: type, ...fields } = event
-    if (!isEventType(type)) throw new Error(`${String(type)} is no event of the catalogue.`)
     if (!stream.isWellFormed() || stream.includes("\0")) throw new Error("A stream's name is not plain text.")
     const { epoch, hash: previous, logId } = this.#head
-    const metadata = {
-      correlationId: append.correlationId,
-      ...(append.causationId === undefined ? {} : { causationId: append.causationId }),
-      actor: append.actor,
-      epoch,
-      writer: this.#writer,
-      appendEnd
-    }
     const row = {
       position: this.#head.position + 1,
       id: eventId(epoch, scopeOf(append), append.cause, n),
       stream,
       version: this.#log.version(stream) + 1,
-      type,
-      schemaVersion: schemaVersions[type],
       team: append.team,
       project: append.project,
       sequence: this.#log.sequence(append.team, append.project) + 1,
-      data: JSON.stringify(fields),
-      metadata: JSON.stringify(metadata),
-      recordedAt
+      metadata: metadataText(append, { epoch, writer: this.#writer, appendEnd }),
+      recordedAt,
+      ...dataColumns(event)
     }
     const hash = chainHash(Buffer.from(previous, "hex"), row)
     this.#log.insert(row, hash)
     this.#log.sequences.set(`${row.team}/${row.project}`, row.sequence)
+    this.#log.versions.set(stream, row.version)
     this.#head = {
       logId,
       epoch,
@@ -392,8 +393,6 @@ export class WriterCore {
     this.#stopped = false
   }
 }
-
-const isDigestOf = (blob: BlobPut): boolean => sha256(blob.bytes) === blob.digest
 
 const identities = ({ paths }: CoreOptions): ReadonlyMap<string, string> =>
   new Map([paths.log, paths.content, paths.lock].map((path) => [path, fileIdentity(path)]))

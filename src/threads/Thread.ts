@@ -131,26 +131,71 @@ const start = <Ops extends Operations>(name: ThreadName, data: unknown) => {
     for (const resume of waiting.values()) resume(Effect.fail(gone))
     waiting.clear()
   }
-  worker.on("message", (reply: Reply) => {
-    const resume = waiting.get(reply.id)
-    waiting.delete(reply.id)
-    resume?.(
-      "answer" in reply
-        ? Effect.succeed(reply.answer)
-        : Effect.fail(new ThreadFailed({ thread: name, cause: reply.failure }))
-    )
+  worker.on("message", (replies: ReadonlyArray<Reply>) => {
+    for (const reply of replies) {
+      const resume = waiting.get(reply.id)
+      waiting.delete(reply.id)
+      resume?.(
+        "answer" in reply
+          ? Effect.succeed(reply.answer)
+          : Effect.fail(new ThreadFailed({ thread: name, cause: reply.failure }))
+      )
+    }
   })
   worker.on("error", end)
   worker.on("exit", (code) => end(new Error(`It exited with ${code}.`)))
+  const post = together<Request>(
+    (requests, transfer) => worker.postMessage(requests, transfer),
+    ({ id }, cause) => {
+      const resume = waiting.get(id)
+      waiting.delete(id)
+      resume?.(Effect.die(cause))
+    }
+  )
   const call: Thread<Ops>["call"] = (operation, argument, transfer = []) =>
     Effect.async((resume) => {
       if (gone !== undefined) return resume(Effect.fail(gone))
       const request: Request = { id: next++, name: operation, argument }
       // The cast is the one place where the wire's `unknown` becomes what the operations' type says.
       waiting.set(request.id, resume as (reply: Effect.Effect<unknown, ThreadFailed>) => void)
-      worker.postMessage(request, [...transfer])
+      post(request, transfer)
     })
   return { call, close: () => worker.terminate(), isGone: () => gone !== undefined }
+}
+
+/**
+ * What is sent within one step of the event loop crosses as one message: each message costs more than what is in it. One
+ * that cannot be cloned fails alone.
+ */
+const together = <Sent>(
+  send: (messages: ReadonlyArray<Sent>, transfer: Array<ArrayBuffer>) => void,
+  refused: (message: Sent, cause: unknown) => void
+) => {
+  let waiting: Array<{ readonly message: Sent; readonly transfer: ReadonlyArray<ArrayBuffer> }> = []
+  const flush = () => {
+    const all = waiting
+    waiting = []
+    try {
+      send(
+        all.map(({ message }) => message),
+        all.flatMap(({ transfer }) => transfer)
+      )
+    } catch (cause) {
+      if (all.length === 1) for (const { message } of all) refused(message, cause)
+      else for (const one of all) sendOne(one)
+    }
+  }
+  const sendOne = ({ message, transfer }: (typeof waiting)[number]) => {
+    try {
+      send([message], [...transfer])
+    } catch (cause) {
+      refused(message, cause)
+    }
+  }
+  return (message: Sent, transfer: ReadonlyArray<ArrayBuffer>) => {
+    if (waiting.length === 0) queueMicrotask(flush)
+    waiting.push({ message, transfer })
+  }
 }
 
 /** In a worker entry: what `spawn` was given. */
@@ -183,10 +228,14 @@ export const serveGroups = (
   if (parentPort === null) throw new Error("serveGroups runs in a worker thread only.")
   const port = parentPort
   let group: Array<Request> = []
-  port.on("message", (request: Request) => {
+  port.on("message", (requests: ReadonlyArray<Request>) => {
     if (group.length === 0) setImmediate(flush)
-    group.push(request)
+    for (const request of requests) group.push(request)
   })
+  const post = together<Reply>(
+    (replies, transfer) => port.postMessage(replies, transfer),
+    ({ id }, cause) => port.postMessage([{ id, failure: cause }])
+  )
   const flush = () => {
     const requests = group
     group = []
@@ -196,9 +245,9 @@ export const serveGroups = (
         argument,
         succeed: (answer) =>
           answer instanceof Moved
-            ? port.postMessage({ id, answer: answer.answer }, answer.transfer)
-            : port.postMessage({ id, answer }),
-        fail: (failure) => port.postMessage({ id, failure })
+            ? post({ id, answer: answer.answer }, answer.transfer)
+            : post({ id, answer }, []),
+        fail: (failure) => post({ id, failure }, [])
       }))
     )
   }
