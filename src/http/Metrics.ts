@@ -41,7 +41,7 @@ const stateOf = (status: Status, version: string): ReadonlyArray<Family> => {
     samples
   })
   const one = (value: number | boolean): Family["samples"] => [[Number(value)]]
-  const { actors, bus, generations, indexing, lanes, workers } = status
+  const { actors, bus, generations, indexing, lanes, providers, workers } = status
   const lane = (value: (of: Status["lanes"][number]) => number): Family["samples"] =>
     lanes.map((of) => [value(of), { lane: of.lane }])
   const generation = (value: (of: Status["generations"][number]) => number): Family["samples"] =>
@@ -88,6 +88,16 @@ const stateOf = (status: Status, version: string): ReadonlyArray<Family> => {
       lane(({ oldestAgeMs }) => (oldestAgeMs ?? 0) / 1000)
     ),
     gauge("bus_connected", "Whether the bus is connected.", [[Number(bus.connected), { kind: bus.kind }]]),
+    gauge(
+      "provider_circuit_open",
+      "Whether an embedding provider failed so often that it is left alone for a while.",
+      providers.map(({ circuit, provider }) => [Number(circuit !== "closed"), { provider }])
+    ),
+    gauge(
+      "provider_pause_seconds",
+      "In what time an embedding provider is asked again; 0 if it may be asked now.",
+      providers.map(({ pauseMs, provider }) => [pauseMs / 1000, { provider }])
+    ),
     gauge(
       "worker_seen_seconds",
       "How long ago a worker asked for work.",

@@ -143,6 +143,12 @@ const make = Effect.fnUntraced(function* (options: OverviewOptions) {
         ...(lastError !== undefined && { lastError })
       })),
       bus: { kind, connected, ...(detail !== undefined && { detail }) },
+      providers: (yield* providers.states).map(({ circuit, lastError, pauseMs, provider }) => ({
+        provider,
+        circuit,
+        pauseMs,
+        ...(Option.isSome(lastError) && { lastError: lastError.value })
+      })),
       workers: workers.map(({ seenAt, unfit, version, ...worker }) => ({
         ...worker,
         ...(version !== undefined && { version }),

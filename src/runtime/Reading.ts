@@ -248,6 +248,7 @@ const makeReader = Effect.fnUntraced(function* (
         oldestAgeMs: oldestQueuedAt === undefined ? null : Math.max(0, now - oldestQueuedAt)
       })),
       bus: bus === "memory" ? { kind: bus, connected: true } : { kind: bus },
+      providers: [],
       workers: [],
       ready: behind === undefined,
       healthy: problems.length === 0,

@@ -92,6 +92,15 @@ export const StatusWorker = Schema.Struct({
   unfit: Schema.optional(Schema.String)
 })
 
+export const StatusProvider = Schema.Struct({
+  provider: Schema.String,
+  /** `open`: it failed so often that nobody asks it; `half-open`: one request finds out. */
+  circuit: Schema.Literal("closed", "open", "half-open"),
+  /** In how many milliseconds it is asked again: it wanted that (429), or its circuit is open. */
+  pauseMs: Schema.Number,
+  lastError: Schema.optional(Schema.Struct({ message: Schema.String, at: Schema.Number }))
+})
+
 export const Status = Schema.Struct({
   /** `serve` where a server runs; what only it knows is there then. */
   runtime: Schema.Literal("reading", "serve"),
@@ -144,6 +153,8 @@ export const Status = Schema.Struct({
     })
   ),
   bus: StatusBus,
+  /** Embedding providers that the server has used since it started. */
+  providers: Schema.Array(StatusProvider),
   /** Who asked the server for work since it started. */
   workers: Schema.Array(StatusWorker),
   /** Searches can be answered. */

@@ -197,6 +197,21 @@ describe("E1 OpenAiModel and 429", () => {
     )
   )
 
+  it.scopedLive("spends no attempt on one that does not say how long, or says nonsense", () =>
+    withModel(({ model, server }) =>
+      Effect.gen(function* () {
+        server.next(
+          { kind: "busy" },
+          { kind: "busy", retryAfter: "-1" },
+          { kind: "busy", retryAfter: "soon" }
+        )
+        const { vectors } = yield* model.embed(two)
+        assert.strictEqual(vectors.length, 2)
+        assert.strictEqual(server.requests.length, 4)
+      })
+    )
+  )
+
   it.scopedLive("does not wait for a quota that is used up", () =>
     withModel((bench) =>
       Effect.gen(function* () {
@@ -222,6 +237,7 @@ describe("E2 OpenAiModel and a provider that fails", () => {
     [{ kind: "cut" }, "not JSON, or was cut"],
     [{ kind: "body", body: "" }, "not JSON, or was cut"],
     [{ kind: "silent" }, "no complete answer within 400ms"],
+    [{ kind: "slow", ms: 60_000 }, "no complete answer within 400ms"],
     [{ kind: "drip", ms: 20 }, "no complete answer within 400ms"],
     [{ kind: "endless" }, "is longer than"]
   ]
@@ -235,7 +251,7 @@ describe("E2 OpenAiModel and a provider that fails", () => {
             assert.include(error.message, sentence)
             assert.isBelow(error.message.length, 400)
           }),
-        misbehaviour.kind === "silent" || misbehaviour.kind === "drip" ? impatient : undefined
+        ["silent", "slow", "drip"].includes(misbehaviour.kind) ? impatient : undefined
       )
     )
 

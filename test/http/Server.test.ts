@@ -4,13 +4,14 @@ import { join } from "node:path"
 import { FetchHttpClient, HttpApiClient, HttpClient } from "@effect/platform"
 import { NodeSocketServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Schedule } from "effect"
+import { Duration, Effect, Fiber, Layer, Schedule } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
 import { api } from "../../src/http/Api.ts"
 import * as Http from "../../src/http/Server.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
 import type * as Serving from "../../src/runtime/Serving.ts"
 import { serving } from "../support/httpServer.ts"
+import { makeProviderServer } from "../support/ProviderServer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 const impatient = {
@@ -42,11 +43,13 @@ const onServer = <A, E>(
   test: (
     folder: string
   ) => Effect.Effect<A, E, Effect.Effect.Context<ReturnType<typeof add> | typeof client> | Reader>,
-  options?: Partial<Serving.ServingOptions>
+  options?: Partial<Serving.ServingOptions>,
+  settings?: Parameters<typeof serving>[2]
 ) =>
   Effect.gen(function* () {
     const folder = yield* temporaryDirectory
-    return yield* Effect.provide(test(folder), Layer.merge(serving(folder, options), FetchHttpClient.layer))
+    const layer = Layer.merge(serving(folder, options, settings), FetchHttpClient.layer)
+    return yield* Effect.provide(test(folder), layer)
   }).pipe(Effect.scoped)
 
 describe("a server over HTTP", { timeout: 60_000 }, () => {
@@ -168,5 +171,43 @@ describe("a server over HTTP", { timeout: 60_000 }, () => {
         }).pipe(Effect.scoped),
       { watch: { ...impatient, indexStall: Duration.minutes(1) }, lanes: [] }
     )
+  )
+
+  it.live("shows a provider that fails, when it is asked again, and what it said; its documents wait", () =>
+    Effect.gen(function* () {
+      const provider = yield* makeProviderServer()
+      provider.always({ kind: "status", status: 503 })
+      const seen = (folder: string) =>
+        Effect.gen(function* () {
+          const [url, http] = yield* client
+          const adding = yield* Effect.forkScoped(add(folder))
+          const status = http.status({ urlParams: {} })
+          const open = yield* status.pipe(
+            Effect.filterOrFail(({ providers }) => providers[0]?.circuit === "open"),
+            Effect.retry(Schedule.spaced("50 millis")),
+            Effect.timeout("30 seconds")
+          )
+          const name = `openai at ${provider.url}`
+          assert.deepInclude(open.providers[0], { provider: name, circuit: "open" })
+          assert.isAbove(open.providers[0]?.pauseMs ?? 0, 0)
+          assert.include(open.providers[0]?.lastError?.message ?? "", "HTTP 503")
+          assert.deepInclude(open, { ready: true, healthy: false })
+          assert.match(
+            open.problems.join(),
+            /provider openai at .* fails and is asked again in \d+ s: .*HTTP 503/
+          )
+          const metrics = yield* Effect.flatMap(HttpClient.get(`${url}/metrics`), ({ text }) => text)
+          assert.include(metrics, `reprise_provider_circuit_open{provider="${name}"} 1`)
+          // Once it lives it may still want patience, and gets it.
+          provider.next({ kind: "busy", retryAfter: "0.2" }, { kind: "busy" })
+          provider.always(undefined)
+          assert.deepInclude(yield* Fiber.join(adding), { added: 1, parked: 0, failed: 0 })
+          const after = yield* status
+          assert.deepInclude(after.providers[0], { circuit: "closed", pauseMs: 0 })
+          assert.isTrue(after.healthy)
+        }).pipe(Effect.scoped)
+      const embedding = { provider: "openai", url: provider.url, model: "test", dimensions: 8 } as const
+      yield* onServer(seen, undefined, { embedding })
+    }).pipe(Effect.scoped)
   )
 })

@@ -289,7 +289,10 @@ const resultsOf = Effect.fnUntraced(function* (held: HeldBodies, puller: Puller)
         restore(places.take(1)),
         settled(pulled, deliver(pulled)).pipe(
           Effect.flatMap(
-            Option.match({ onNone: () => Effect.void, onSome: (one) => Queue.offer(fetched, one) })
+            Option.match({
+              onNone: () => Effect.void,
+              onSome: (one) => Effect.asVoid(Queue.offer(fetched, one))
+            })
           ),
           Effect.ensuring(places.release(1)),
           Effect.interruptible,

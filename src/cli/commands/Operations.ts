@@ -41,7 +41,8 @@ const liveOf = (loaded: Configuration) =>
   )
 
 const statusPage = ({ style, width }: Page, status: Status): string => {
-  const { actors, bus, chunks, documents, generations, lanes, log, problems, sources, workers } = status
+  const { actors, bus, chunks, documents, generations, lanes, log, problems, providers, sources, workers } =
+    status
   const part = (title: string, text: string) => `\n${style.bold(title)}\n${text}`
   const titles = (...names: ReadonlyArray<string>) =>
     names.map((title) =>
@@ -133,6 +134,22 @@ const statusPage = ({ style, width }: Page, status: Status): string => {
               number(one.mailbox),
               number(one.processed),
               number(one.failed)
+            ]),
+            width
+          )
+        ),
+    providers.length === 0
+      ? ""
+      : part(
+          "Embedding providers",
+          table(
+            style,
+            titles("provider", "circuit", "asked again", "last error"),
+            providers.map(({ circuit, lastError, pauseMs, provider }) => [
+              provider,
+              circuit,
+              pauseMs === 0 ? "now" : `in ${time(pauseMs)}`,
+              lastError?.message ?? ""
             ]),
             width
           )
