@@ -2,7 +2,7 @@
  * Prepares documents: takes orders from the bus, parses and chunks from content alone, and reports. It changes nothing
  * official, so any number of slots may run anywhere.
  */
-import { Duration, Effect, Layer, Schedule, Schema } from "effect"
+import { Duration, Effect, Layer, Schema } from "effect"
 import { Descriptor } from "../events/Document.ts"
 import { Bus, type BusUnavailable, type PrepareOrder, type WorkResult } from "../src/bus/Bus.ts"
 import { Content } from "../src/log/Content.ts"
@@ -40,7 +40,11 @@ export const layer = (
       const content = yield* Content
       const preparer = yield* Preparer
 
-      const take = (worker: string, inbox: Inbox<never>) =>
+      const take = (
+        worker: string,
+        inbox: Inbox<never>,
+        inHand: Map<string, Effect.Effect<unknown, BusUnavailable>>
+      ) =>
         Effect.gen(function* () {
           const delivery = yield* bus.receive("prepare")
           const order = delivery.value
@@ -64,9 +68,9 @@ export const layer = (
             return yield* Effect.sleep(settings.unfitPause)
           }
           if (claim._tag === "Granted") {
-            const result = yield* beating(
-              Effect.zipRight(delivery.inProgress, asking),
-              Effect.tap(prepare(order, worker), bus.report)
+            inHand.set(worker, Effect.zipRight(delivery.inProgress, asking))
+            const result = yield* Effect.tap(prepare(order, worker), bus.report).pipe(
+              Effect.ensuring(Effect.sync(() => inHand.delete(worker)))
             )
             if (result._tag === "Failed") inbox.failed(`${result.code}: ${result.message}`)
             inbox.done(1)
@@ -78,9 +82,12 @@ export const layer = (
           )
         )
 
-      /** Bus and Coordinator hear a sign of life for as long as `work` runs. */
-      const beating = <A, E>(sign: Effect.Effect<unknown, BusUnavailable>, work: Effect.Effect<A, E>) =>
-        Effect.raceFirst(work, Effect.ignore(sign).pipe(Effect.delay(settings.heartbeat), Effect.forever))
+      /** Bus and Coordinator hear a sign of life of each order that is worked on. */
+      const beat = (inHand: ReadonlyMap<string, Effect.Effect<unknown, BusUnavailable>>) =>
+        Effect.suspend(() => Effect.forEach([...inHand.values()], Effect.ignore, { discard: true })).pipe(
+          Effect.delay(settings.heartbeat),
+          Effect.forever
+        )
 
       const prepare = (order: PrepareOrder, worker: string): Effect.Effect<WorkResult> => {
         const { attempt, jobId } = order
@@ -166,11 +173,17 @@ export const layer = (
         name: settings.name,
         capacity: 1,
         behaviour: (inbox) =>
-          Effect.forEach(
-            Array.from({ length: settings.slots }, (_, slot) => `${settings.name}-${slot + 1}`),
-            (worker) => Effect.repeat(take(worker, inbox), Schedule.forever),
-            { concurrency: "unbounded", discard: true }
-          )
+          Effect.suspend(() => {
+            const inHand = new Map<string, Effect.Effect<unknown, BusUnavailable>>()
+            const workers = Array.from(
+              { length: settings.slots },
+              (_, slot) => `${settings.name}-${slot + 1}`
+            )
+            return Effect.all(
+              [beat(inHand), ...workers.map((worker) => Effect.forever(take(worker, inbox, inHand)))],
+              { concurrency: "unbounded", discard: true }
+            )
+          })
       })
     })
   )

@@ -3,6 +3,7 @@
  */
 import { Clock, Deferred, Effect, Layer, Schedule, Stream, SubscriptionRef } from "effect"
 import type { CommandAnswer, MutationEnd } from "../../events/Commands.ts"
+import type { DocumentId } from "../../events/Ids.ts"
 import { Bus } from "../../src/bus/Bus.ts"
 import { Failpoints } from "../../src/faults/Failpoints.ts"
 import { Content } from "../../src/log/Content.ts"
@@ -16,6 +17,7 @@ import {
   type OperatorAnswer
 } from "../Coordinator.ts"
 import type { Supervisor } from "../Supervisor.ts"
+import type { Desk } from "./Desk.ts"
 import { endAttempts, incarnation } from "./incarnation.ts"
 import type { Message, Office } from "./Office.ts"
 import { Settings } from "./Settings.ts"
@@ -76,9 +78,10 @@ export const layer: Layer.Layer<
       Effect.ignore,
       Effect.forkScoped
     )
-    const desk = Effect.suspend(() =>
-      office.desk === undefined ? Effect.fail("starting" as const) : Effect.succeed(office.desk)
-    ).pipe(Effect.retry(Schedule.spaced("20 millis")), Effect.orDie)
+    /** Absent only while the memory is read: then it is waited for. */
+    const desk: Effect.Effect<Desk> = Effect.suspend(() =>
+      office.desk === undefined ? Effect.delay(desk, "20 millis") : Effect.succeed(office.desk)
+    )
     yield* bus
       .serveClaims((request) =>
         Effect.flatMap(
@@ -103,19 +106,17 @@ export const layer: Layer.Layer<
       Effect.forkScoped
     )
 
+    const endedOf = (document: DocumentId, version: number) =>
+      actor.ask<MutationEnd, LogFailed>((reply) => ({ _tag: "Ended", document, version, reply }))
     const idle: Effect.Effect<void> = actor
       .ask<void, never>((reply) => ({ _tag: "Idle", reply }))
       .pipe(Effect.retry(again), Effect.orDie)
 
     return Coordinator.of({
-      ask: Effect.fn("Coordinator.ask")(function* (command) {
-        if (command._tag === "DocumentSubmit") yield* office.admission.await
-        return yield* actor.ask<CommandAnswer, CommandError>((reply) => ({
-          _tag: "Command",
-          command,
-          reply
-        }))
-      }),
+      ask: (command) => {
+        const asked = actor.ask<CommandAnswer, CommandError>((reply) => ({ _tag: "Command", command, reply }))
+        return command._tag === "DocumentSubmit" ? Effect.zipRight(office.admission.await, asked) : asked
+      },
       operate: Effect.fn("Coordinator.operate")(function* (command) {
         return yield* actor.ask<OperatorAnswer, CommandError>(
           (reply) => ({ _tag: "Operate", command, reply }),
@@ -130,15 +131,15 @@ export const layer: Layer.Layer<
         )
       }),
       ended: (document, version) =>
-        actor
-          .ask<MutationEnd, LogFailed>((reply) => ({ _tag: "Ended", document, version, reply }))
-          .pipe(
-            Effect.retry({
+        endedOf(document, version).pipe(
+          Effect.catchTag("ActorRestarted", () =>
+            Effect.retry(endedOf(document, version), {
               while: (error) => error._tag === "ActorRestarted",
               schedule: again,
               times: 100
             })
-          ),
+          )
+        ),
       idle,
       unfinishedBuilds: Effect.map(desk, ({ builds }) => builds.unfinished()),
       heldBy: Effect.map(desk, ({ jobs }) => jobs.heldBy),

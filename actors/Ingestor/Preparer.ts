@@ -12,6 +12,7 @@ import {
   prepareOperation
 } from "../../src/documents/PrepareOperation.ts"
 import { spawn, type Thread } from "../../src/threads/Thread.ts"
+import { monotonicMs } from "../Actor.ts"
 
 /** It took too long, or its thread died. Tried again a bounded number of times. */
 export class PreparerFailed extends Schema.TaggedError<PreparerFailed>()("PreparerFailed", {
@@ -57,6 +58,10 @@ export const layerInThread = (options: PreparerOptions): Layer.Layer<Preparer> =
 interface Worker {
   readonly thread: Thread<PrepareOperations>
   readonly scope: Scope.CloseableScope
+  /** When it has to have answered, in monotonic milliseconds; `undefined` while it has nothing to do. */
+  dueAt: number | undefined
+  /** It was ended because it did not answer in time. */
+  late: boolean
 }
 
 /** `threads` of them; one that does not answer within `timeout` is ended. */
@@ -68,14 +73,31 @@ export const layerInWorkers = (
     Effect.gen(function* () {
       const free: Array<Worker> = []
       const slots = yield* Effect.makeSemaphore(options.threads)
-      const all = yield* Effect.scope
+      const all = new Set<Worker>()
+      const whole = yield* Effect.scope
 
       const start = Effect.gen(function* () {
-        const scope = yield* Scope.fork(all, { _tag: "Sequential" })
+        const scope = yield* Scope.fork(whole, { _tag: "Sequential" })
         const thread = yield* Scope.extend(spawn<PrepareOperations>("prepare", undefined), scope)
-        return { thread, scope }
+        const worker: Worker = { thread, scope, dueAt: undefined, late: false }
+        all.add(worker)
+        return worker
       })
-      const end = ({ scope }: Worker) => Scope.close(scope, Exit.void)
+      const end = (worker: Worker) =>
+        Effect.suspend(() => {
+          all.delete(worker)
+          return Scope.close(worker.scope, Exit.void)
+        })
+
+      /** One look at all of them costs less than a timer for each document. */
+      yield* Effect.gen(function* () {
+        const now = yield* monotonicMs
+        for (const worker of all) {
+          if (worker.dueAt === undefined || worker.dueAt > now) continue
+          worker.late = true
+          yield* end(worker)
+        }
+      }).pipe(Effect.delay(Duration.times(options.timeout, 1 / 8)), Effect.forever, Effect.forkScoped)
 
       /** A worker goes back to the pool only after an answer: whatever else happened to it is not known. */
       const using = (request: PrepareRequest): Effect.Effect<PrepareAnswer, PreparerFailed> =>
@@ -84,21 +106,25 @@ export const layerInWorkers = (
             const worker = free.pop()
             return worker === undefined ? start : Effect.succeed(worker)
           }),
-          ({ thread }) =>
-            thread.call("prepare", request).pipe(
-              Effect.mapError(
-                ({ message }) => new PreparerFailed({ code: "worker-died", detail: message.slice(0, 500) })
-              ),
-              Effect.timeoutFail({
-                duration: options.timeout,
-                onTimeout: () =>
-                  new PreparerFailed({
-                    code: "timed-out",
-                    detail: `It took longer than ${Duration.format(options.timeout)}.`
-                  })
-              })
-            ),
-          (worker, exit) => (Exit.isSuccess(exit) ? Effect.sync(() => void free.push(worker)) : end(worker))
+          (worker) =>
+            Effect.flatMap(monotonicMs, (now) => {
+              worker.dueAt = now + Duration.toMillis(options.timeout)
+              return Effect.mapError(worker.thread.call("prepare", request), ({ message }) =>
+                worker.late
+                  ? new PreparerFailed({
+                      code: "timed-out",
+                      detail: `It took longer than ${Duration.format(options.timeout)}.`
+                    })
+                  : new PreparerFailed({ code: "worker-died", detail: message.slice(0, 500) })
+              )
+            }),
+          (worker, exit) =>
+            Effect.suspend(() => {
+              worker.dueAt = undefined
+              if (Exit.isFailure(exit)) return end(worker)
+              free.push(worker)
+              return Effect.void
+            })
         )
 
       return Preparer.of({

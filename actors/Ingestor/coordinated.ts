@@ -22,14 +22,18 @@ import type { Tally } from "./Tally.ts"
 export const syncOrderKey = (sync: number): string => String(sync).padStart(12, "0")
 export const removalOrderKey = (sync: number): string => `${syncOrderKey(sync)}.removed`
 
-/** An actor that was restarted is asked again, under the same id. */
+/** An actor that was restarted is asked again, under the same id. What keeps count of that is made where it happens. */
 const persistently = <A, E extends { readonly _tag: string }>(
   effect: Effect.Effect<A, E>
 ): Effect.Effect<A, E> =>
-  Effect.retry(effect, {
-    while: (error) => error._tag === "ActorRestarted",
-    schedule: Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(8))
-  })
+  Effect.catchIf(effect, isRestarted, () =>
+    Effect.retry(Effect.delay(effect, "20 millis"), {
+      while: isRestarted,
+      schedule: Schedule.intersect(Schedule.exponential("40 millis"), Schedule.recurs(7))
+    })
+  )
+
+const isRestarted = ({ _tag }: { readonly _tag: string }): boolean => _tag === "ActorRestarted"
 
 export type Ask = (command: Command) => Effect.Effect<CommandAnswer, CommandError>
 

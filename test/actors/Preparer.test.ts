@@ -1,0 +1,40 @@
+/** Preparing in threads: who does not answer in time is ended, and somebody else takes the place. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect } from "effect"
+import { layerInWorkers, Preparer } from "../../actors/Ingestor/Preparer.ts"
+import { DocumentId } from "../../events/Ids.ts"
+import { defaultChunkerSettings } from "../../src/documents/Chunker.ts"
+
+const options = { chunkers: [defaultChunkerSettings], limits: { maxBytes: 1_000, maxChunks: 10 }, threads: 1 }
+
+const prepare = Effect.flatMap(Preparer, (preparer) =>
+  preparer.prepare({
+    documentId: DocumentId.make("11111111-1111-5111-8111-111111111111"),
+    raw: new TextEncoder().encode("A text."),
+    descriptor: { externalId: "a.txt", uri: "file:///a.txt", mediaType: "text/plain", metadata: {} },
+    chunker: defaultChunkerSettings
+  })
+)
+
+describe("a pool of preparing threads", () => {
+  it.scopedLive("ends a thread that does not answer in time, each time anew", () =>
+    Effect.gen(function* () {
+      // No thread has even begun within a millisecond.
+      const failures = yield* Effect.all([Effect.flip(prepare), Effect.flip(prepare)])
+      assert.deepStrictEqual(
+        failures.map(({ code }) => code),
+        ["timed-out", "timed-out"]
+      )
+    }).pipe(Effect.provide(layerInWorkers({ ...options, timeout: Duration.millis(1) })))
+  )
+
+  it.scopedLive("answers with the same thread again", () =>
+    Effect.gen(function* () {
+      const answers = yield* Effect.all([prepare, prepare])
+      assert.deepStrictEqual(
+        answers.map(({ _tag }) => _tag),
+        ["Prepared", "Prepared"]
+      )
+    }).pipe(Effect.provide(layerInWorkers({ ...options, timeout: Duration.minutes(1) })))
+  )
+})
