@@ -12,7 +12,6 @@ import { Coordinator } from "../../actors/Coordinator.ts"
 import { Indexer } from "../../actors/Indexer.ts"
 import { DocumentRemove, SourceRemove } from "../../events/Commands.ts"
 import { CommandId, type DocumentId, type ProjectScope, type SourceId } from "../../events/Ids.ts"
-import { probeKey } from "../embedding/Probe.ts"
 import { Projections, type ProjectionsError } from "../index/Projections.ts"
 import { Content } from "../log/Content.ts"
 import { Log, type LogFailed } from "../log/Log.ts"
@@ -20,6 +19,7 @@ import { type DocumentRow, everyDocument, ReadModels, type SourceRow } from "../
 import { findDocument, sourceNamed } from "./Names.ts"
 import type { DocumentUnknown } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
+import { collectionRules } from "./Storage.ts"
 import type { Certificate, EraseOptions } from "./StorageReports.ts"
 
 export type EraseError = ProjectionsError | CommandError | LogFailed | DocumentUnknown
@@ -41,7 +41,6 @@ const beyond = [
 ]
 
 export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Settings) {
-  const { grace, keepFor, keepVersions } = storage
   const opened = yield* Clock.currentTimeMillis
   const log = yield* Log
   const readModels = yield* ReadModels
@@ -159,11 +158,8 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
       }
     }
     const collected = yield* log.collect({
-      now: started,
-      keepForMs: Duration.toMillis(Duration.max(keepFor, grace)),
-      keepVersions,
+      ...collectionRules(storage, started),
       horizon: 0,
-      keptInputs: [probeKey],
       erased: new Set(documents),
       erasedSources: new Set(sources.map(({ sourceId }) => sourceId)),
       dryRun: options.dryRun

@@ -93,13 +93,14 @@ const counted = (mode: string) => Metric.tagged(searches, "mode", mode)
  * given up: whoever started the process starts it anew.
  */
 export const untilStopped = (
-  interval: Duration.Duration | "off",
+  every: { readonly sync: Duration.Duration | "off"; readonly gc: Duration.Duration | "off" },
   stop: Deferred.Deferred<void>
 ): Effect.Effect<void, Escalated, ControlServer.ControlServer | Supervisor | Reader | Writer> =>
   Effect.gen(function* () {
     const { drain } = yield* ControlServer.ControlServer
     const { failure } = yield* Supervisor
-    if (interval !== "off") yield* Effect.forkScoped(syncs(interval, stop))
+    if (every.sync !== "off") yield* Effect.forkScoped(syncs(every.sync, stop))
+    if (every.gc !== "off") yield* Effect.forkScoped(collections(every.gc))
     yield* Effect.raceFirst(Deferred.await(stop), failure)
     yield* drain
   }).pipe(Effect.scoped)
@@ -126,11 +127,23 @@ const syncs = Effect.fnUntraced(function* (interval: Duration.Duration, stop: De
       )
     }
   })
-  yield* once.pipe(
-    // What fails now may pass by the next round; `status` names it meanwhile.
-    Effect.catchAllCause((cause) =>
-      Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.logWarning("a sync failed", cause)
-    ),
-    Effect.repeat(Schedule.spaced(interval))
-  )
+  yield* Effect.repeat(goingOn("a sync", once), Schedule.spaced(interval))
 })
+
+/** A collection an interval after the start, and after each one: it is never in a hurry. */
+export const collections = Effect.fnUntraced(function* (interval: Duration.Duration) {
+  const writer = yield* Writer
+  const once = Effect.gen(function* () {
+    const { bodies, bytes, elapsedMs, points, vectors } = yield* writer.collect({ dryRun: false })
+    yield* Effect.logInfo("collected").pipe(
+      Effect.annotateLogs({ points, bodies, vectors, bytes, elapsedMs })
+    )
+  })
+  return yield* Effect.forever(Effect.delay(goingOn("a collection", once), interval))
+})
+
+/** What fails now may pass by the next round; `status` names it meanwhile. */
+const goingOn = <E, R>(what: string, once: Effect.Effect<void, E, R>) =>
+  Effect.catchAllCause(once, (cause) =>
+    Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.logWarning(`${what} failed`, cause)
+  )

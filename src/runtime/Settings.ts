@@ -2,7 +2,7 @@
  * Every setting there is: its name, form, bounds, default and meaning, in one schema. `reprise.json`, the environment and
  * flags are decoded by it, and the published JSON schema is made from it.
  */
-import { Duration, Either, Option, Schema, SchemaAST } from "effect"
+import { Duration, Either, Schema } from "effect"
 import { defaultChunkerSettings } from "../documents/Chunker.ts"
 import { languages } from "../documents/Languages.ts"
 import { defaultPrepareLimits } from "../documents/PrepareLimits.ts"
@@ -11,98 +11,21 @@ import { poolings } from "../embedding/LocalFiles.ts"
 import { openAiDefaults } from "../embedding/OpenAiModel.ts"
 import { usualPacing } from "../embedding/Pacing.ts"
 import { recoveries } from "../index/Recovery.ts"
-import { durationBetween, formatDuration } from "./DurationText.ts"
-
-/** `expected` is the one message of a value that is something else; `json` is what the published schema says. */
-const described = <A, I>(
-  schema: Schema.Schema<A, I>,
-  expected: string,
-  json: { readonly type: string; readonly [keyword: string]: unknown },
-  description: string
-): Schema.Schema<A, I> =>
-  schema.annotations({
-    message: () => ({ message: expected, override: true }),
-    description,
-    jsonSchema: { ...json, description }
-  })
-
-const counted = (number: number): string => number.toLocaleString("en-US")
-
-const integer = (minimum: number, maximum: number, description: string) =>
-  described(
-    Schema.Int.pipe(Schema.between(minimum, maximum)),
-    `an integer from ${counted(minimum)} to ${counted(maximum)}`,
-    { type: "integer", minimum, maximum },
-    description
-  )
-
-const number = (minimum: number, maximum: number, description: string) =>
-  described(
-    Schema.Number.pipe(Schema.between(minimum, maximum)),
-    `a number from ${minimum} to ${maximum}`,
-    { type: "number", minimum, maximum },
-    description
-  )
-
-const flag = (description: string) =>
-  described(Schema.Boolean, "true or false", { type: "boolean" }, description)
-
-const text = (minLength: number, maxLength: number, description: string) =>
-  described(
-    Schema.String.pipe(Schema.minLength(minLength), Schema.maxLength(maxLength)),
-    `a text of ${minLength} to ${counted(maxLength)} characters`,
-    { type: "string", minLength, maxLength },
-    description
-  )
-
-const oneOf = <const Value extends string>(values: readonly [Value, ...Array<Value>], description: string) =>
-  described(
-    Schema.Literal(...values),
-    `one of ${values.join(", ")}`,
-    { type: "string", enum: values },
-    description
-  )
-
-const duration = (least: Duration.Duration, most: Duration.Duration, description: string) =>
-  described(
-    durationBetween(least, most),
-    `a time from ${formatDuration(least)} to ${formatDuration(most)}, such as "30s" or "5 minutes"`,
-    { type: "string" },
-    description
-  )
-
-const secret = (description: string) =>
-  described(
-    Schema.Redacted(Schema.String.pipe(Schema.minLength(1), Schema.maxLength(4096))),
-    "a text of 1 to 4,096 characters",
-    { type: "string", minLength: 1, maxLength: 4096 },
-    description
-  )
-
-const address = (protocols: ReadonlyArray<string>, example: string, description: string) =>
-  described(
-    Schema.String.pipe(
-      Schema.filter((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol))
-    ),
-    `an address such as ${example}`,
-    { type: "string" },
-    description
-  )
-
-const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
-
-const or = <A, I>(schema: Schema.Schema<A, I>, value: NoInfer<A>) => {
-  const json = Option.getOrElse(SchemaAST.getJSONSchemaAnnotation(schema.ast), () => ({}))
-  const published = { ...json, default: Schema.encodeSync(schema)(value) }
-  return Schema.optionalWith(schema.annotations({ jsonSchema: published }), {
-    exact: true,
-    default: () => value
-  })
-}
-
-/** Members that all have defaults, so that the whole group may be left out. */
-const group = <A, I extends object>(schema: Schema.Schema<A, I>, empty: I) =>
-  Schema.optionalWith(schema, { exact: true, default: () => Schema.decodeSync(schema)(empty) })
+import { durationBetween } from "./DurationText.ts"
+import {
+  address,
+  described,
+  duration,
+  flag,
+  group,
+  integer,
+  number,
+  oneOf,
+  optional,
+  or,
+  secret,
+  text
+} from "./SettingForms.ts"
 
 /** The servers that `nats.url` names; `undefined` where it names none. */
 export const natsServers = (value: string): ReadonlyArray<URL> | undefined => {
@@ -390,6 +313,15 @@ export const Settings = Schema.Struct({
           "reprise gc takes nothing that a search could see within this time. Longer than any search or write takes."
         ),
         Duration.hours(1)
+      ),
+      gcInterval: or(
+        described(
+          Schema.Union(Schema.Literal("off"), durationBetween(Duration.minutes(1), Duration.days(365))),
+          'off, or a time from 1m to 365d, such as "1d"',
+          { type: "string" },
+          "How often a server runs gc by itself."
+        ),
+        "off"
       )
     }),
     {}

@@ -11,15 +11,19 @@ import type { Collected, CollectOptions } from "./StorageReports.ts"
 
 export type CollectError = ProjectionsError | LogFailed
 
+/** What a collection keeps, whoever asks for it: by the settings, and the one input that belongs to no document. */
+export const collectionRules = ({ grace, keepFor, keepVersions }: Settings["storage"], now: number) => ({
+  now,
+  keepForMs: Duration.toMillis(Duration.max(keepFor, grace)),
+  keepVersions,
+  keptInputs: [probeKey]
+})
+
 /**
  * Points first: content that an index may have to be filled with again stays until its points are gone. Every step is
  * durable for itself and may be repeated, so a run that was killed is gone on with by the next.
  */
-export const collecting = Effect.fnUntraced(function* ({
-  grace,
-  keepFor,
-  keepVersions
-}: Settings["storage"]) {
+export const collecting = Effect.fnUntraced(function* (settings: Settings["storage"]) {
   const log = yield* Log
   const readModels = yield* ReadModels
   const projections = yield* Projections
@@ -32,16 +36,13 @@ export const collecting = Effect.fnUntraced(function* ({
     )
     const swept = yield* Effect.forEach(kept, ({ generation }) =>
       Effect.map(
-        projections.sweep(generation, { graceMs: Duration.toMillis(grace), dryRun }),
+        projections.sweep(generation, { graceMs: Duration.toMillis(settings.grace), dryRun }),
         ({ horizon, points }) => ({ generation, horizon, points })
       )
     )
     const { blobs, bytes, documents, vectors } = yield* log.collect({
-      now: started,
-      keepForMs: Duration.toMillis(Duration.max(keepFor, grace)),
-      keepVersions,
+      ...collectionRules(settings, started),
       horizon: Math.min(...swept.map(({ horizon }) => horizon)),
-      keptInputs: [probeKey],
       erased: new Set(),
       erasedSources: new Set(),
       dryRun

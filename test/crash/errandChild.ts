@@ -46,7 +46,7 @@ const perform = (step: Step) =>
 
 const settings = {
   ...Schema.decodeSync(Settings)(errand.settings),
-  storage: { keepFor: Duration.zero, keepVersions: 0, grace: Duration.zero }
+  storage: { keepFor: Duration.zero, keepVersions: 0, grace: Duration.zero, gcInterval: "off" as const }
 }
 const embedded = Embedded.layer({
   configuration: {

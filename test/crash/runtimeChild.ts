@@ -15,7 +15,12 @@ import type { ChildTask } from "../support/runtimeTask.ts"
 
 const task: ChildTask = JSON.parse(process.argv[2] ?? "{}")
 const decoded = Schema.decodeSync(Settings)(task.settings)
-const keepsNothing = { keepFor: Duration.zero, keepVersions: 0, grace: Duration.zero }
+const keepsNothing = {
+  keepFor: Duration.zero,
+  keepVersions: 0,
+  grace: Duration.zero,
+  gcInterval: "off" as const
+}
 const settings = task.acts.some(({ act }) => act === "collect")
   ? { ...decoded, storage: keepsNothing }
   : decoded

@@ -3,10 +3,11 @@ import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import SqliteDatabase from "better-sqlite3"
-import { Effect, Schema, type Scope } from "effect"
+import { Duration, Effect, Schedule, Schema, type Scope } from "effect"
 import { defaultScope } from "../../events/index.ts"
 import * as Archive from "../../src/log/Archive.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
+import { collections } from "../../src/runtime/Serving.ts"
 import { layer, Push, type TestingOptions, TestRuntime } from "../../src/runtime/Testing.ts"
 import { SearchRequest } from "../../src/search/Search.ts"
 import { type ShiftedClock, shiftedClock } from "../support/shiftedClock.ts"
@@ -80,6 +81,24 @@ const kept = Array.from(
 ).join("\n\n")
 
 describe("gc", () => {
+  onClock("is run by a server as often as storage.gcInterval says", ({ forward }) =>
+    Effect.gen(function* () {
+      yield* push("note", "The meeting is on Monday.")
+      const before = yield* stored
+      yield* push("note", "The meeting is on Tuesday.")
+      yield* Effect.forkScoped(collections(Duration.millis(50)))
+      yield* Effect.sleep("200 millis")
+      assert.isAbove((yield* stored).bodies, before.bodies)
+      yield* forward("8 days")
+      yield* stored.pipe(
+        Effect.filterOrFail(({ bodies }) => bodies === before.bodies),
+        Effect.retry(Schedule.spaced("20 millis")),
+        Effect.timeout("20 seconds")
+      )
+      assert.isTrue(yield* clean)
+    }).pipe(Effect.provide(layer(small)))
+  )
+
   onClock(
     "frees what a superseded version needed once storage.keepFor has passed, and its points",
     ({ forward }) =>

@@ -95,7 +95,8 @@ export const serve = command({
             ({ style }) =>
               `Serving ${style.cyan(printable(loaded.directory.path))}, status at ${style.cyan(url)}\n`
           )
-          yield* Serving.untilStopped(loaded.settings.sync.interval, io.stop)
+          const { storage, sync } = loaded.settings
+          yield* Serving.untilStopped({ sync: sync.interval, gc: storage.gcInterval }, io.stop)
         }).pipe(
           Effect.provide(Layer.provideMerge(interfaces, runtime)),
           Logger.withMinimumLogLevel(logLevelOf(loaded.settings.log.level))

@@ -56,7 +56,7 @@ export const judgeRuntime = async (
   const after = textsAfter(errand.steps.slice(0, answered + 1))
   const settings = {
     ...Schema.decodeSync(Settings)(errand.settings),
-    storage: { keepFor: Duration.zero, keepVersions: 0, grace: Duration.zero }
+    storage: { keepFor: Duration.zero, keepVersions: 0, grace: Duration.zero, gcInterval: "off" as const }
   }
   const verified = await Effect.runPromise(
     Effect.gen(function* () {
