@@ -86,7 +86,8 @@ const consumer = async (example: string): Promise<string> => {
     const scripts = runsScripts ? [] : ["--ignore-scripts"]
     await run(folder, "npm", "install", ...scripts, "--prefer-offline", "--no-audit", "--no-fund", tarball)
     const compiled = join("better-sqlite3", "build")
-    if (!runsScripts) cpSync(join(root, "node_modules", compiled), join(modules, compiled), { recursive: true })
+    if (!runsScripts)
+      cpSync(join(root, "node_modules", compiled), join(modules, compiled), { recursive: true })
     installed = modules
     return folder
   }
