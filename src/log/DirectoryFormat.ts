@@ -5,7 +5,7 @@
 import { accessSync, constants, existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Schema } from "effect"
-import { makeFolder } from "./Folders.ts"
+import { makeFolder, sync } from "./Folders.ts"
 import { replaceFile } from "./HeadFile.ts"
 import { fileNames } from "./LogDatabase.ts"
 
@@ -73,5 +73,8 @@ export const makeDirectory = (directory: string): void => {
 export const createDirectory = (directory: string): void => {
   makeDirectory(directory)
   const path = join(directory, fileNames.format)
-  if (!existsSync(path)) replaceFile(path, `reprise ${directoryFormat}\n`, { sync: true })
+  if (existsSync(path)) return
+  replaceFile(path, `reprise ${directoryFormat}\n`, { sync: true })
+  // Before there is a log: one without it is refused.
+  sync(directory)
 }

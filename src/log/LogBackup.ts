@@ -88,8 +88,9 @@ export const restore = (
   checkFormat(directory)
   makeDirectory(directory)
   const release = acquireLock(directory, holder, failpoints)
-  const part = join(directory, "restore.part")
+  const part = partOf(directory)
   try {
+    clearUnfinished(directory)
     const standing = [fileNames.log, fileNames.content].filter((name) => existsSync(join(directory, name)))
     if (standing.length > 0) {
       throw new TargetNotEmpty({ target: directory, detail: `it holds ${standing.join(" and ")} already` })
@@ -105,21 +106,34 @@ export const restore = (
     if (witnessed !== undefined) writeHeadFile(join(part, fileNames.head), witnessed)
     const report = verified(part, source)
     createDirectory(directory)
-    // The log last: without it the directory still counts as empty.
+    // From here on the folder says that content without a log is no more than what this began.
+    sync(directory)
+    // The log last, when the content is there for good: without it the directory still counts as empty.
     for (const name of [fileNames.content, fileNames.log]) {
-      sync(join(part, name))
       for (const side of ["-wal", ""]) {
         const from = join(part, `${name}${side}`)
-        if (existsSync(from)) renameSync(from, join(directory, `${name}${side}`))
+        if (!existsSync(from)) continue
+        sync(from)
+        renameSync(from, join(directory, `${name}${side}`))
       }
+      sync(directory)
     }
     if (witnessed !== undefined) writeHeadFile(join(directory, fileNames.head), witnessed)
-    sync(directory)
     return reportOf(report)
   } finally {
+    clearUnfinished(directory)
     rmSync(part, { recursive: true, force: true })
     release()
   }
+}
+
+const partOf = (directory: string): string => join(directory, "restore.part")
+
+/** Content that a restore put in place before it came to the log: it would stand in the way of the next one. */
+const clearUnfinished = (directory: string): void => {
+  if (!existsSync(partOf(directory)) || existsSync(join(directory, fileNames.log))) return
+  for (const side of ["-wal", ""]) rmSync(join(directory, `${fileNames.content}${side}`), { force: true })
+  sync(directory)
 }
 
 /** One snapshot, however long the copy takes: the connection's own read transaction holds it. */

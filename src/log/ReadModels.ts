@@ -247,6 +247,8 @@ export interface ReadModelsService {
   readonly counts: (scope?: ProjectScope) => Read<Counts>
   /** The version of any stream, 0 before its first event: what an append expects. */
   readonly streamVersion: (stream: string) => Read<number>
+  /** The number that the last opening for writing took: it rises with each. */
+  readonly writer: Read<number>
   /** The project's sequence at a log position: what leaves the project's scope. The operator's scope has one, too. */
   readonly sequenceAt: (scope: AnyScope, position: number) => Read<number>
   /** The log position of a project's sequence; the head's position for one that is not there yet. */

@@ -62,7 +62,7 @@ const sourceReads = (
 
 type LogReads = Pick<
   ReadModelsService,
-  "outcome" | "causedEvents" | "counts" | "streamVersion" | "sequenceAt" | "positionOf"
+  "outcome" | "causedEvents" | "counts" | "streamVersion" | "writer" | "sequenceAt" | "positionOf"
 >
 
 const logReads = (sql: ReadSql): LogReads => {
@@ -131,6 +131,12 @@ const logReads = (sql: ReadSql): LogReads => {
           Effect.map(([row]) => row?.version ?? 0)
         )
       ),
+
+    writer: reading(
+      sql<{ readonly value: string }>`SELECT value FROM meta WHERE key = 'writer'`.pipe(
+        Effect.map(([row]) => Number(row?.value ?? 0))
+      )
+    ),
 
     sequenceAt,
 

@@ -86,8 +86,9 @@ export class StagedLog {
       sync(join(this.#folder, name))
       for (const side of ["-wal", "-shm"]) rmSync(join(this.#directory, `${name}${side}`), { force: true })
       renameSync(join(this.#folder, name), join(this.#directory, name))
+      // The content is there for good before the log is there at all.
+      sync(this.#directory)
     }
-    sync(this.#directory)
     writeHeadFile(join(this.#directory, fileNames.head), header)
     rmSync(this.#folder, { recursive: true, force: true })
   }

@@ -67,7 +67,7 @@ const judgeLog =
     assertLogKept(data, acknowledgedIn(promised), streamsOf(groups), what)
   }
 
-describe.skipIf(!canTrace)("D2: after a power cut", () => {
+describe.skipIf(!canTrace)("D2: after a power cut", { timeout: images > 1_000 ? 12 * 3_600_000 : 120_000 }, () => {
   describe("a log in a new directory", () => {
     const recording = recorded(async (one) => {
       one.record(await bundleChild("appendingChild"), [join(one.home, "data"), "", "6", "0"])
