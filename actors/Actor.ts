@@ -5,7 +5,8 @@
  * beginning, so that it reads back what matters; what is still in the mailbox stays there. A stop fails what is left:
  * nobody waits for ever.
  */
-import { Cause, Clock, Deferred, Effect, Exit, Mailbox, Option, Schema, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Mailbox, Option, Schema, type Scope } from "effect"
+import { monotonicMs } from "../src/clock/Monotonic.ts"
 import { Escalated, type SupervisionPolicy, supervised, usualPolicy } from "./Supervision.ts"
 import { Supervisor } from "./Supervisor.ts"
 
@@ -191,9 +192,3 @@ export const spawn = <Message, E, R>(
       status
     }
   })
-
-/** Milliseconds that nobody who sets the clock can move. */
-export const monotonicMs: Effect.Effect<number> = Effect.map(
-  Clock.currentTimeNanos,
-  (nanos) => Number(nanos / 1_000n) / 1_000
-)

@@ -7,11 +7,12 @@
  */
 import { Cause, Context, Duration, Effect, Layer, Queue, Schedule, Stream, SubscriptionRef } from "effect"
 import type { GenerationId } from "../events/Ids.ts"
+import { monotonicMs } from "../src/clock/Monotonic.ts"
 import { Projections, type ProjectionsError } from "../src/index/Projections.ts"
 import { IndexRecovery } from "../src/index/Recovery.ts"
 import { Log, type LogFailed } from "../src/log/Log.ts"
 import { ReadModels } from "../src/log/ReadModels.ts"
-import { type ActorStatus, monotonicMs } from "./Actor.ts"
+import type { ActorStatus } from "./Actor.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 export interface IndexerStatus {

@@ -5,11 +5,12 @@ import { Clock, Deferred, Effect, Layer, Schedule, Stream, SubscriptionRef } fro
 import type { CommandAnswer, MutationEnd } from "../../events/Commands.ts"
 import type { DocumentId } from "../../events/Ids.ts"
 import { Bus } from "../../src/bus/Bus.ts"
+import { monotonicMs } from "../../src/clock/Monotonic.ts"
 import { Failpoints } from "../../src/faults/Failpoints.ts"
 import { Content } from "../../src/log/Content.ts"
 import { Log, type LogFailed } from "../../src/log/Log.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
-import { monotonicMs, spawn } from "../Actor.ts"
+import { spawn } from "../Actor.ts"
 import {
   type CommandError,
   Coordinator,

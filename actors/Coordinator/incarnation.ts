@@ -7,8 +7,9 @@
  * memory is thrown away and read again from the log.
  */
 import { Clock, Deferred, Effect, Mailbox, SubscriptionRef } from "effect"
+import { monotonicMs } from "../../src/clock/Monotonic.ts"
 import type { AppendRefused, LogFailed, OperationalChange } from "../../src/log/Log.ts"
-import { ActorRestarted, type Inbox, monotonicMs } from "../Actor.ts"
+import { ActorRestarted, type Inbox } from "../Actor.ts"
 import { refuse } from "./answer.ts"
 import { refillBuilds } from "./build.ts"
 import { Desk, documentKey } from "./Desk.ts"

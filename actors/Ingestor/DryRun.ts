@@ -1,10 +1,11 @@
 /**
  * What `add` or `sync` would do, and cost: the same scan, the same decisions, no command.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import type { ProjectScope, SourceId } from "../../events/Ids.ts"
 import type { Quote } from "../../events/Quote.ts"
 import type { FilesSettings } from "../../events/Source.ts"
+import { stopwatch } from "../../src/clock/Monotonic.ts"
 import { EmbeddingModel } from "../../src/embedding/EmbeddingModel.ts"
 import { inert } from "../../src/faults/Failpoints.ts"
 import { Content } from "../../src/log/Content.ts"
@@ -68,14 +69,14 @@ const make = (settings: SyncSettings): Effect.Effect<DryRunService, never, Needs
       const [chunker] = preparer.chunkers.keys()
       if (chunker === undefined) return yield* Effect.dieMessage("The preparer has no chunker.")
       const pair = live?.spec ?? { chunker, model: model.fingerprint }
-      const started = yield* Clock.currentTimeMillis
-      return { estimate: new Estimate(ports, pair), tally: new Tally(), rejected: 0, started }
+      const elapsed = yield* stopwatch
+      return { estimate: new Estimate(ports, pair), tally: new Tally(), rejected: 0, elapsed }
     })
     type Run = Effect.Effect.Success<typeof begin>
 
-    const end = ({ estimate, rejected, started, tally }: Run) =>
-      Effect.map(Clock.currentTimeMillis, (now): Quote => {
-        const { embeddings: _, position: __, ...receipt } = tally.receipt(0, now - started)
+    const end = ({ elapsed, estimate, rejected, tally }: Run) =>
+      Effect.map(elapsed, (elapsedMs): Quote => {
+        const { embeddings: _, position: __, ...receipt } = tally.receipt(0, elapsedMs)
         const { chunks, compute, documents, reuse, tokens } = estimate
         return {
           ...receipt,

@@ -2,11 +2,12 @@
  * What `add` does with paths: sources that are known are synced, others are added first. Each path succeeds or fails for
  * itself; all of them are one receipt.
  */
-import { Clock, Context, Deferred, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer } from "effect"
 import { canonicalJson } from "../../events/Canonical.ts"
 import { SourceAdd } from "../../events/Commands.ts"
 import { CommandId, sha256 } from "../../events/Ids.ts"
 import { emptyReceipt, mergeReceipts, type Receipt } from "../../events/Receipt.ts"
+import { stopwatch } from "../../src/clock/Monotonic.ts"
 import { Content } from "../../src/log/Content.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
 import { FileTree } from "../../src/sources/FileTree.ts"
@@ -63,7 +64,7 @@ export const layer: Layer.Layer<Roots, never, FileTree | Coordinator | ReadModel
       })
 
       const add = Effect.fn("Roots.add")(function* (paths: ReadonlyArray<string>, options: AddOptions) {
-        const started = yield* Clock.currentTimeMillis
+        const elapsed = yield* stopwatch
         const receipts: Array<Receipt> = []
         for (const path of paths) {
           if (options.stop !== undefined && (yield* Deferred.isDone(options.stop))) {
@@ -75,8 +76,7 @@ export const layer: Layer.Layer<Roots, never, FileTree | Coordinator | ReadModel
           )
           receipts.push(receipt)
         }
-        const ended = yield* Clock.currentTimeMillis
-        return { ...mergeReceipts(receipts), elapsedMs: ended - started }
+        return { ...mergeReceipts(receipts), elapsedMs: yield* elapsed }
       })
 
       return { add }

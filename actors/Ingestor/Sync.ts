@@ -4,11 +4,12 @@
  * A pass that ends early (a broken medium, a missing root, Ctrl-C, a crash) removes nothing and is closed as failed; run
  * again, it does only what is left, because what was submitted is known by its content.
  */
-import { Clock, Context, Deferred, Effect, Either, Layer, Schema } from "effect"
+import { Context, Deferred, Effect, Either, Layer, Schema } from "effect"
 import { SyncComplete, SyncFail, SyncStart } from "../../events/Commands.ts"
 import type { Reason } from "../../events/Document.ts"
 import { CommandId, type ProjectScope, SourceId } from "../../events/Ids.ts"
 import { emptyReceipt, mergeReceipts, type Receipt } from "../../events/Receipt.ts"
+import { stopwatch } from "../../src/clock/Monotonic.ts"
 import { Failpoints } from "../../src/faults/Failpoints.ts"
 import { Content } from "../../src/log/Content.ts"
 import { Log } from "../../src/log/Log.ts"
@@ -116,7 +117,7 @@ const syncOne = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Receipt, SyncError> {
   const { coordinator } = ports
   const { scope, sourceId } = row
-  const started = yield* Clock.currentTimeMillis
+  const elapsed = yield* stopwatch
   const tally = new Tally()
   const ask = askPersistently(coordinator)
   const next = row.sync + 1
@@ -205,7 +206,6 @@ const syncOne = Effect.fnUntraced(function* (
         : Effect.void
     )
   )
-  const ended = yield* Clock.currentTimeMillis
   const stopped = options.stop !== undefined && (yield* Deferred.isDone(options.stop))
-  return { ...tally.receipt(answer.sequence, ended - started), ...(stopped ? { interrupted: true } : {}) }
+  return { ...tally.receipt(answer.sequence, yield* elapsed), ...(stopped ? { interrupted: true } : {}) }
 })

@@ -1,8 +1,9 @@
 /** A fiber of this room under the supervisor: restarted when it crashes, and seen in the tree like an actor. */
 import { Effect, type Scope } from "effect"
-import { type ActorState, type ActorStatus, monotonicMs } from "../../actors/Actor.ts"
+import type { ActorState, ActorStatus } from "../../actors/Actor.ts"
 import { supervised, usualPolicy } from "../../actors/Supervision.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
+import { monotonicMs } from "../clock/Monotonic.ts"
 
 /** What the fiber says of itself; `mark` moves whenever something was done. */
 export type FiberLook = Pick<ActorStatus, "mailbox" | "processed" | "failed" | "lastError"> & {

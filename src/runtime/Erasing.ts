@@ -12,6 +12,7 @@ import { Coordinator } from "../../actors/Coordinator.ts"
 import { Indexer } from "../../actors/Indexer.ts"
 import { DocumentRemove, SourceRemove } from "../../events/Commands.ts"
 import { CommandId, type DocumentId, type ProjectScope, type SourceId } from "../../events/Ids.ts"
+import { stopwatch } from "../clock/Monotonic.ts"
 import { Projections, type ProjectionsError } from "../index/Projections.ts"
 import { Content } from "../log/Content.ts"
 import { Log, type LogFailed } from "../log/Log.ts"
@@ -41,7 +42,7 @@ const beyond = [
 ]
 
 export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Settings) {
-  const opened = yield* Clock.currentTimeMillis
+  const sinceOpened = yield* stopwatch
   const log = yield* Log
   const readModels = yield* ReadModels
   const content = yield* Content
@@ -96,8 +97,7 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
 
   /** A write that a dead process sent to a server could bring back what it put in: it is let land first. */
   const untilLanded = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    yield* Effect.sleep(Math.max(0, opened + Duration.toMillis(qdrant.timeout) - now))
+    yield* Effect.sleep(Math.max(0, Duration.toMillis(qdrant.timeout) - (yield* sinceOpened)))
   })
 
   /** The id says what is erased, so that a run which is repeated appends nothing twice. */
@@ -123,6 +123,7 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
     options: EraseOptions
   ): Effect.fn.Return<Certificate, EraseError> {
     const started = yield* Clock.currentTimeMillis
+    const elapsed = yield* stopwatch
     const selected = yield* select(options)
     const sources = [...selected.sources.values()]
     if (!options.dryRun) {
@@ -175,7 +176,6 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
         { store: "before-migration", what: "copies of databases", removed: copies }
       )
     }
-    const ended = yield* Clock.currentTimeMillis
     const shared =
       collected.shared === 0
         ? []
@@ -188,7 +188,7 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
       position,
       stores,
       remains: [...shared, ...beyond],
-      elapsedMs: ended - started
+      elapsedMs: yield* elapsed
     }
   })
   return (options: EraseOptions) => one.withPermits(1)(erase(options))

@@ -3,7 +3,6 @@
  * shows of a running server, and what the HTTP interface serves.
  */
 import { Clock, Context, Duration, Effect, Layer, Option, Schema } from "effect"
-import { monotonicMs } from "../../actors/Actor.ts"
 import { Settings as CoordinatorSettings } from "../../actors/Coordinator/Settings.ts"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Indexer } from "../../actors/Indexer.ts"
@@ -11,6 +10,7 @@ import { Supervisor } from "../../actors/Supervisor.ts"
 import type { ProjectScope } from "../../events/Ids.ts"
 import { Lane } from "../../events/Job.ts"
 import { Bus } from "../bus/Bus.ts"
+import { monotonicMs } from "../clock/Monotonic.ts"
 import { Providers } from "../embedding/Providers.ts"
 import { Log, type LogFailed } from "../log/Log.ts"
 import { type LaneCounts, ReadModels } from "../log/ReadModels.ts"

@@ -4,7 +4,7 @@
  * They belong to a source of their own, known by its name. What was pushed stays until it is withdrawn: no sync looks
  * for it anywhere.
  */
-import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import { type CommandError, Coordinator } from "../../actors/Coordinator.ts"
 import { type CommandAnswer, DocumentRemove, DocumentSubmit, SourceAdd } from "../../events/Commands.ts"
 import { DocumentMetadata } from "../../events/Document.ts"
@@ -16,6 +16,7 @@ import {
   scopeKey,
   sourceId
 } from "../../events/Ids.ts"
+import { monotonicMs } from "../clock/Monotonic.ts"
 import { Log, type LogFailed } from "../log/Log.ts"
 import { ReadModels } from "../log/ReadModels.ts"
 
@@ -105,8 +106,9 @@ export const layer: Layer.Layer<Push, never, Coordinator | Log | ReadModels> = L
     const known = new Set<string>()
 
     /**
-     * Orders a project's calls. It rises from session to session: with the project's sequence, and by the clock where that
-     * stood still. Nothing of it tells what other projects do; the letter puts it above keys of an older form.
+     * Orders a project's calls. It rises from session to session: with the project's sequence, where that stood still with
+     * the openings of the log, and within one of them by a clock that nobody sets. Nothing of it tells what other projects
+     * do; the letter puts it above keys of older forms.
      */
     const sessionOf = Effect.fnUntraced(function* (
       scope: ProjectScope
@@ -116,12 +118,13 @@ export const layer: Layer.Layer<Push, never, Coordinator | Log | ReadModels> = L
       if (there !== undefined) return there
       const { epoch, position } = yield* log.head
       const sequence = yield* readModels.sequenceAt(scope, position)
-      const now = yield* Clock.currentTimeMillis
+      const writer = yield* readModels.writer
+      const now = Math.floor(yield* monotonicMs)
       // Somebody else may have come first while the log was read.
       const meanwhile = sessions.get(key)
       if (meanwhile !== undefined) return meanwhile
       if (sessions.size >= remembered) sessions.clear()
-      const session = { prefix: `s${padded(epoch)}-${padded(sequence)}-${padded(now)}`, calls: 0 }
+      const session = { prefix: `t${[epoch, sequence, writer, now].map(padded).join("-")}`, calls: 0 }
       sessions.set(key, session)
       return session
     })

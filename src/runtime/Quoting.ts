@@ -1,12 +1,13 @@
 /**
  * What writes would do and cost: by the same scan, the same preparation and the same decisions, without the lock.
  */
-import { Clock, Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import * as DryRun from "../../actors/Ingestor/DryRun.ts"
 import { Estimate } from "../../actors/Ingestor/Estimate.ts"
 import * as Preparer from "../../actors/Ingestor/Preparer.ts"
 import type { DocumentId } from "../../events/Ids.ts"
 import { type Failure, maxFailures, mergeReceipts } from "../../events/Receipt.ts"
+import { stopwatch } from "../clock/Monotonic.ts"
 import { EmbeddingModel, type ProviderError } from "../embedding/EmbeddingModel.ts"
 import { Content } from "../log/Content.ts"
 import type { DirectoryInvalid, DirectoryNewer } from "../log/DirectoryFormat.ts"
@@ -75,7 +76,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
   })
 
   const build: RepriseQuotes["build"] = Effect.gen(function* () {
-    const started = yield* Clock.currentTimeMillis
+    const elapsed = yield* stopwatch
     const spec = configuredSpec(settings, model)
     const estimate = new Estimate({ content, readModels, preparer }, spec)
     const failures: Array<Failure> = []
@@ -99,7 +100,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
       chunks,
       vectors: { compute, reuse },
       tokens,
-      elapsedMs: (yield* Clock.currentTimeMillis) - started,
+      elapsedMs: yield* elapsed,
       failures
     }
     return quote
@@ -120,11 +121,11 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
   })
 
   const remove: RepriseQuotes["remove"] = Effect.fn("Quotes.remove")(function* (names, { scope }) {
-    const started = yield* Clock.currentTimeMillis
+    const elapsed = yield* stopwatch
     const receipts = yield* Effect.forEach(names, (name) =>
       Effect.map(removalOf(readModels, content, scope, name), receiptOf)
     )
-    return { ...mergeReceipts(receipts), elapsedMs: (yield* Clock.currentTimeMillis) - started }
+    return { ...mergeReceipts(receipts), elapsedMs: yield* elapsed }
   })
 
   return Quotes.of({ add: dryRun.add, sync, remove, build })

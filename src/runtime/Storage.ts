@@ -2,6 +2,7 @@
  * What a data directory keeps, and how it gets rid of what nobody needs any more.
  */
 import { Clock, Duration, Effect } from "effect"
+import { stopwatch } from "../clock/Monotonic.ts"
 import { probeKey } from "../embedding/Probe.ts"
 import { Projections, type ProjectionsError } from "../index/Projections.ts"
 import { Log, type LogFailed } from "../log/Log.ts"
@@ -31,6 +32,7 @@ export const collecting = Effect.fnUntraced(function* (settings: Settings["stora
     dryRun
   }: CollectOptions): Effect.fn.Return<Collected, CollectError> {
     const started = yield* Clock.currentTimeMillis
+    const elapsed = yield* stopwatch
     const kept = (yield* readModels.generations).filter(
       ({ state }) => state === "live" || state === "building"
     )
@@ -47,7 +49,6 @@ export const collecting = Effect.fnUntraced(function* (settings: Settings["stora
       erasedSources: new Set(),
       dryRun
     })
-    const ended = yield* Clock.currentTimeMillis
     return {
       dryRun,
       documents,
@@ -56,7 +57,7 @@ export const collecting = Effect.fnUntraced(function* (settings: Settings["stora
       bodies: blobs,
       vectors,
       bytes,
-      elapsedMs: ended - started
+      elapsedMs: yield* elapsed
     }
   })
 })

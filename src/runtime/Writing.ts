@@ -12,6 +12,7 @@ import type { Spec } from "../../events/Generation.ts"
 import { CommandId, type JobId } from "../../events/Ids.ts"
 import type { JobState } from "../../events/Job.ts"
 import { emptyReceipt, mergeReceipts, type Receipt } from "../../events/Receipt.ts"
+import { stopwatch } from "../clock/Monotonic.ts"
 import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import { Providers } from "../embedding/Providers.ts"
 import { Projections } from "../index/Projections.ts"
@@ -108,13 +109,12 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
   })
 
   const remove: RepriseWriter["remove"] = Effect.fn("Writer.remove")(function* (names, { scope }) {
-    const started = yield* Clock.currentTimeMillis
+    const elapsed = yield* stopwatch
     const receipts = yield* Effect.forEach(names, (name) =>
       Effect.flatMap(removalOf(readModels, content, scope, name), removeOne)
     )
     yield* visible
-    const ended = yield* Clock.currentTimeMillis
-    return { ...mergeReceipts(receipts), elapsedMs: ended - started }
+    return { ...mergeReceipts(receipts), elapsedMs: yield* elapsed }
   })
 
   /** What was paid for since a position: counted from the log's own ledger. */
@@ -127,11 +127,10 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     )
 
   const promote = Effect.fnUntraced(function* (options: PromotionOptions) {
-    const started = yield* Clock.currentTimeMillis
+    const elapsed = yield* stopwatch
     const before = yield* log.head
     const promoted = yield* promotion.run(options)
     const computed = yield* computedSince(before.position, options.spec)
-    const ended = yield* Clock.currentTimeMillis
     const { chunks, documents, fingerprint } = promoted.report
     const result: Replayed = {
       generation: { from: promoted.from ?? null, to: promoted.to },
@@ -140,7 +139,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
       chunks,
       embeddings: { computed, reused: Math.max(0, chunks - computed) },
       fingerprint,
-      elapsedMs: ended - started
+      elapsedMs: yield* elapsed
     }
     return result
   })

@@ -5,9 +5,10 @@
  * generation that lags behind what was answered before is replaced by the log engine at exactly that V (FOLD.md, rule 1).
  * While the live generation's files are absent, foreign or being rebuilt, the log engine answers.
  */
-import { Clock, Effect, Layer, Option, Ref, type Scope } from "effect"
+import { Effect, Layer, Option, Ref, type Scope } from "effect"
 import type { Spec } from "../../events/Generation.ts"
 import { type GenerationId, scopeKey } from "../../events/Ids.ts"
+import { stopwatch } from "../clock/Monotonic.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import { queryVector, tokenId } from "../documents/SparseVector.ts"
 import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
@@ -140,7 +141,7 @@ export const make = (
       request: SearchRequest,
       view: View,
       headPosition: number,
-      started: number
+      elapsed: Effect.Effect<number>
     ) {
       const { scope, mode } = request
       const { row } = view
@@ -167,7 +168,6 @@ export const make = (
       const hits = yield* reading(() =>
         row === undefined ? [] : readHits(context, row.spec, request, read, fused)
       )
-      const ended = yield* Clock.currentTimeMillis
       const skipped = view._tag === "Generation" ? view.open.state.skippedCount : 0
       const isDegraded = (view._tag === "Log" && row !== undefined) || note !== undefined || skipped > 0
       const result: SearchAnswer = {
@@ -186,15 +186,19 @@ export const make = (
             : [`${skipped} document(s) are left out: their stored content is damaged. See: reprise status`]),
           ...(read.query.leftOut > 0 ? [`${read.query.leftOut} terms of the query were left out.`] : [])
         ],
-        tookMs: ended - started,
+        tookMs: yield* elapsed,
         hits
       }
       return { result, at: read.at }
     })
 
-    const once = Effect.fnUntraced(function* (request: SearchRequest, started: number, refused?: string) {
+    const once = Effect.fnUntraced(function* (
+      request: SearchRequest,
+      elapsed: Effect.Effect<number>,
+      refused?: string
+    ) {
       const { view, head } = yield* look(refused)
-      const { result, at } = yield* answer(request, view, head.position, started)
+      const { result, at } = yield* answer(request, view, head.position, elapsed)
       yield* Ref.update(answered, (last) =>
         last.epoch === head.epoch && last.at >= at ? last : { epoch: head.epoch, at }
       )
@@ -202,11 +206,11 @@ export const make = (
     })
 
     /** A generation that was retired, deleted or restored under the query: once more, then the log answers. */
-    const attempt = (request: SearchRequest, started: number) => {
-      const again = () => Effect.zipRight(reader.close, once(request, started))
-      const fromLog = ({ message }: EngineError) => once(request, started, message)
+    const attempt = (request: SearchRequest, elapsed: Effect.Effect<number>) => {
+      const again = () => Effect.zipRight(reader.close, once(request, elapsed))
+      const fromLog = ({ message }: EngineError) => once(request, elapsed, message)
       const give = (cause: EngineError) => new SearchFailed({ detail: cause.message, cause })
-      return once(request, started).pipe(
+      return once(request, elapsed).pipe(
         Effect.catchTags({ EngineMismatch: again, EngineUnavailable: again }),
         Effect.catchTags({ EngineMismatch: fromLog, EngineUnavailable: fromLog }),
         Effect.catchTags({ EngineMismatch: give, EngineUnavailable: give })
@@ -214,12 +218,11 @@ export const make = (
     }
 
     const search = Effect.fn("Search.search")(function* (request: SearchRequest) {
-      const started = yield* Clock.currentTimeMillis
+      const elapsed = yield* stopwatch
       while (true) {
-        const result: SearchAnswer = yield* attempt(request, started)
+        const result: SearchAnswer = yield* attempt(request, elapsed)
         if (request.minPosition === undefined || result.indexedPosition >= request.minPosition) return result
-        const now = yield* Clock.currentTimeMillis
-        if (now - started >= request.waitMs) {
+        if ((yield* elapsed) >= request.waitMs) {
           return yield* new NotYetVisible({
             minPosition: request.minPosition,
             indexedPosition: result.indexedPosition

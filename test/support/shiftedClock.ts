@@ -1,10 +1,11 @@
-/** A clock that runs, and that a test sets forward: for days that nobody sleeps through. */
+/** A clock that runs, and that a test sets forward or back: for days that nobody sleeps through, and for jumps. */
 import { Clock, Duration, Effect } from "effect"
 
 export interface ShiftedClock {
   readonly clock: Clock.Clock
   /** Wall-clock time alone: sleeps and measured times stay as they are. */
   readonly forward: (by: Duration.DurationInput) => Effect.Effect<void>
+  readonly back: (by: Duration.DurationInput) => Effect.Effect<void>
 }
 
 export const shiftedClock = (): ShiftedClock => {
@@ -24,6 +25,10 @@ export const shiftedClock = (): ShiftedClock => {
     forward: (by) =>
       Effect.sync(() => {
         aheadMs += Duration.toMillis(by)
+      }),
+    back: (by) =>
+      Effect.sync(() => {
+        aheadMs -= Duration.toMillis(by)
       })
   }
 }

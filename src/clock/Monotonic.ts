@@ -1,0 +1,13 @@
+/** Time that only rises: whoever sets the clock by ten years makes nothing last longer, or end before it began. */
+import { Clock, Effect } from "effect"
+
+/** Milliseconds since a moment of this process's own. */
+export const monotonicMs: Effect.Effect<number> = Effect.map(
+  Clock.currentTimeNanos,
+  (nanos) => Number(nanos / 1_000n) / 1_000
+)
+
+/** Whole milliseconds from now on, each time that the answer is asked. */
+export const stopwatch: Effect.Effect<Effect.Effect<number>> = Effect.map(monotonicMs, (began) =>
+  Effect.map(monotonicMs, (now) => Math.round(now - began))
+)
