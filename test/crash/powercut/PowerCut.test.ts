@@ -21,6 +21,8 @@ import { canTrace } from "./Trace.ts"
 const images = Number(process.env["REPRISE_IMAGES"] ?? 500)
 const seed = Number(process.env["REPRISE_SEED"] ?? 1)
 
+const bound = { timeout: images > 1_000 ? 12 * 3_600_000 : 120_000 }
+
 /** A whole directory takes fifty times as long as a log to open and to judge. */
 const shares = { newLog: 0.3, log: 0.3, archives: 0.14, runtime: 0.06, dropped: 0.1, erased: 0.1 } as const
 
@@ -67,7 +69,7 @@ const judgeLog =
     assertLogKept(data, acknowledgedIn(promised), streamsOf(groups), what)
   }
 
-describe.skipIf(!canTrace)("D2: after a power cut", { timeout: images > 1_000 ? 12 * 3_600_000 : 120_000 }, () => {
+describe.skipIf(!canTrace)("D2: after a power cut", bound, () => {
   describe("a log in a new directory", () => {
     const recording = recorded(async (one) => {
       one.record(await bundleChild("appendingChild"), [join(one.home, "data"), "", "6", "0"])
