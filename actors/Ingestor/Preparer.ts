@@ -3,6 +3,7 @@
  */
 import { Context, Duration, Effect, Exit, Layer, Schema, Scope } from "effect"
 import type { CodeFingerprint } from "../../events/Ids.ts"
+import { monotonicMs } from "../../src/clock/Monotonic.ts"
 import { type ChunkerSettings, makeChunker } from "../../src/documents/Chunker.ts"
 import type { PrepareLimits } from "../../src/documents/PrepareLimits.ts"
 import {
@@ -12,7 +13,6 @@ import {
   prepareOperation
 } from "../../src/documents/PrepareOperation.ts"
 import { spawn, type Thread } from "../../src/threads/Thread.ts"
-import { monotonicMs } from "../Actor.ts"
 
 /** It took too long, or its thread died. Tried again a bounded number of times. */
 export class PreparerFailed extends Schema.TaggedError<PreparerFailed>()("PreparerFailed", {
