@@ -40,7 +40,7 @@ export const ours = ({ documents }: Collection): Search => {
   const postings = new Map<number, Array<readonly [document: number, weight: number]>>()
   const words = new Map<string, { word: string; stem: string; frequency: number }>()
   analyses.forEach((analysis, document) => {
-    const { ids, weights } = documentVector(analysis)
+    const { ids, weights } = documentVector(analyzer.tally(documents[document]?.text ?? ""))
     ids.forEach((id, index) => {
       const list = postings.get(id)
       const posting = [document, weights[index] ?? 0] as const

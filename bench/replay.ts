@@ -1,0 +1,214 @@
+/**
+ * Is a replay as fast as writing the rows plainly, and does its memory stay flat? The whole way of `reprise replay`, from
+ * the log to a generation that was read back, compared and promoted, beside better-sqlite3 that reads the same rows and
+ * writes text, FTS5 and vectors without a check. Each run is a process of its own, threads included.
+ *
+ *   node scripts/bench.js replay [--chunks 10000,100000] [--rounds 5] [--dimensions 384] [--memory 256] [--short]
+ *
+ * Prints medians with their spread and, as the last line, JSON. Exits 1 where a bound is missed: the rate over the plain
+ * one's at the last size, the peak of resident memory, and how far the last size may fall behind the first. `--short` is
+ * one round of a small size, and misses a gross regression alone. The wide form is `--chunks 10000,100000,500000`.
+ */
+import { spawnSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { Effect, Logger, LogLevel, Schema } from "effect"
+import { filesIn } from "../src/runtime/DataDirectory.ts"
+import * as Embedded from "../src/runtime/Embedded.ts"
+import { Writer } from "../src/runtime/Reprise.ts"
+import { Settings } from "../src/runtime/Settings.ts"
+import { writeCorpus } from "./corpus/Corpus.ts"
+import { plainReplay } from "./corpus/Reference.ts"
+
+const { values } = parseArgs({
+  options: {
+    chunks: { type: "string" },
+    rounds: { type: "string" },
+    dimensions: { type: "string", default: "384" },
+    memory: { type: "string", default: "256" },
+    short: { type: "boolean", default: false },
+    /** A directory that keeps the corpora between runs. */
+    keep: { type: "string" },
+    act: { type: "string" },
+    data: { type: "string", default: "" },
+    target: { type: "string", default: "" }
+  },
+  allowPositionals: true
+})
+
+const sizes = (values.chunks ?? (values.short ? "4000" : "10000,100000")).split(",").map(Number)
+const rounds = Number(values.rounds ?? (values.short ? 1 : 5))
+/** What is promised; a short form on a machine that others use may miss it by a factor, not by several. */
+const bounds = values.short
+  ? { overPlain: 0.2, peakMiB: 400, growth: 1.1 }
+  : { overPlain: 1, peakMiB: 400, growth: 1.1 }
+
+const settings = Schema.decodeSync(Settings)({
+  embedding: { dimensions: Number(values.dimensions) },
+  search: { memoryMiB: Number(values.memory) }
+})
+
+/** What a process says of its one act. */
+interface Acted {
+  readonly chunks: number
+  readonly seconds: number
+  /** Of user and system together. */
+  readonly cpuSeconds: number
+  /** The operating system's own figure for the process with all its threads. */
+  readonly peakMiB: number
+}
+
+const runtime = (data: string) =>
+  Embedded.layer({
+    configuration: { settings, directory: { path: data, origin: "flag", files: filesIn(data, join) } },
+    command: "bench"
+  })
+
+/** Runs in the child: what is measured is the act, not the opening before it. */
+const acts: { readonly [act: string]: (data: string, target: string) => Effect.Effect<Acted, unknown> } = {
+  /** A log, and the live generation's index of it. */
+  write: (data) =>
+    Effect.gen(function* () {
+      yield* writeCorpus(data, Number(values.chunks), settings)
+      return yield* measured(
+        Effect.provide(
+          Effect.flatMap(Writer, ({ settled }) => Effect.as(settled, 0)),
+          runtime(data)
+        )
+      )
+    }),
+  replay: (data) =>
+    Effect.gen(function* () {
+      const writer = yield* Writer
+      return yield* measured(
+        Effect.gen(function* () {
+          const { chunks, embeddings, fingerprint } = yield* writer.replay(() => Effect.void)
+          if (!fingerprint.equal || embeddings.computed > 0)
+            return yield* Effect.dieMessage("The replay differs.")
+          return chunks
+        })
+      )
+    }).pipe(Effect.provide(runtime(data))),
+  plain: (data, target) => measured(Effect.sync(() => plainReplay(data, target)))
+}
+
+const measured = <E, R>(act: Effect.Effect<number, E, R>): Effect.Effect<Acted, E, R> =>
+  Effect.gen(function* () {
+    const started = performance.now()
+    const cpu = process.cpuUsage()
+    const chunks = yield* act
+    const { system, user } = process.cpuUsage(cpu)
+    return {
+      chunks,
+      seconds: round((performance.now() - started) / 1000),
+      cpuSeconds: round((user + system) / 1e6),
+      peakMiB: Math.round(process.resourceUsage().maxRSS / 1024)
+    }
+  })
+
+const perform = (act: string): Promise<void> => {
+  const run = acts[act]
+  if (run === undefined) throw new Error(`There is no act ${act}.`)
+  return run(values.data, values.target).pipe(
+    Effect.map((acted) => console.log(JSON.stringify(acted))),
+    Effect.scoped,
+    Effect.provide(Logger.minimumLogLevel(LogLevel.Error)),
+    Effect.runPromise
+  )
+}
+
+const child = (act: string, args: ReadonlyArray<string>): Acted => {
+  const { status, stderr, stdout } = spawnSync(
+    process.execPath,
+    [fileURLToPath(import.meta.url), ...process.argv.slice(2), "--act", act, ...args],
+    { encoding: "utf8", maxBuffer: 1 << 26 }
+  )
+  if (status !== 0) throw new Error(`${act} ended with ${status}: ${stderr.slice(-4000)}`)
+  const acted: Acted = JSON.parse(stdout.trim().split("\n").at(-1) ?? "")
+  return acted
+}
+
+const round = (value: number): number => Math.round(value * 1000) / 1000
+
+const median = (numbers: ReadonlyArray<number>): number =>
+  numbers.toSorted((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? Number.NaN
+
+interface Measured {
+  readonly chunks: number
+  readonly replay: ReadonlyArray<Acted>
+  readonly plain: ReadonlyArray<Acted>
+  /** Of each round: what disturbs the machine for a while disturbs both of a pair. */
+  readonly overPlain: number
+}
+
+const measure = (folder: string, chunks: number): Measured => {
+  const data = join(folder, `chunks-${chunks}`)
+  if (mkdirSync(data, { recursive: true }) !== undefined)
+    child("write", ["--chunks", String(chunks), "--data", data])
+  const replay: Array<Acted> = []
+  const plain: Array<Acted> = []
+  for (let n = 0; n < rounds; n++) {
+    const target = join(folder, "plain.sqlite")
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(target + suffix, { force: true })
+    replay.push(child("replay", ["--data", data]))
+    plain.push(child("plain", ["--data", data, "--target", target]))
+  }
+  const ratios = replay.map(({ seconds }, at) => (plain[at]?.seconds ?? Number.NaN) / seconds)
+  for (const [name, runs] of Object.entries({ replay, plain })) {
+    const rates = runs.map((run) => Math.round(run.chunks / run.seconds))
+    const columns = [
+      String(chunks).padStart(8),
+      name.padEnd(7),
+      String(median(rates)).padStart(7),
+      `(${Math.min(...rates)} to ${Math.max(...rates)})`.padEnd(18),
+      median(runs.map((run) => run.seconds))
+        .toFixed(1)
+        .padStart(7),
+      median(runs.map((run) => run.cpuSeconds))
+        .toFixed(1)
+        .padStart(8),
+      String(Math.max(...runs.map((run) => run.peakMiB))).padStart(9)
+    ]
+    console.log(columns.join(" "))
+  }
+  return { chunks: replay[0]?.chunks ?? 0, replay, plain, overPlain: round(median(ratios)) }
+}
+
+const main = (): boolean => {
+  const folder = values.keep ?? mkdtempSync(join(tmpdir(), "reprise-bench-"))
+  try {
+    console.log("  chunks what    chunks/s                    seconds   cpu s   peak MiB")
+    const results = sizes.map((chunks) => measure(folder, chunks))
+    const rate = ({ replay }: Measured) => median(replay.map(({ chunks, seconds }) => chunks / seconds))
+    const peak = ({ replay }: Measured) => Math.max(...replay.map(({ peakMiB }) => peakMiB))
+    const [first, last] = [results[0], results.at(-1)]
+    if (first === undefined || last === undefined) throw new Error("No size is given.")
+    const summary = {
+      overPlain: last.overPlain,
+      peakMiB: Math.max(...results.map(peak)),
+      /** Time for each chunk at the last size over that at the first. */
+      growth: round(rate(first) / rate(last))
+    }
+    const verdicts = [
+      [summary.overPlain, ">=", bounds.overPlain, "rate over that of the plain reference"],
+      [summary.peakMiB, "<=", bounds.peakMiB, "peak of resident memory, MiB"],
+      [summary.growth, "<=", bounds.growth, "time a chunk takes, last size over first"]
+    ] as const
+    let holds = true
+    for (const [found, relation, bound, what] of verdicts) {
+      const met = relation === ">=" ? found >= bound : found <= bound
+      holds &&= met
+      console.log(`${what.padEnd(44)} ${found} (${relation} ${bound})${met ? "" : " MISSED"}`)
+    }
+    console.log(JSON.stringify({ bench: "replay", holds, ...summary, results }))
+    return holds
+  } finally {
+    if (values.keep === undefined) rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+if (values.act !== undefined) await perform(values.act)
+else if (!main()) process.exitCode = 1
