@@ -4,12 +4,13 @@
  *
  * A word is normalised on its own (NFKC, lower case, ignorable characters dropped), after the cut, so that spans hold in
  * the text as given. Then stop words go and the rest is stemmed with Snowball. Plain and synchronous; a text costs about
- * 0.3 µs a word. What a word becomes is remembered in a bounded cache.
+ * 0.3 µs a word. What a word becomes is remembered ({@link Lexicon}).
  */
 import { stem as porter2 } from "porter2"
 import snowball from "snowball-stemmers"
 import { type CodeFingerprint, codeFingerprint } from "../../events/Ids.ts"
 import { languages } from "./Languages.ts"
+import { Lexicon, type Term, type Word } from "./Lexicon.ts"
 import { stopWords } from "./StopWords.ts"
 import { maxIdentifierLength, maxWordLength, WordCutter } from "./WordCutter.ts"
 
@@ -18,9 +19,6 @@ const version = "1"
 
 /** Words of one text that are looked at; a text with more (none that a chunker cuts) is analysed up to here. */
 export const maxWords = 1_000_000
-
-/** Distinct spellings remembered, in each of two ages. */
-const cacheSize = 40_000
 
 export interface Token {
   /** Span in the text as given, in UTF-16 code units. */
@@ -48,6 +46,19 @@ export interface Analysis {
   readonly truncated: boolean
 }
 
+/** The words of a text and how often each occurs, without a copy of any: what a chunk's point is made of. */
+export interface Tally {
+  readonly length: number
+  /** Distinct, in the order of their first occurrence, no stop words. Objects that are kept for the next texts. */
+  readonly words: ReadonlyArray<Word>
+  /** Occurrences of each. */
+  readonly counts: ReadonlyArray<number>
+  /** Their stems, likewise. */
+  readonly terms: ReadonlyArray<Term>
+  readonly occurrences: ReadonlyArray<number>
+  readonly truncated: boolean
+}
+
 export interface Analyzer {
   readonly fingerprint: CodeFingerprint
   /** A name that `languages` lists. */
@@ -55,20 +66,11 @@ export interface Analyzer {
   /** In the order of the text; parts of an identifier come before the whole. */
   readonly tokens: (text: string) => Iterable<Token>
   readonly analyze: (text: string) => Analysis
-}
-
-/** What a spelling becomes. */
-interface Entry {
-  readonly word: string
-  readonly stem: string
-  readonly stopped: boolean
+  readonly tally: (text: string) => Tally
 }
 
 const ascii = /^[\x00-\x7f]*$/u
 const dropped = /[_\u00ad\u200c\u200d]+/gu
-
-/** A string of its own: a slice would keep the whole text alive for as long as the cache holds it. */
-const detached = (text: string): string => Buffer.from(text, "utf16le").toString("utf16le")
 
 const normalise = (raw: string): string =>
   (ascii.test(raw) ? raw.toLowerCase() : raw.normalize("NFKC").toLowerCase()).replace(dropped, "")
@@ -92,56 +94,66 @@ export const makeAnalyzer = (options: {
   if (!languages.includes(options.language))
     throw new Error(`No stemmer for the language ${options.language}.`)
   const stop = stopWords(options.language)
-  const stemOf = stemmer(options.language)
-  let young = new Map<string, Entry>()
-  let old = new Map<string, Entry>()
+  const lexicon = new Lexicon({
+    normalise,
+    stem: stemmer(options.language),
+    isStopped: (word) => stop.has(word) || word === ""
+  })
 
-  const remember = (spelling: string, entry: Entry): Entry => {
-    if (young.size >= cacheSize) {
-      old = young
-      young = new Map()
-    }
-    young.set(spelling, entry)
-    return entry
-  }
-
-  const lookUp = (raw: string): Entry => {
-    const known = young.get(raw)
-    if (known !== undefined) return known
-    const spelling = detached(raw)
-    const former = old.get(raw)
-    if (former !== undefined) return remember(spelling, former)
-    const word = normalise(spelling)
-    return remember(spelling, { word, stem: stemOf(word), stopped: stop.has(word) || word === "" })
-  }
-
-  const analyze = (text: string): Analysis => {
+  const tally = (text: string): Tally => {
     const cutter = new WordCutter(text)
-    const found = new Map<Entry, number>()
+    const number = lexicon.begin()
+    const words: Array<Word> = []
+    const counts: Array<number> = []
     let length = 0
     let looked = 0
     while (looked < maxWords && cutter.next()) {
       looked += 1
       if (!cutter.whole) length += 1
-      const entry = lookUp(text.slice(cutter.start, cutter.end))
-      if (!entry.stopped) found.set(entry, (found.get(entry) ?? 0) + 1)
+      const word = lexicon.wordAt(text, cutter.start, cutter.end)
+      if (word.stopped) continue
+      if (word.text === number) counts[word.at] = (counts[word.at] ?? 0) + 1
+      else {
+        word.text = number
+        word.at = words.length
+        words.push(word)
+        counts.push(1)
+      }
     }
-    const terms = new Map<string, number>()
-    const words = new Map<string, string>()
-    const counts = new Map<string, number>()
-    for (const [{ word, stem }, count] of found) {
-      terms.set(stem, (terms.get(stem) ?? 0) + count)
-      words.set(word, stem)
-      counts.set(word, (counts.get(word) ?? 0) + count)
+    const terms: Array<Term> = []
+    const occurrences: Array<number> = []
+    for (const { at, term } of words) {
+      const count = counts[at] ?? 0
+      if (term.text === number) occurrences[term.at] = (occurrences[term.at] ?? 0) + count
+      else {
+        term.text = number
+        term.at = terms.length
+        terms.push(term)
+        occurrences.push(count)
+      }
     }
-    return { length, terms, words, counts, truncated: looked === maxWords && cutter.next() }
+    return { length, words, counts, terms, occurrences, truncated: looked === maxWords && cutter.next() }
+  }
+
+  const analyze = (text: string): Analysis => {
+    const { length, truncated, ...found } = tally(text)
+    const numberOf = (numbers: ReadonlyArray<number>, at: number) => numbers[at] ?? 0
+    return {
+      length,
+      terms: new Map(found.terms.map(({ stem }, at) => [stem, numberOf(found.occurrences, at)])),
+      words: new Map(found.words.map(({ stem, word }) => [word, stem])),
+      counts: new Map(found.words.map(({ word }, at) => [word, numberOf(found.counts, at)])),
+      truncated
+    }
   }
 
   function* tokens(text: string): Iterable<Token> {
     const cutter = new WordCutter(text)
+    lexicon.begin()
     for (let looked = 0; looked < maxWords && cutter.next(); looked += 1) {
       const { end, start, whole } = cutter
-      yield { start, end, whole, ...lookUp(text.slice(start, end)) }
+      const { stem, stopped, word } = lexicon.wordAt(text, start, end)
+      yield { start, end, whole, word, stem, stopped }
     }
   }
 
@@ -156,6 +168,7 @@ export const makeAnalyzer = (options: {
     ]),
     language: options.language,
     tokens,
-    analyze
+    analyze,
+    tally
   }
 }

@@ -4,7 +4,7 @@
  * Their product summed over shared tokens is the score (see {@link "../index/Index.ts"}).
  */
 import type { SparseVector } from "../index/Index.ts"
-import type { Analysis } from "./Analyzer.ts"
+import type { Tally } from "./Analyzer.ts"
 import { murmur3 } from "./Murmur3.ts"
 
 /** Saturation and length normalisation of BM25. */
@@ -20,13 +20,11 @@ export const tokenId = (stem: string): number => murmur3(stem)
 export const documentWeight = (count: number, length: number): number =>
   (count * (k1 + 1)) / (count + k1 * (1 - b + (b * length) / averageLength))
 
-export const documentVector = (analysis: Analysis): SparseVector => {
-  const weights: Array<readonly [id: number, weight: number]> = []
-  for (const [stem, count] of analysis.terms) {
-    weights.push([tokenId(stem), documentWeight(count, analysis.length)])
-  }
-  return sparseVector(weights)
-}
+export const documentVector = ({ length, occurrences, terms }: Tally): SparseVector =>
+  combined(
+    terms.map(({ token }) => token),
+    occurrences.map((count) => documentWeight(count, length))
+  )
 
 /** A project's document frequencies. */
 export interface Frequencies {
@@ -60,17 +58,29 @@ export const queryVector = (terms: Iterable<QueryTerm>, frequencies: Frequencies
 }
 
 /** Sorts by id; colliding ids add up, in the order given. */
-export const sparseVector = (weights: ReadonlyArray<readonly [id: number, weight: number]>): SparseVector => {
-  const sorted = [...weights].sort((one, other) => one[0] - other[0])
-  const ids: Array<number> = []
-  const sums: Array<number> = []
-  for (const [id, weight] of sorted) {
-    if (ids.length > 0 && ids[ids.length - 1] === id)
-      sums[sums.length - 1] = (sums[sums.length - 1] ?? 0) + weight
+export const sparseVector = (weights: ReadonlyArray<readonly [id: number, weight: number]>): SparseVector =>
+  combined(
+    weights.map(([id]) => id),
+    weights.map(([, weight]) => weight)
+  )
+
+/** More than a text has terms (`maxWords` of the analyzer); together with a token of 32 bits exact in a float64. */
+const places = 2 ** 20
+
+const combined = (tokens: ReadonlyArray<number>, weights: ReadonlyArray<number>): SparseVector => {
+  // One number for each, the token above and the place below: sorted without a comparison in JavaScript, and stable.
+  const order = Float64Array.from(tokens, (token, place) => token * places + place).sort()
+  const ids = new Uint32Array(order.length)
+  const sums = new Float64Array(order.length)
+  let size = 0
+  for (const packed of order) {
+    const token = Math.floor(packed / places)
+    const weight = weights[packed - token * places] ?? 0
+    if (size > 0 && ids[size - 1] === token) sums[size - 1] = (sums[size - 1] ?? 0) + weight
     else {
-      ids.push(id)
-      sums.push(weight)
+      ids[size] = token
+      sums[size++] = weight
     }
   }
-  return { ids: Uint32Array.from(ids), weights: Float32Array.from(sums) }
+  return { ids: ids.slice(0, size), weights: Float32Array.from(sums.subarray(0, size)) }
 }

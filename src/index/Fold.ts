@@ -22,6 +22,7 @@ import type { GenerationState } from "./GenerationState.ts"
 import { forever, type Point } from "./Index.ts"
 import type { FoldedDocument, LedgerRow, ScopeChange, StateChange } from "./StateSchema.ts"
 import { openVersion, skipping, type VersionPoint } from "./VersionPoints.ts"
+import { WordCounts } from "./WordCounts.ts"
 import { decodeIds, encodeIds } from "./WordIds.ts"
 
 /** What the fold of a generation needs to know. */
@@ -98,7 +99,7 @@ type Living =
 
 interface OpenDocument {
   readonly id: Buffer
-  readonly scope: ScopeChange
+  readonly scope: FoldedScope
   folded: FoldedDocument
   readonly living: Map<string, Living>
 }
@@ -107,14 +108,16 @@ interface PendingPoint {
   readonly point: Point
   readonly ledger: Omit<LedgerRow, "row" | "until" | "words">
   readonly words: VersionPoint["words"]
-  readonly scope: ScopeChange
+  readonly scope: FoldedScope
 }
+
+type FoldedScope = ScopeChange & { readonly counts: WordCounts }
 
 const nothing: FoldedDocument = { version: 0, position: 0, missing: undefined }
 
 class Batch {
   readonly #context: FoldContext
-  readonly #scopes = new Map<string, ScopeChange>()
+  readonly #scopes = new Map<string, FoldedScope>()
   readonly #documents = new Map<string, OpenDocument>()
   readonly #pending = new Map<string, PendingPoint>()
   readonly #ended: Array<{ readonly row: number; readonly until: number }> = []
@@ -271,23 +274,13 @@ class Batch {
   }
 
   /** Adds a chunk to its project's sums, or takes it out. */
-  #count(scope: ScopeChange, chunk: Buffer, leaf: Buffer, words: VersionPoint["words"], sign: 1 | -1): void {
+  #count(scope: FoldedScope, chunk: Buffer, leaf: Buffer, words: VersionPoint["words"], sign: 1 | -1): void {
     const bucket = scope.buckets.of(chunk)
     if (sign === 1) bucket.add(leaf)
     else bucket.subtract(leaf)
     scope.touched.add(chunk[0] ?? 0)
     scope.total += sign
-    const tokens = new Set<number>()
-    for (const { word, stem, token } of words) {
-      tokens.add(token)
-      const known = scope.words.get(word)
-      if (known !== undefined) known.delta += sign
-      else {
-        const id = this.#context.state.wordId(scope.id, word) ?? this.#next.word++
-        scope.words.set(word, { id, token, stem, delta: sign })
-      }
-    }
-    for (const token of tokens) scope.tokens.set(token, (scope.tokens.get(token) ?? 0) + sign)
+    scope.counts.count(words, sign)
   }
 
   #wordsOf(row: LedgerRow): VersionPoint["words"] {
@@ -315,21 +308,20 @@ class Batch {
     return document
   }
 
-  #scope({ team, project }: StoredEvent): ScopeChange {
+  #scope({ team, project }: StoredEvent): FoldedScope {
     const key = `${team}/${project}`
     const known = this.#scopes.get(key)
     if (known !== undefined) return known
     const stored = this.#context.state.scope(team, project)
     const id = stored?.id ?? this.#next.scope++
-    const scope: ScopeChange = {
+    const scope: FoldedScope = {
       id,
       team,
       project,
       total: stored?.total ?? 0,
       buckets: this.#context.state.buckets(id),
       touched: new Set(),
-      words: new Map(),
-      tokens: new Map()
+      counts: new WordCounts((word) => this.#context.state.wordId(id, word) ?? this.#next.word++)
     }
     this.#scopes.set(key, scope)
     return scope
@@ -357,7 +349,7 @@ class Batch {
         ended: this.#ended,
         inserted: pending.map(({ ledger, words, scope }) => ({
           ...ledger,
-          words: encodeIds(words.map(({ word }) => scope.words.get(word)?.id ?? 0))
+          words: encodeIds(words.map((word) => scope.counts.idOf(word)))
         }))
       }
     }

@@ -8,9 +8,9 @@
  * Invariants: `checkpoint` is the end of an append and never falls; a ledger row's `until` only ever goes from living to
  * ended; the sums equal those of the rows that live at the checkpoint.
  */
-import { existsSync, mkdirSync, rmSync, statSync } from "node:fs"
+import { existsSync, mkdirSync, rmSync } from "node:fs"
 import { dirname } from "node:path"
-import Database from "better-sqlite3"
+import type Database from "better-sqlite3"
 import { scopeKey } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import { sync } from "../log/Folders.ts"
@@ -18,7 +18,10 @@ import { rewritten } from "../log/Rewriting.ts"
 import { Bucket, Buckets, overallFingerprint } from "./Fingerprint.ts"
 import { forever } from "./Index.ts"
 import { decodePassed, type Passed, withPassed } from "./Passed.ts"
+import { connect, inodeOf } from "./StateFile.ts"
 import {
+  type ExpectedPoint,
+  expectedInOrder,
   type FoldedDocument,
   type LedgerRow,
   ledgerColumns,
@@ -250,6 +253,17 @@ export class GenerationState {
     ).all(scope, after, at, at, limit)
   }
 
+  /** Rows that are visible at `at`, in the order of insertion, after row `after`. */
+  visibleInOrder(scope: number, at: number, after: number, limit: number): ReadonlyArray<ExpectedPoint> {
+    return this.#prepare<[number, number, number, number, number], ExpectedPoint>(expectedInOrder).all(
+      after,
+      scope,
+      at,
+      at,
+      limit
+    )
+  }
+
   rowOf(id: Buffer): LedgerRow | undefined {
     return this.#prepare<[Buffer], LedgerRow>(`${ledgerColumns} WHERE id = ?`).get(id)
   }
@@ -404,17 +418,4 @@ export class GenerationState {
     const word = this.#prepare("SELECT coalesce(max(id), 0) + 1 FROM words").pluck().get()
     return { scope: Number(scope), word: Number(word) }
   }
-}
-
-const connect = (path: string, readonly: boolean): Database.Database => {
-  try {
-    return new Database(path, { readonly, timeout: 2000 })
-  } catch (cause) {
-    throw new StateUnusable("damaged", `${path} cannot be opened: ${String(cause)}`)
-  }
-}
-
-const inodeOf = (path: string): string => {
-  const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
-  return stat === undefined ? "" : `${stat.dev}:${stat.ino}`
 }

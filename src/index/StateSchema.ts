@@ -39,6 +39,9 @@ export interface LedgerRow {
   readonly until: number
 }
 
+/** What of a ledger row says how its point must read back. */
+export type ExpectedPoint = Omit<LedgerRow, "scope" | "payloadDigest" | "words">
+
 /** A document as folded. `version` 0: known, but nothing of it is committed. */
 export interface FoldedDocument {
   readonly version: number
@@ -75,6 +78,10 @@ export const schemaVersion = 1
 /** Selects a ledger row as {@link LedgerRow}. */
 export const ledgerColumns = `SELECT row, scope, id, chunk, document, payload_digest AS payloadDigest, leaf, words, from_position AS "from", until_position AS "until" FROM ledger`
 
+/** Selects {@link ExpectedPoint}s. The plus keeps the planner off the index of scopes: rows come as they lie. */
+export const expectedInOrder = `SELECT row, id, chunk, document, leaf, from_position AS "from", until_position AS "until"
+  FROM ledger WHERE row > ? AND +scope = ? AND from_position <= ? AND until_position > ? ORDER BY row LIMIT ?`
+
 /** What one apply changes, computed by the fold and written here in one transaction. */
 export interface StateChange {
   readonly checkpoint: number
@@ -99,9 +106,19 @@ export interface ScopeChange {
   total: number
   readonly buckets: Buckets
   readonly touched: Set<number>
-  readonly words: Map<
-    string,
-    { readonly id: number; readonly token: number; readonly stem: string; delta: number }
-  >
-  readonly tokens: Map<number, number>
+  readonly counts: { readonly words: Iterable<WordChange>; readonly tokens: Iterable<TokenChange> }
+}
+
+/** In how many more or fewer chunks a word occurs. */
+export interface WordChange {
+  readonly id: number
+  readonly word: string
+  readonly token: number
+  readonly stem: string
+  readonly delta: number
+}
+
+export interface TokenChange {
+  readonly token: number
+  readonly delta: number
 }

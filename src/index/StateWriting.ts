@@ -23,13 +23,12 @@ export const writeChange = (prepare: Prepare, change: StateChange): void => {
     const putWord = prepare(
       "INSERT INTO words (id, scope, word, token, stem, frequency) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET frequency = frequency + excluded.frequency"
     )
-    for (const [word, { id, token, stem, delta }] of scope.words) {
+    for (const { id, word, token, stem, delta } of scope.counts.words)
       putWord.run(id, scope.id, word, token, stem, delta)
-    }
     const putToken = prepare(
       "INSERT INTO tokens (scope, token, frequency) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET frequency = frequency + excluded.frequency"
     )
-    for (const [token, delta] of scope.tokens) if (delta !== 0) putToken.run(scope.id, token, delta)
+    for (const { token, delta } of scope.counts.tokens) if (delta !== 0) putToken.run(scope.id, token, delta)
   }
   const putDocument = prepare(
     "INSERT INTO documents (document, scope, version, position, missing) VALUES (?, ?, ?, ?, ?) ON CONFLICT (document) DO UPDATE SET version = excluded.version, position = excluded.position, missing = excluded.missing"

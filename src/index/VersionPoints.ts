@@ -13,10 +13,17 @@ import { Digest } from "../../events/Ids.ts"
 import { vectorsRoot } from "../../events/Vectors.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import { renderInput } from "../documents/RenderedInput.ts"
-import { documentVector, tokenId } from "../documents/SparseVector.ts"
+import { documentVector } from "../documents/SparseVector.ts"
 import { ContentDamaged, type LogSnapshot, type VersionContents } from "../log/LogSnapshot.ts"
 import { denseBytes, digestBytes, leaf, sparseBytes, uuidBytes } from "./Fingerprint.ts"
 import type { Payload, SparseVector } from "./Index.ts"
+
+/** A surface word with its stem and token. */
+export interface PointWord {
+  readonly word: string
+  readonly stem: string
+  readonly token: number
+}
 
 /** A chunk as this spec sees it, before it has a place in time. */
 export interface VersionPoint {
@@ -24,8 +31,8 @@ export interface VersionPoint {
   readonly chunk: Buffer
   readonly dense: Float32Array
   readonly sparse: SparseVector
-  /** Distinct surface words, with stem and token. */
-  readonly words: ReadonlyArray<{ readonly word: string; readonly stem: string; readonly token: number }>
+  /** Distinct surface words. */
+  readonly words: ReadonlyArray<PointWord>
   readonly leaf: Buffer
 }
 
@@ -177,11 +184,6 @@ export const analyzeEntry = (
 ): Pick<VersionPoint, "sparse" | "words"> => {
   const entry = entries[index]
   if (entry === undefined) throw new RangeError(`No chunk ${index} in the version.`)
-  const analysis = analyzer.analyze(
-    renderInput(descriptor, entry.headings, text.slice(entry.start, entry.end))
-  )
-  return {
-    sparse: documentVector(analysis),
-    words: Array.from(analysis.words, ([word, stem]) => ({ word, stem, token: tokenId(stem) }))
-  }
+  const tally = analyzer.tally(renderInput(descriptor, entry.headings, text.slice(entry.start, entry.end)))
+  return { sparse: documentVector(tally), words: tally.words }
 }

@@ -2,18 +2,21 @@
 
 /** Ascending ids as differences in LEB128: about a byte a word. */
 export const encodeIds = (ids: ReadonlyArray<number>): Buffer => {
-  const bytes: Array<number> = []
+  const sorted = Float64Array.from(ids).sort()
+  // An id is an integer of at most 53 bits: eight bytes of seven.
+  const bytes = Buffer.allocUnsafe(sorted.length * 8)
+  let size = 0
   let last = 0
-  for (const id of [...ids].sort((one, other) => one - other)) {
+  for (const id of sorted) {
     let rest = id - last
     last = id
     while (rest >= 0x80) {
-      bytes.push((rest % 0x80) | 0x80)
+      bytes[size++] = (rest % 0x80) | 0x80
       rest = Math.floor(rest / 0x80)
     }
-    bytes.push(rest)
+    bytes[size++] = rest
   }
-  return Buffer.from(bytes)
+  return Buffer.from(bytes.subarray(0, size))
 }
 
 export const decodeIds = (bytes: Uint8Array): Array<number> => {

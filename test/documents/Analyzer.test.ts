@@ -111,6 +111,25 @@ describe("analysing", () => {
     assert.deepStrictEqual([...fresh.analyze("connection pools").terms], before)
   })
 
+  it("counts all spellings of a word as one, whichever of them it has met lately", () => {
+    const fresh = makeAnalyzer({ language: "english", unicodeVersion: "15.1" })
+    for (let round = 0; round < 140; round += 1) {
+      fresh.analyze(Array.from({ length: 1000 }, (_, index) => `w${round}x${index}`).join(" "))
+      fresh.analyze(round % 2 === 0 ? "Pool" : "pools")
+    }
+    const { counts, terms } = fresh.analyze("pool Pool POOL pools")
+    assert.deepStrictEqual(
+      [...counts],
+      [
+        ["pool", 3],
+        ["pools", 1]
+      ]
+    )
+    assert.deepStrictEqual([...terms], [["pool", 4]])
+    const { terms: tallied, words } = fresh.tally("pool Pool POOL pools")
+    assert.deepStrictEqual([words.length, tallied.length], [2, 1])
+  })
+
   it("takes a line of 20 MB that is one word, and cuts the word off", () => {
     const { length, terms } = analyzer.analyze("a".repeat(20_000_000))
     assert.strictEqual(length, 1)

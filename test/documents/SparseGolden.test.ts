@@ -19,12 +19,12 @@ describe("golden sparse vectors", () => {
   for (const { language, text, vector } of golden)
     it(`${language}: ${text}`, () => {
       const analyzer = makeAnalyzer({ language, unicodeVersion: "15.1" })
-      const analysis = analyzer.analyze(text)
+      const tally = analyzer.tally(text)
       assert.sameMembers(
-        [...analysis.terms.keys()],
+        tally.terms.map(({ stem }) => stem),
         vector.map(({ stem }) => stem)
       )
-      const { ids, weights } = documentVector(analysis)
+      const { ids, weights } = documentVector(tally)
       assert.deepStrictEqual(
         [...ids],
         vector.map(({ id }) => id)

@@ -394,7 +394,7 @@ describe("a projection", () => {
           scope: defaultScope,
           at: projection.state.checkpoint,
           dense: testVector(firstSpec.model, words),
-          sparse: documentVector(testAnalyzer.analyze(words)),
+          sparse: documentVector(testAnalyzer.tally(words)),
           filter: noFilter,
           limit: 3
         }
