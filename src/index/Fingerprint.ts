@@ -10,7 +10,7 @@
  * - fingerprint of all projects = SHA-256 over every project with at least one visible chunk, by `team/project` in code
  *   unit order: length of that key (u32, big endian) ‖ key ‖ the project's fingerprint (32 raw bytes).
  */
-import { createHash } from "node:crypto"
+import { createHash, hash } from "node:crypto"
 import { Digest } from "../../events/Ids.ts"
 import type { SparseVector } from "./Index.ts"
 
@@ -23,21 +23,27 @@ export const uuidText = (bytes: Uint8Array): string => {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
-/** (u32, f32) pairs, little endian. */
+/** (u32, f32) pairs, little endian: the order of bytes on the machines that Node runs on. */
 export const sparseBytes = (sparse: SparseVector): Buffer => {
-  const bytes = Buffer.allocUnsafe(sparse.ids.length * 8)
-  for (let index = 0; index < sparse.ids.length; index++) {
-    bytes.writeUInt32LE(sparse.ids[index] ?? 0, index * 8)
-    bytes.writeFloatLE(sparse.weights[index] ?? 0, index * 8 + 4)
+  const pairs = new Uint32Array(sparse.ids.length * 2)
+  // As words, so that every bit of a weight survives.
+  const weights = new Uint32Array(sparse.weights.buffer, sparse.weights.byteOffset, sparse.weights.length)
+  for (let at = 0; at < sparse.ids.length; at++) {
+    pairs[2 * at] = sparse.ids[at] ?? 0
+    pairs[2 * at + 1] = weights[at] ?? 0
   }
-  return bytes
+  return Buffer.from(pairs.buffer)
 }
 
 /** float32, little endian: the bytes of the array itself on the machines that Node runs on. */
 export const denseBytes = (dense: Float32Array): Buffer =>
   Buffer.from(dense.buffer, dense.byteOffset, dense.byteLength)
 
-export const digestBytes = (bytes: Uint8Array | string): Buffer => createHash("sha256").update(bytes).digest()
+export const digestBytes = (bytes: Uint8Array | string): Buffer =>
+  Buffer.from(hash("sha256", bytes, "hex"), "hex")
+
+/** A leaf's parts, side by side. */
+const parts = Buffer.alloc(112)
 
 /** The leaf of a chunk from the raw digests of its parts. */
 export const leaf = (
@@ -45,8 +51,16 @@ export const leaf = (
   payloadDigest: Uint8Array,
   sparseDigest: Uint8Array,
   denseDigest: Uint8Array
-): Buffer =>
-  createHash("sha256").update(chunkId).update(payloadDigest).update(sparseDigest).update(denseDigest).digest()
+): Buffer => {
+  // A damaged id may have any length.
+  if (chunkId.length !== 16)
+    return digestBytes(Buffer.concat([chunkId, payloadDigest, sparseDigest, denseDigest]))
+  parts.set(chunkId, 0)
+  parts.set(payloadDigest, 16)
+  parts.set(sparseDigest, 48)
+  parts.set(denseDigest, 80)
+  return digestBytes(parts)
+}
 
 export const bucketOf = (chunkId: Uint8Array): number => chunkId[0] ?? 0
 

@@ -1,7 +1,7 @@
 /**
  * Stored bodies and vectors as they come back: unpacked, and compared with their digest before anybody sees them.
  */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import { endianness } from "node:os"
 import { inflateSync } from "node:zlib"
 import { encodings } from "./ContentStore.ts"
@@ -21,7 +21,7 @@ export interface VectorRow {
 /** Throws `ContentDamaged` where the bytes are not those of the digest. */
 export const unpackBlob = (digest: string, row: BlobRow): Uint8Array => {
   const bytes = row.encoding === encodings.deflate ? inflated(digest, row) : row.bytes
-  if (createHash("sha256").update(bytes).digest("hex") !== digest) throw new ContentDamaged("blob", digest)
+  if (hash("sha256", bytes, "hex") !== digest) throw new ContentDamaged("blob", digest)
   return bytes
 }
 
@@ -39,7 +39,7 @@ const littleEndian = endianness() === "LE"
 /** Throws `ContentDamaged`, named by the input's hash, where the bytes are not those of the row's digest. */
 export const unpackVector = (input: string, row: VectorRow): Float32Array => {
   const { digest, vector } = row
-  if (vector.length % 4 !== 0 || !createHash("sha256").update(vector).digest().equals(digest)) {
+  if (vector.length % 4 !== 0 || hash("sha256", vector, "hex") !== digest.toString("hex")) {
     throw new ContentDamaged("vector", input)
   }
   return vectorOf(vector)

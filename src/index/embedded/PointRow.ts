@@ -5,6 +5,7 @@
  * with it. Queries are strict instead: {@link strictVector} and {@link strictSparse}.
  */
 import { ChunkId, DocumentId, PointId, type ProjectScope } from "../../../events/Ids.ts"
+import { sparseBytes } from "../Fingerprint.ts"
 import type { Point, SparseVector } from "../Index.ts"
 import { bytesOf, damaged, numberOf, type Row, textOf, typedBytes, viewBytes } from "./Database.ts"
 
@@ -52,17 +53,6 @@ export const pointFrom = (scope: ProjectScope, row: Row): Point => ({
   sparse: sparseFrom(bytesOf(row[7])),
   dense: new Float32Array(aligned(bytesOf(row[8])))
 })
-
-export const sparseBytes = (vector: SparseVector): Buffer => {
-  const pairs = new Uint32Array(vector.ids.length * 2)
-  // As words, so that every bit of a weight survives.
-  const weights = new Uint32Array(vector.weights.buffer, vector.weights.byteOffset, vector.weights.length)
-  for (let at = 0; at < vector.ids.length; at++) {
-    pairs[2 * at] = vector.ids[at] ?? 0
-    pairs[2 * at + 1] = weights[at] ?? 0
-  }
-  return viewBytes(pairs)
-}
 
 export const sparseFrom = (bytes: Uint8Array): SparseVector => {
   const pairs = new Uint32Array(aligned(bytes, 8))
