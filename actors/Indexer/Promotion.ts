@@ -144,10 +144,14 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
       const promoteAt = Effect.fnUntraced(function* (
         generation: GenerationId,
         options: PromotionOptions,
-        fullAfter: number
+        full: VerifyReport
       ) {
         const { events, checkpoint } = yield* catchUp(generation, options.onProgress)
-        const report = yield* projections.verify(generation, { level: "ids", repair: false, fullAfter })
+        // What was applied since it was read back is read now. Nothing, where the log has been quiet.
+        const report =
+          checkpoint === full.position
+            ? full
+            : yield* projections.verify(generation, { level: "ids", repair: false, fullAfter: full.position })
         yield* refuseUnlessClean(generation, report, options)
         failpoints.hit("generation.promote.before")
         const { position } = yield* coordinator.operate(
@@ -175,7 +179,7 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
         const full = yield* projections.verify(generation, { level: "full", repair: false })
         failpoints.hit("generation.verify.after")
         yield* refuseUnlessClean(generation, full, options)
-        const promote = promoteAt(generation, options, full.position)
+        const promote = promoteAt(generation, options, full)
         const promoted = yield* promote.pipe(
           Effect.retry({ while: (error) => error._tag === "HeadMoved", times: attemptsUnheld }),
           Effect.catchTag("HeadMoved", () => coordinator.whileHeld(promote))

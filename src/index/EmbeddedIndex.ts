@@ -87,6 +87,14 @@ const asGeneration = (files: GenerationFiles): EngineGeneration => ({
           (differences) => differences.flat()
         )
     ),
+  readBack: (at, scope) =>
+    Stream.paginateEffect(0, (from: number) =>
+      attempt(() => {
+        const read = files.readBack(at, scope, from)
+        const page = read === undefined ? [] : read.isSound ? read.points : undefined
+        return [page, Option.fromNullable(read?.next)] as const
+      })
+    ),
   remove: (scope, ids) => attempt(() => files.remove(scope, ids)),
   sweep: (horizon) => attempt(() => files.sweep(horizon)),
   compact: attempt(() => files.compact()),

@@ -116,6 +116,17 @@ export interface Candidate {
 /** A point as read back from the engine's own bytes. */
 export type ScannedPoint = Point
 
+/** A point as read back, of which only the digest is kept. Whatever stands there: ids may be damaged. */
+export interface ReadPoint {
+  readonly id: string
+  readonly chunkId: string
+  readonly documentId: string
+  readonly from: number
+  readonly until: number
+  /** As in the ledger. */
+  readonly leaf: Buffer
+}
+
 /** An open generation on an engine. */
 export interface EngineGeneration {
   readonly marker: Effect.Effect<Marker | undefined, EngineError>
@@ -151,6 +162,15 @@ export interface EngineGeneration {
     ReadonlyArray<{ readonly scope: ProjectScope; readonly id: PointId; readonly what: string }>,
     EngineError
   >
+  /**
+   * The cheapest way to read everything back, where an engine has one: every point that is visible at `at` of a project,
+   * in the order of insertion, in pages, while what is derived from them is compared. `undefined` instead of a page says
+   * that something may not be sound, not what: a scan and {@link checkDerived} tell.
+   */
+  readonly readBack?: (
+    at: number,
+    scope: ProjectScope
+  ) => Stream.Stream<ReadonlyArray<ReadPoint> | undefined, EngineError>
   /** Removes these points and everything derived from them: the repair of a damaged or extra point inserts anew. */
   readonly remove: (scope: ProjectScope, ids: ReadonlyArray<PointId>) => Effect.Effect<void, EngineError>
   /** Deletes points with `until` ≤ horizon. */

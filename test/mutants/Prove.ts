@@ -12,6 +12,7 @@ import { parseArgs } from "node:util"
 import { Clock, Duration, Effect, Either } from "effect"
 import { sha256 } from "../../events/Ids.ts"
 import { canTrace } from "../crash/powercut/Trace.ts"
+import { reportCount } from "../support/figures.ts"
 import { natsProgram } from "../support/natsTests.ts"
 import { type Copy, makeCopy, type Ran } from "./Copy.ts"
 import { type Mutant, readMutants, type Witness } from "./Mutant.ts"
@@ -216,6 +217,7 @@ const prove = Effect.gen(function* () {
 
   const lost = new Set(survivors)
   if (lost.size > 0) yield* say(`\nnot caught: ${[...lost].join(", ")}`)
+  reportCount({ figure: "planted bugs caught", count: mutants.length - lost.size })
   yield* say(`\n${mutants.length - lost.size} of ${mutants.length} planted bugs caught`)
   return lost.size === 0 && failedSeeds === 0
 }).pipe(Effect.scoped)

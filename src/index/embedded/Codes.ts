@@ -41,14 +41,18 @@ const encodeBlock = (vectors: ReadonlyArray<Float32Array>, dimensions: number): 
   const scales = new Float32Array(vectors.length)
   const errors = new Float32Array(vectors.length)
   const codes = new Int8Array(vectors.length * stride)
-  for (let at = 0; at < vectors.length; at++) {
-    const vector = vectors[at]
-    if (vector === undefined) continue
-    const scale = Math.fround(greatest(vector) / 127)
-    scales[at] = scale
-    errors[at] = encodeInto(codes, at * stride, vector, scale)
-  }
-  return { scales, errors, codes }
+  const block = { scales, errors, codes }
+  vectors.forEach((vector, at) => {
+    encodeVector(vector, block, at, stride)
+  })
+  return block
+}
+
+/** Writes one vector's scale, error and codes at its place in a block. */
+export const encodeVector = (vector: Float32Array, block: CodeBlock, at: number, stride: number): void => {
+  const scale = Math.fround(greatest(vector) / 127)
+  block.scales[at] = scale
+  block.errors[at] = encodeInto(block.codes, at * stride, vector, scale)
 }
 
 /** The length of what the codes lose, rounded up. */

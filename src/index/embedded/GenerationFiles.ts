@@ -17,6 +17,7 @@ import { checkSegment } from "./DerivedCheck.ts"
 import { GenerationRoot, type ProjectState } from "./GenerationRoot.ts"
 import { type FileState, ProjectFile, type ScanKey } from "./ProjectFile.ts"
 import { ProjectSearch } from "./ProjectSearch.ts"
+import { type ReadSegment, readSegment } from "./ReadBack.ts"
 import type { SearchMemory } from "./SearchMemory.ts"
 
 /** Connections to project files that are kept open. */
@@ -167,6 +168,11 @@ export class GenerationFiles {
       differences: (checked?.differences ?? []).map((difference) => ({ scope, ...difference })),
       next: checked?.next
     }
+  }
+
+  /** A project's points as they stand, a segment at a time; `undefined` where it has none. */
+  readBack(at: number, scope: ProjectScope, from: number): ReadSegment | undefined {
+    return this.at(at, scope, (file) => readSegment(file, at, from))
   }
 
   /** At most one merge. True while there may be more to do. */

@@ -18,51 +18,68 @@ export interface Postings {
   readonly weights: Float32Array
 }
 
-/** Two passes: count each token, then put each weight where it belongs. Linear but for the sort of distinct tokens. */
+const digitBits = 11
+const digits = 1 << digitBits
+
+/** A stable radix sort of all (token, member) pairs by token: linear, and members stay in their order. */
 export const invert = (vectors: ReadonlyArray<SparseVector>): Postings => {
   let total = 0
   for (const { ids } of vectors) total += ids.length
-  const slots = new Map<number, number>()
-  const slotOf = new Uint32Array(total)
-  const counts: Array<number> = []
-  let at = 0
-  for (const { ids } of vectors) {
-    for (let i = 0; i < ids.length; i++) {
-      const token = ids[i] ?? 0
-      let slot = slots.get(token)
-      if (slot === undefined) {
-        slot = slots.size
-        slots.set(token, slot)
-        counts.push(0)
-      }
-      counts[slot] = (counts[slot] ?? 0) + 1
-      slotOf[at++] = slot
-    }
-  }
-  const tokens = Uint32Array.from(slots.keys()).sort()
-  const starts = new Uint32Array(tokens.length + 1)
-  const next = new Uint32Array(tokens.length)
-  let start = 0
-  for (let row = 0; row < tokens.length; row++) {
-    const slot = slots.get(tokens[row] ?? 0) ?? 0
-    starts[row] = start
-    next[slot] = start
-    start += counts[slot] ?? 0
-  }
-  starts[tokens.length] = start
+  const sorted = sortedPlaces(vectors, total)
+  const { members: memberAt, tokens: tokenAt, weights: weightAt } = sorted.flat
+  const tokens = new Uint32Array(total)
+  const starts = new Uint32Array(total + 1)
   const members = new Uint16Array(total)
   const weights = new Float32Array(total)
-  at = 0
-  for (let member = 0; member < vectors.length; member++) {
-    const vector = vectors[member]
-    if (vector === undefined) continue
-    for (let i = 0; i < vector.ids.length; i++) {
-      const slot = slotOf[at++] ?? 0
-      const place = next[slot] ?? 0
-      members[place] = member
-      weights[place] = vector.weights[i] ?? 0
-      next[slot] = place + 1
+  let rows = 0
+  for (let at = 0; at < total; at++) {
+    const place = sorted.order[at] ?? 0
+    const token = tokenAt[place] ?? 0
+    if (rows === 0 || tokens[rows - 1] !== token) {
+      tokens[rows] = token
+      starts[rows++] = at
     }
+    members[at] = memberAt[place] ?? 0
+    weights[at] = weightAt[place] ?? 0
   }
-  return { tokens, starts, members, weights }
+  starts[rows] = total
+  return { tokens: tokens.slice(0, rows), starts: starts.slice(0, rows + 1), members, weights }
+}
+
+/** Every pair side by side, and their places by ascending token. */
+const sortedPlaces = (vectors: ReadonlyArray<SparseVector>, total: number) => {
+  const flat = {
+    tokens: new Uint32Array(total),
+    members: new Uint16Array(total),
+    weights: new Float32Array(total)
+  }
+  let at = 0
+  vectors.forEach(({ ids, weights }, member) => {
+    flat.tokens.set(ids, at)
+    flat.weights.set(weights, at)
+    flat.members.fill(member, at, at + ids.length)
+    at += ids.length
+  })
+  let order = new Uint32Array(total)
+  for (let place = 0; place < total; place++) order[place] = place
+  let next = new Uint32Array(total)
+  for (let shift = 0; shift < 32; shift += digitBits) {
+    const counts = new Uint32Array(digits + 1)
+    for (const token of flat.tokens) {
+      const digit = (token >>> shift) & (digits - 1)
+      counts[digit + 1] = (counts[digit + 1] ?? 0) + 1
+    }
+    for (let digit = 1; digit <= digits; digit++)
+      counts[digit] = (counts[digit] ?? 0) + (counts[digit - 1] ?? 0)
+    for (const place of order) {
+      const digit = ((flat.tokens[place] ?? 0) >>> shift) & (digits - 1)
+      const to = counts[digit] ?? 0
+      counts[digit] = to + 1
+      next[to] = place
+    }
+    const done = order
+    order = next
+    next = done
+  }
+  return { flat, order }
 }

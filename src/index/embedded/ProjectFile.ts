@@ -230,9 +230,14 @@ export class ProjectFile {
     }))
   }
 
+  /** Rows from an ordinal up to another, in their order and that of `pointColumns`. */
+  rows(from: number, to: number, limit: number): ReadonlyArray<Row> {
+    return this.statements.all.all(from, to, limit)
+  }
+
   /** As {@link members}, whatever stands there: a vector of another length is filled up or cut. */
   stored(from: number, to: number, limit: number): ReadonlyArray<StoredMember> {
-    return this.statements.all.all(from, to, limit).map((row) => {
+    return this.rows(from, to, limit).map((row) => {
       const { id, from: begin, until, sparse, dense } = pointFrom(this.scope, row)
       const fitted = new Float32Array(this.dimensions)
       fitted.set(dense.subarray(0, this.dimensions))
