@@ -1,7 +1,7 @@
 /**
  * Is a replay as fast as writing the rows plainly, and does its memory stay flat? The whole way of `reprise replay`, from
  * the log to a generation that was read back, compared and promoted, beside better-sqlite3 that reads the same rows and
- * writes text, FTS5 and vectors without a check. Each run is a process of its own, threads included.
+ * writes text, FTS5 and vectors without a check. Each run is a process of its own, ours the command line as it is built.
  *
  *   node scripts/bench.js replay [--chunks 10000,100000] [--rounds 5] [--dimensions 384] [--memory 256] [--short]
  *
@@ -46,6 +46,9 @@ const bounds = values.short
   ? { overPlain: 0.2, peakMiB: 400, growth: 1.1 }
   : { overPlain: 1, peakMiB: 400, growth: 1.1 }
 
+/** The command line, built for this run. */
+const built = join(process.cwd(), ".cache", `replay-${process.pid}`)
+
 const settings = Schema.decodeSync(Settings)({
   embedding: { dimensions: Number(values.dimensions) },
   search: { memoryMiB: Number(values.memory) }
@@ -80,18 +83,6 @@ const acts: { readonly [act: string]: (data: string, target: string) => Effect.E
         )
       )
     }),
-  replay: (data) =>
-    Effect.gen(function* () {
-      const writer = yield* Writer
-      return yield* measured(
-        Effect.gen(function* () {
-          const { chunks, embeddings, fingerprint } = yield* writer.replay(() => Effect.void)
-          if (!fingerprint.equal || embeddings.computed > 0)
-            return yield* Effect.dieMessage("The replay differs.")
-          return chunks
-        })
-      )
-    }).pipe(Effect.provide(runtime(data))),
   plain: (data, target) => measured(Effect.sync(() => plainReplay(data, target)))
 }
 
@@ -108,6 +99,38 @@ const measured = <E, R>(act: Effect.Effect<number, E, R>): Effect.Effect<Acted, 
       peakMiB: Math.round(process.resourceUsage().maxRSS / 1024)
     }
   })
+
+/** Where a run says what it took, when it is over. */
+const figures = `import { isMainThread } from "node:worker_threads"
+if (isMainThread) process.on("exit", () => {
+  const { maxRSS, systemCPUTime, userCPUTime } = process.resourceUsage()
+  console.error(JSON.stringify({ peakMiB: Math.round(maxRSS / 1024), cpuSeconds: (userCPUTime + systemCPUTime) / 1e6 }))
+})`
+
+/** `reprise replay`, from the log to the promoted generation; the start of the process is not in its seconds. */
+const replay = (data: string): Acted => {
+  const { status, stderr, stdout } = spawnSync(
+    process.execPath,
+    [
+      `--import=data:text/javascript,${encodeURIComponent(figures)}`,
+      join(built, "bin", "reprise.js"),
+      ...["replay", "--json", "--data-dir", data]
+    ],
+    {
+      encoding: "utf8",
+      env: {
+        ...process.env,
+        REPRISE_EMBEDDING_DIMENSIONS: values.dimensions,
+        REPRISE_SEARCH_MEMORY_MIB: values.memory
+      }
+    }
+  )
+  if (status !== 0) throw new Error(`The replay ended with ${status}: ${stderr.slice(-4000)}`)
+  const { chunks, elapsedMs, embeddings, fingerprint } = JSON.parse(stdout)
+  if (!fingerprint.equal || embeddings.computed > 0) throw new Error(`The replay differs: ${stdout}`)
+  const { cpuSeconds, peakMiB } = JSON.parse(stderr.trim().split("\n").at(-1) ?? "")
+  return { chunks, seconds: round(elapsedMs / 1000), cpuSeconds: round(cpuSeconds), peakMiB }
+}
 
 const perform = (act: string): Promise<void> => {
   const run = acts[act]
@@ -148,16 +171,16 @@ const measure = (folder: string, chunks: number): Measured => {
   const data = join(folder, `chunks-${chunks}`)
   if (mkdirSync(data, { recursive: true }) !== undefined)
     child("write", ["--chunks", String(chunks), "--data", data])
-  const replay: Array<Acted> = []
+  const replays: Array<Acted> = []
   const plain: Array<Acted> = []
   for (let n = 0; n < rounds; n++) {
     const target = join(folder, "plain.sqlite")
     for (const suffix of ["", "-wal", "-shm"]) rmSync(target + suffix, { force: true })
-    replay.push(child("replay", ["--data", data]))
+    replays.push(replay(data))
     plain.push(child("plain", ["--data", data, "--target", target]))
   }
-  const ratios = replay.map(({ seconds }, at) => (plain[at]?.seconds ?? Number.NaN) / seconds)
-  for (const [name, runs] of Object.entries({ replay, plain })) {
+  const ratios = replays.map(({ seconds }, at) => (plain[at]?.seconds ?? Number.NaN) / seconds)
+  for (const [name, runs] of Object.entries({ replay: replays, plain })) {
     const rates = runs.map((run) => Math.round(run.chunks / run.seconds))
     const columns = [
       String(chunks).padStart(8),
@@ -174,12 +197,16 @@ const measure = (folder: string, chunks: number): Measured => {
     ]
     console.log(columns.join(" "))
   }
-  return { chunks: replay[0]?.chunks ?? 0, replay, plain, overPlain: round(median(ratios)) }
+  return { chunks: replays[0]?.chunks ?? 0, replay: replays, plain, overPlain: round(median(ratios)) }
 }
 
 const main = (): boolean => {
   const folder = values.keep ?? mkdtempSync(join(tmpdir(), "reprise-bench-"))
   try {
+    const { status } = spawnSync(process.execPath, ["scripts/build.js", "--bundles", built], {
+      stdio: "inherit"
+    })
+    if (status !== 0) throw new Error("The command line was not built.")
     console.log("  chunks what    chunks/s                    seconds   cpu s   peak MiB")
     const results = sizes.map((chunks) => measure(folder, chunks))
     const rate = ({ replay }: Measured) => median(replay.map(({ chunks, seconds }) => chunks / seconds))
@@ -206,6 +233,7 @@ const main = (): boolean => {
     console.log(JSON.stringify({ bench: "replay", holds, ...summary, results }))
     return holds
   } finally {
+    rmSync(built, { recursive: true, force: true })
     if (values.keep === undefined) rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -107,7 +107,7 @@ export class Lexicon {
     return known
   }
 
-  /** A word stays at least as long as any of its spellings. */
+  /** A word stays at least as long as each of its spellings. */
   #keep(known: Word): void {
     const { word } = known
     const hash = hashOf(word, 0, word.length)
