@@ -93,8 +93,7 @@ type Living =
   | {
       readonly _tag: "Pending"
       readonly key: string
-      readonly point: VersionPoint
-      readonly payloadDigest: Buffer
+      readonly row: PendingPoint["ledger"]
     }
 
 interface OpenDocument {
@@ -106,9 +105,7 @@ interface OpenDocument {
 
 interface PendingPoint {
   readonly point: Point
-  readonly ledger: Omit<LedgerRow, "row" | "until" | "words">
-  readonly words: VersionPoint["words"]
-  readonly scope: FoldedScope
+  readonly ledger: Omit<LedgerRow, "row" | "until">
 }
 
 type FoldedScope = ScopeChange & { readonly counts: WordCounts }
@@ -212,8 +209,7 @@ class Batch {
     }
     const wanted = new Map(opened.entries.map((entry, index) => [entry.chunkId.replaceAll("-", ""), index]))
     for (const [chunk, living] of document.living) {
-      const digest = living._tag === "Stored" ? living.row.payloadDigest : living.payloadDigest
-      if (wanted.has(chunk) && digest.equals(opened.payloadDigest)) wanted.delete(chunk)
+      if (wanted.has(chunk) && living.row.payloadDigest.equals(opened.payloadDigest)) wanted.delete(chunk)
       else this.#end(stored, document, chunk, living)
     }
     const projectScope: ProjectScope = {
@@ -223,6 +219,18 @@ class Batch {
     for (const [chunk, index] of wanted) {
       const point = opened.point(index)
       const id = pointId(point.chunkId, stored.position)
+      this.#count(document.scope, point.chunk, point.leaf, point.words, 1)
+      const ledger = {
+        scope: document.scope.id,
+        id: uuidBytes(id),
+        chunk: point.chunk,
+        document: document.id,
+        payloadDigest: opened.payloadDigest,
+        leaf: point.leaf,
+        // At once: a batch of points holds a few million words.
+        words: encodeIds(point.words.map((word) => document.scope.counts.idOf(word))),
+        from: stored.position
+      }
       this.#pending.set(id, {
         point: {
           id,
@@ -235,20 +243,9 @@ class Batch {
           from: stored.position,
           until: forever
         },
-        ledger: {
-          scope: document.scope.id,
-          id: uuidBytes(id),
-          chunk: point.chunk,
-          document: document.id,
-          payloadDigest: opened.payloadDigest,
-          leaf: point.leaf,
-          from: stored.position
-        },
-        words: point.words,
-        scope: document.scope
+        ledger
       })
-      document.living.set(chunk, { _tag: "Pending", key: id, point, payloadDigest: opened.payloadDigest })
-      this.#count(document.scope, point.chunk, point.leaf, point.words, 1)
+      document.living.set(chunk, { _tag: "Pending", key: id, row: ledger })
     }
   }
 
@@ -260,7 +257,8 @@ class Batch {
     document.living.delete(chunk)
     if (living._tag === "Pending") {
       this.#pending.delete(living.key)
-      this.#count(document.scope, living.point.chunk, living.point.leaf, living.point.words, -1)
+      const { chunk, leaf, words } = living.row
+      this.#count(document.scope, chunk, leaf, document.scope.counts.wordsOf(decodeIds(words)), -1)
       return
     }
     const { row } = living
@@ -347,10 +345,7 @@ class Batch {
           folded
         })),
         ended: this.#ended,
-        inserted: pending.map(({ ledger, words, scope }) => ({
-          ...ledger,
-          words: encodeIds(words.map((word) => scope.counts.idOf(word)))
-        }))
+        inserted: pending.map(({ ledger }) => ledger)
       }
     }
   }

@@ -18,6 +18,7 @@ interface CountedWord extends WordChange {
 export class WordCounts {
   readonly #idOf: (word: string) => number
   readonly #words = new Map<string, CountedWord>()
+  readonly #byId = new Map<number, CountedWord>()
   readonly #tokens = new Map<number, CountedToken>()
   /** The analyzer gives one object for a word again and again: comparing objects spares comparing strings. */
   readonly #met = new Map<PointWord, CountedWord>()
@@ -54,6 +55,11 @@ export class WordCounts {
     return this.#counted(word).id
   }
 
+  /** Words that were counted here, by their ids. */
+  wordsOf(ids: ReadonlyArray<number>): ReadonlyArray<PointWord> {
+    return ids.flatMap((id) => this.#byId.get(id) ?? [])
+  }
+
   #counted(one: PointWord): CountedWord {
     const met = this.#met.get(one)
     if (met !== undefined) return met
@@ -67,6 +73,7 @@ export class WordCounts {
     this.#tokens.set(token, counted)
     const begun = { id: this.#idOf(word), word, token, stem, delta: 0, counted }
     this.#words.set(word, begun)
+    this.#byId.set(begun.id, begun)
     return begun
   }
 }

@@ -27,8 +27,11 @@ export const invert = (vectors: ReadonlyArray<SparseVector>): Postings => {
   for (const { ids } of vectors) total += ids.length
   const sorted = sortedPlaces(vectors, total)
   const { members: memberAt, tokens: tokenAt, weights: weightAt } = sorted.flat
-  const tokens = new Uint32Array(total)
-  const starts = new Uint32Array(total + 1)
+  const tokenOf = (at: number): number => tokenAt[sorted.order[at] ?? 0] ?? 0
+  let distinct = 0
+  for (let at = 0; at < total; at++) if (at === 0 || tokenOf(at) !== tokenOf(at - 1)) distinct++
+  const tokens = new Uint32Array(distinct)
+  const starts = new Uint32Array(distinct + 1)
   const members = new Uint16Array(total)
   const weights = new Float32Array(total)
   let rows = 0
@@ -43,7 +46,7 @@ export const invert = (vectors: ReadonlyArray<SparseVector>): Postings => {
     weights[at] = weightAt[place] ?? 0
   }
   starts[rows] = total
-  return { tokens: tokens.slice(0, rows), starts: starts.slice(0, rows + 1), members, weights }
+  return { tokens, starts, members, weights }
 }
 
 /** Every pair side by side, and their places by ascending token. */
