@@ -46,13 +46,13 @@ const { values } = parseArgs({
   allowPositionals: true
 })
 
-const chunks = Number(values.chunks ?? (values.short ? 4000 : 100_000))
+const chunks = Number(values.chunks ?? (values.short ? 2000 : 100_000))
 const rounds = Number(values.rounds ?? (values.short ? 1 : 5))
 const dimensions = 384
 const loadSeconds = 20
 /** What is promised; a short form, over few chunks and on a machine that others use, promises less. */
 const bounds = values.short
-  ? { rawOverOurs: 0.5, oursOverLance: 10, underLoad: 2, residentMiB: 500 }
+  ? { rawOverOurs: 0.05, oursOverLance: 20, underLoad: 2, residentMiB: 500 }
   : { rawOverOurs: 5, oursOverLance: 2, underLoad: 2, residentMiB: 500 }
 
 const settings = Schema.decodeSync(Settings)({

@@ -1,9 +1,9 @@
-import { readdirSync, rmSync } from "node:fs"
+import { copyFileSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
 import { Effect, Exit, FastCheck as fc, Stream } from "effect"
-import { defaultScope, ProjectName, TeamName } from "../../events/Ids.ts"
+import { defaultScope, ProjectName, type ProjectScope, TeamName } from "../../events/Ids.ts"
 import { documentVector } from "../../src/documents/SparseVector.ts"
 import { armed, FailpointFired, Failpoints } from "../../src/faults/Failpoints.ts"
 import { noFilter } from "../../src/index/Filter.ts"
@@ -379,6 +379,61 @@ describe("a projection", () => {
             assert.isTrue(isClean(clean), `${sql}: ${JSON.stringify(clean)}`)
           })
         )
+      }
+    })
+  )
+
+  it.scoped("that is sound is read back once; a change of anything sends verification to find out what", () =>
+    Effect.gen(function* () {
+      const { contextFor, directory, log, row } = yield* makeDirectory
+      yield* Effect.provide(history, log)
+      const context = contextFor(".")
+      const file = join(directory, "index", "g001-e1", "default.default.sqlite")
+      const sound = join(directory, "sound.sqlite")
+      yield* Effect.scoped(opened(context, row(1)))
+      copyFileSync(file, sound)
+      /** Verification of what stands there now; `scanned` where one reading was not enough. */
+      const verified = Effect.scoped(
+        Effect.gen(function* () {
+          const projection = yield* openProjection(context, row(1))
+          let scanned = false
+          const { engine } = projection
+          const watched = {
+            ...engine,
+            scan: (at: number, scope?: ProjectScope) =>
+              Stream.suspend(() => {
+                scanned = true
+                return engine.scan(at, scope)
+              })
+          }
+          const report = yield* verify({ ...projection, engine: watched }, { level: "full", repair: false })
+          return { isClean: isClean(report), scanned }
+        })
+      )
+      assert.deepStrictEqual(yield* verified, { isClean: true, scanned: false })
+      const first = "WHERE ordinal = (SELECT min(ordinal) FROM points WHERE until_position > 1000)"
+      // Of a word that living points have: what belongs to ended ones alone is nobody's difference.
+      const most =
+        "WHERE (segment, token) = (SELECT segment, token FROM postings ORDER BY length(members) DESC LIMIT 1)"
+      for (const sql of [
+        `UPDATE points SET payload = '{}' ${first}`,
+        `UPDATE points SET document_id = id ${first}`,
+        `UPDATE points SET until_position = 5000 ${first}`,
+        `UPDATE points SET dense = zeroblob(length(dense)) ${first}`,
+        `DELETE FROM points ${first}`,
+        `UPDATE postings SET weights = zeroblob(length(weights)) ${most}`,
+        `DELETE FROM postings ${most}`,
+        `INSERT INTO postings SELECT segment, 1, members, weights FROM postings ${most}`,
+        "UPDATE codes SET codes = zeroblob(length(codes))",
+        "UPDATE codes SET scales = zeroblob(length(scales))",
+        "UPDATE codes SET errors = zeroblob(length(errors))",
+        "DELETE FROM segments"
+      ]) {
+        copyFileSync(sound, file)
+        const db = new Database(file)
+        db.exec(sql)
+        db.close()
+        assert.deepStrictEqual(yield* verified, { isClean: false, scanned: true }, sql)
       }
     })
   )
