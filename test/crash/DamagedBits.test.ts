@@ -20,6 +20,7 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setImmediate as breathe } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Either, Schema } from "effect"
 import * as Archive from "../../src/log/Archive.ts"
@@ -129,7 +130,7 @@ describe("a log whose last commits stand in its write-ahead log", () => {
     whole = readingOf(base)
   })
 
-  it("D7: cut anywhere ends at a whole commit, and is refused where its head was seen", () => {
+  it("D7: cut anywhere ends at a whole commit, and is refused where its head was seen", async () => {
     const size = statSync(join(base, "log.sqlite-wal")).size
     const frame = 24 + 4096
     const frames = Math.floor((size - 32) / frame)
@@ -152,6 +153,7 @@ describe("a log whose last commits stand in its write-ahead log", () => {
         rmSync(join(directory, "head"))
         assert.isUndefined(opens(directory), `cut at ${cut}, no witness`)
       })
+      await breathe()
     }
     reportCount({ figure: "write-ahead logs cut", count: possible.length })
   }, 3_600_000)
@@ -166,7 +168,7 @@ describe("a log whose last commits stand in its write-ahead log", () => {
     }
   })
 
-  it("D8, D9: no flipped bit in log, content and their write-ahead logs is silent", () => {
+  it("D8, D9: no flipped bit in log, content and their write-ahead logs is silent", async () => {
     const random = randomOf(firstSeed)
     const files = ["log.sqlite-wal", "log.sqlite", "content.sqlite-wal", "content.sqlite"]
     const count = Math.ceil(bits * 0.8)
@@ -178,6 +180,7 @@ describe("a log whose last commits stand in its write-ahead log", () => {
         if (isNamed(directory) || opens(directory) !== undefined) noticed++
         else assert.strictEqual(readingOf(directory), whole, `${what} is silent`)
       })
+      await breathe()
     }
     assert.isAbove(noticed, count / 10)
     reportCount({

@@ -7,6 +7,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setImmediate as breathe } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { bundleChild } from "../support/bundledChild.ts"
 import { reportCount } from "../support/figures.ts"
@@ -59,7 +60,7 @@ describe.skipIf(!canTrace)("a log on a disk that fails", () => {
     ["D5: full at a truncation", "ftruncate", "ENOSPC", ["2+3"]],
     ["D4: full at a name", "rename", "ENOSPC", ["2+3"]]
   ] as const) {
-    it(`${what}: a typed failure, nothing acknowledged is lost, and it goes on when there is room`, () => {
+    it(`${what}: a typed failure, nothing acknowledged is lost, and it goes on when there is room`, async () => {
       let injected = 0
       for (const when of whens) injected += survives(`${call}:error=${error}:when=${when}`)
       assert.isAbove(injected, 0)
@@ -67,6 +68,7 @@ describe.skipIf(!canTrace)("a log on a disk that fails", () => {
         for (let nth = 1, failed = 1; failed > 0; nth++) {
           failed = survives(`${call}:error=${error}:when=${nth}`)
           injected += failed
+          await breathe()
         }
       reportCount({
         figure: "full or EIO at the nth write",

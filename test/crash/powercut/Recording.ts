@@ -2,6 +2,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setImmediate as breathe } from "node:timers/promises"
 import { randomOf } from "../../support/random.ts"
 import { type Image, imageAt, writeImage } from "./Images.ts"
 import { traced } from "./Trace.ts"
@@ -80,6 +81,8 @@ export class Recording {
       } finally {
         rmSync(found.home, { recursive: true, force: true })
       }
+      // A judge may block: whoever runs the tests wants to hear from them now and then.
+      await breathe()
     }
   }
 
