@@ -3,10 +3,11 @@
  * peers in the same run: single appends of 64 callers at once beside emmett-sqlite's one after another (its concurrent ones
  * fail), and batches of 1,000 beside plain better-sqlite3 that writes the same rows into the same tables and indexes.
  *
- *   node scripts/bench.js log [--rounds 5] [--events 4000] [--short]
+ *   node scripts/bench.js log [--rounds 5] [--events 20000] [--short]
  *
  * Prints a table of medians with their spread, the ratios and the fsyncs of an append (where strace is installed), and, as
- * the last line, JSON. Exits 1 where a ratio misses its bound; `--short` is one round, and misses a gross regression alone. emmett-sqlite is left out, and said to be, until
+ * the last line, JSON. Exits 1 where a ratio misses its bound; `--short` is one round of 4,000 events, and misses a gross
+ * regression alone. emmett-sqlite is left out, and said to be, until
  * `npm run bench:peers` has installed it.
  */
 import { spawnSync } from "node:child_process"
@@ -22,14 +23,14 @@ import { askPeer } from "./peers/Peer.ts"
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "5" },
-    events: { type: "string", default: "4000" },
+    events: { type: "string" },
     short: { type: "boolean", default: false },
     /** Only the single appends of 64 callers, to be watched from outside. */
     only: { type: "string" }
   },
   allowPositionals: true
 })
-const events = Number(values.events)
+const events = Number(values.events ?? (values.short ? 4000 : 20_000))
 const callers = 64
 const batch = 1000
 const rounds = values.short ? 1 : Number(values.rounds)
@@ -64,58 +65,75 @@ const singles = () =>
 
 const batches = () =>
   ours((log, appends) =>
-    Effect.forEach(
-      Array.from({ length: Math.ceil(events / batch) }, (_, at) =>
-        appends.slice(at * batch, (at + 1) * batch)
-      ),
-      (some) => log.write({ appends: some }),
-      { discard: true }
-    )
+    Effect.forEach(batchesOf(appends), (some) => log.write({ appends: some }), { discard: true })
   )
+
+const batchesOf = (appends: ReadonlyArray<Append>): ReadonlyArray<ReadonlyArray<Append>> =>
+  Array.from({ length: Math.ceil(appends.length / batch) }, (_, at) =>
+    appends.slice(at * batch, (at + 1) * batch)
+  )
+
+interface Table {
+  readonly name: string
+  readonly rows: ReadonlyArray<ReadonlyArray<unknown>>
+}
 
 /**
  * The very rows that we leave (events, and the read models that are folded with them) into the very tables and indexes,
- * by somebody who has them ready: no chain, no ids to compute, no look for duplicates, no worker.
+ * by somebody who has them ready: no chain, no ids to compute, no look for duplicates, no worker. And the events alone, by
+ * somebody who will have to read them all to know what is in them.
  */
 const plain = () =>
   inDirectory(async (directory) => {
-    const appends = Array.from({ length: events }, (_, n) => submission(n))
     await Effect.runPromise(
-      Effect.flatMap(Log, (log) => log.write({ appends })).pipe(
-        Effect.provide(SqliteLog.layer({ directory })),
-        Effect.scoped
-      )
+      Effect.flatMap(Log, (log) =>
+        Effect.forEach(
+          batchesOf(Array.from({ length: events }, (_, n) => submission(n))),
+          (appends) => log.write({ appends }),
+          { discard: true }
+        )
+      ).pipe(Effect.provide(SqliteLog.layer({ directory })), Effect.scoped)
     )
     const left = new Sqlite(join(directory, "log.sqlite"), { readonly: true })
     const schema = left
       .prepare<[], { sql: string }>("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
       .all()
-    const tables = ["events", "documents", "jobs"].map((name) => ({
-      name,
-      rows: left.prepare<[], ReadonlyArray<unknown>>(`SELECT * FROM ${name}`).raw().all()
-    }))
+      .map(({ sql }) => sql)
+    const [eventRows, ...readModels] = ["events", "documents", "jobs"].map(
+      (name): Table => ({
+        name,
+        rows: left.prepare<[], ReadonlyArray<unknown>>(`SELECT * FROM ${name}`).raw().all()
+      })
+    )
     left.close()
-
-    const db = new Sqlite(join(directory, "plain.sqlite"))
-    db.pragma("journal_mode = WAL")
-    db.pragma("synchronous = FULL")
-    assertFull(db.pragma("synchronous", { simple: true }), "better-sqlite3")
-    for (const { sql } of schema) db.exec(sql)
-    const inserts = tables.map(({ name, rows }) => ({
-      rows,
-      insert: db.prepare(`INSERT INTO ${name} VALUES (${(rows[0] ?? []).map(() => "?").join(", ")})`)
-    }))
-    const write = db.transaction((from: number) => {
-      for (const { insert, rows } of inserts) {
-        for (const row of rows.slice(from, from + batch)) insert.run(...row)
-      }
-    })
-    const start = performance.now()
-    for (let from = 0; from < events; from += batch) write(from)
-    const rate = perSecond(events, start)
-    db.close()
-    return rate
+    if (eventRows === undefined) throw new Error("The log has no events.")
+    return {
+      whole: inserted(join(directory, "whole.sqlite"), schema, [eventRows, ...readModels]),
+      eventsAlone: inserted(join(directory, "events.sqlite"), schema, [eventRows])
+    }
   })
+
+const inserted = (path: string, schema: ReadonlyArray<string>, tables: ReadonlyArray<Table>): number => {
+  const db = new Sqlite(path)
+  db.pragma("journal_mode = WAL")
+  db.pragma("synchronous = FULL")
+  assertFull(db.pragma("synchronous", { simple: true }), "better-sqlite3")
+  for (const sql of schema) db.exec(sql)
+  const inserts = tables.map(({ name, rows }) => ({
+    rows,
+    insert: db.prepare(`INSERT INTO ${name} VALUES (${(rows[0] ?? []).map(() => "?").join(", ")})`)
+  }))
+  const write = db.transaction((from: number) => {
+    for (const { insert, rows } of inserts) {
+      for (const row of rows.slice(from, from + batch)) insert.run(...row)
+    }
+  })
+  const start = performance.now()
+  for (let from = 0; from < events; from += batch) write(from)
+  const rate = perSecond(events, start)
+  db.close()
+  return rate
+}
 
 const assertFull = (synchronous: unknown, who: string) => {
   if (synchronous !== 2) throw new Error(`${who} runs with synchronous = ${String(synchronous)}, not FULL.`)
@@ -149,22 +167,28 @@ const ratio = (over: ReadonlyArray<number>, under: ReadonlyArray<number>): numbe
 const round = (value: number): number => Math.round(value * 1000) / 1000
 
 const compare = async (): Promise<boolean> => {
-  const none = { singles: [], emmett: [], batches: [], plain: [] } satisfies Record<string, Array<number>>
+  const none = { singles: [], emmett: [], batches: [], plain: [], eventsAlone: [] } satisfies Record<
+    string,
+    Array<number>
+  >
   const rates: { readonly [name in keyof typeof none]: Array<number> } = none
   for (let n = 0; n < rounds; n++) {
     rates.singles.push(await singles())
-    const other = askPeer("emmett", ["--events", String(Math.ceil(events / 10))])
+    const other = askPeer("emmett", ["--events", String(Math.ceil(events / 20))])
     if (other !== undefined) rates.emmett.push(other.eventsPerSecond ?? Number.NaN)
     rates.batches.push(await batches())
-    rates.plain.push(await plain())
+    const { eventsAlone, whole } = await plain()
+    rates.plain.push(whole)
+    rates.eventsAlone.push(eventsAlone)
   }
   const labels = {
     singles: `single appends of ${callers} callers`,
     emmett: "emmett-sqlite, one after another",
     batches: `batches of ${batch}`,
-    plain: `better-sqlite3, batches of ${batch}`
+    plain: `better-sqlite3, batches of ${batch}`,
+    eventsAlone: "the same, without read models"
   }
-  for (const name of ["singles", "emmett", "batches", "plain"] as const) {
+  for (const name of ["singles", "emmett", "batches", "plain", "eventsAlone"] as const) {
     const all = rates[name].map(Math.round)
     process.stdout.write(
       `${labels[name].padEnd(36)} ${all.length === 0 ? "not installed (npm run bench:peers)" : `${median(all)} events/s (${Math.min(...all)} to ${Math.max(...all)})`}\n`

@@ -8,7 +8,7 @@
  *
  * The documents are pushed and changed through the whole product first; what they left is then repeated as their further
  * versions until there are events enough, and the index folds all of it. Prints a table beside an empty directory and
- * `node -e 0`, and, as the last line, JSON. Exits 1 where the median is above a second (`--short`: 20,000 events, three
+ * `node -e 0`, and, as the last line, JSON. Exits 1 where the median is above a second (`--short`: 10,000 events, three
  * times that).
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
@@ -47,8 +47,8 @@ const { values } = parseArgs({
   },
   allowPositionals: true
 })
-const events = Number(values.events ?? (values.short ? 20_000 : 1_000_000))
-const documents = values.short ? 100 : Number(values.documents)
+const events = Number(values.events ?? (values.short ? 10_000 : 1_000_000))
+const documents = values.short ? 50 : Number(values.documents)
 const rounds = values.short ? 3 : Number(values.rounds)
 const boundMs = values.short ? 3000 : 1000
 const appendsAWrite = 500

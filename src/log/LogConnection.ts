@@ -43,7 +43,7 @@ interface Statements {
   readonly savepoint: Statement
   readonly release: Statement
   readonly rollbackTo: Statement
-  readonly version: Statement<[string], { version: number }>
+  readonly version: Statement<[string], number>
   readonly sequence: Statement<[string, string], { sequence: number }>
   readonly caused: Statement<[string], Omit<AppendedAt, "repeated">>
   readonly last: Statement<[], { position: number; hash: Buffer }>
@@ -93,7 +93,7 @@ export const openLog = (
       }
     },
     version: (stream) => {
-      const known = versions.get(stream) ?? statements.version.get(stream)?.version ?? 0
+      const known = versions.get(stream) ?? statements.version.get(stream) ?? 0
       versions.set(stream, known)
       return known
     },
@@ -131,9 +131,9 @@ const prepareStatements = (db: Database): Statements => ({
   savepoint: db.prepare("SAVEPOINT request"),
   release: db.prepare("RELEASE request"),
   rollbackTo: db.prepare("ROLLBACK TO request"),
-  version: db.prepare<[string], { version: number }>(
-    "SELECT version FROM events WHERE stream = ? ORDER BY version DESC LIMIT 1"
-  ),
+  version: db
+    .prepare<[string], number>("SELECT version FROM events WHERE stream = ? ORDER BY version DESC LIMIT 1")
+    .pluck(),
   sequence: db.prepare<[string, string], { sequence: number }>(
     "SELECT sequence FROM events WHERE team = ? AND project = ? ORDER BY position DESC LIMIT 1"
   ),

@@ -52,6 +52,9 @@ export interface SqliteLogOptions {
   readonly checkpointPages?: number
 }
 
+/** 16 MiB: pages that every group changes are moved once for many groups, and a reader finds its way in them as fast. */
+const usualCheckpointPages = 4000
+
 /** How many writes may wait at a time; further ones suspend their callers. */
 const maxWaiting = 1024
 
@@ -107,7 +110,7 @@ const openingOptions = (options: SqliteLogOptions): Effect.Effect<OpeningOptions
       newLogId: digits.join(""),
       witnesses: options.witnesses ?? [],
       acceptRollback: options.acceptRollback ?? false,
-      checkpointPages: options.checkpointPages ?? 1000,
+      checkpointPages: options.checkpointPages ?? usualCheckpointPages,
       now
     }
   })
