@@ -124,7 +124,6 @@ const runRow = (row: Row): Done => {
   try {
     const violations = make(row, asked, folder)
     const counted = mine(countedIn(join(folder, "counted")))
-    // Every bug that is asked for and there.
     return { row, asked, counted, hours: (performance.now() - began) / 3_600_000, violations }
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -134,8 +133,8 @@ const runRow = (row: Row): Done => {
 const totalOf = ({ counted }: Done): number => counted.reduce((sum, { count }) => sum + count, 0)
 
 const seedsOf = ({ counted }: Done): string => {
-  const seeds = [...new Set(counted.flatMap((one) => (one.seed === undefined ? [] : [one.seed])))]
-  return seeds.length === 0 ? "" : `from ${seeds.sort((one, other) => one - other).join(", ")}`
+  const seeds = counted.flatMap((one) => (one.seed === undefined ? [] : [one.seed]))
+  return seeds.length === 0 ? "" : `from ${Math.min(...seeds)}`
 }
 
 /** How often each failpoint was hit by a kill: the least of them. */
@@ -175,7 +174,7 @@ const printed = (done: Done): ReadonlyArray<string> => [
 const header = ["figure", "asked", "run", "seeds", "hours", "violations", "of which"]
 const done = rows.map((row) => {
   const one = runRow(row)
-  if (one.asked > 0) console.error(printed(one).join(" | "))
+  if (one.asked > 0 && values.from === undefined) console.error(printed(one).join(" | "))
   return one
 })
 const table = [header, ...done.map(printed)]
