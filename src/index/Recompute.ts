@@ -59,7 +59,16 @@ export const recompute: (
       })
       yield* Effect.yieldNow()
     }
-    return compareStates(anew, state, at)
+    return yield* Effect.try({
+      try: () => compareStates(anew, state, at),
+      catch: (cause) =>
+        new ProjectionStopped({
+          generation: ref.generation,
+          position: at,
+          detail: `its state cannot be read: ${String(cause)}`,
+          cause
+        })
+    })
   },
   Effect.scoped
 )

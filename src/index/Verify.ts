@@ -2,6 +2,7 @@
  * Compares what a generation must hold (the ledger) with what its engine holds, read back from the engine's own bytes at
  * one position, and mends only what differs, from the log.
  */
+import Sqlite from "better-sqlite3"
 import { Chunk, Effect, Option, Stream } from "effect"
 import { PointId, ProjectName, type ProjectScope, scopeKey, TeamName } from "../../events/Ids.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
@@ -16,7 +17,7 @@ import {
   uuidBytes,
   uuidText
 } from "./Fingerprint.ts"
-import type { EngineError, ReadPoint, ScannedPoint } from "./Index.ts"
+import { type EngineError, EngineMismatch, type ReadPoint, type ScannedPoint } from "./Index.ts"
 import type { OpenGeneration } from "./Projection.ts"
 import type { ExpectedPoint, LedgerRow, ScopeRow } from "./StateSchema.ts"
 import type { Difference, VerifyLevel, VerifyReport } from "./VerifyReport.ts"
@@ -36,6 +37,18 @@ interface Found extends Difference {
   /** The id under which the engine holds it, as read back. */
   readonly storedAs?: string
 }
+
+/** What SQLite says of a generation's state while it is read: the file is damaged, and nobody's code is. */
+export const damagedState = (defect: unknown): Option.Option<EngineMismatch> =>
+  defect instanceof Sqlite.SqliteError
+    ? Option.some(
+        new EngineMismatch({
+          engine: "embedded",
+          reason: "damaged",
+          detail: `its state cannot be read (${defect.message}). Rebuild it: reprise replay.`
+        })
+      )
+    : Option.none()
 
 const exampleLimit = 20
 const page = 1_000

@@ -11,7 +11,7 @@ import { GenerationState } from "../index/GenerationState.ts"
 import { EngineMismatch } from "../index/Index.ts"
 import { identityOf, openForReading, refOf } from "../index/Projection.ts"
 import { recompute } from "../index/Recompute.ts"
-import { verify } from "../index/Verify.ts"
+import { damagedState, verify } from "../index/Verify.ts"
 import { isClean } from "../index/VerifyReport.ts"
 import { Content } from "../log/Content.ts"
 import { LogReader } from "../log/Log.ts"
@@ -263,16 +263,20 @@ const makeReader = Effect.fnUntraced(function* (
     return Option.match(next, { onNone: () => 0, onSome: ({ recordedAt }) => Math.max(0, now - recordedAt) })
   })
 
-  const verified: RepriseReader["verify"] = Effect.fn("Reader.verify")(function* (ask) {
-    const row = yield* readModels.live
-    if (row === undefined) return yield* noGeneration
-    const open = yield* openForReading(context, row)
-    const chunks = open.state.counts.chunks
-    const level = ask.level ?? (chunks <= fullVerifyUpTo ? "full" : "sample")
-    const report = yield* verify(open, { level, repair: false })
-    const recomputed = ask.recompute ? yield* recompute(context, open) : undefined
-    return { report, clean: isClean(report) && (recomputed?.equal ?? true), recomputed }
-  }, Effect.scoped)
+  const verified: RepriseReader["verify"] = Effect.fn("Reader.verify")(
+    function* (ask) {
+      const row = yield* readModels.live
+      if (row === undefined) return yield* noGeneration
+      const open = yield* openForReading(context, row)
+      const chunks = open.state.counts.chunks
+      const level = ask.level ?? (chunks <= fullVerifyUpTo ? "full" : "sample")
+      const report = yield* verify(open, { level, repair: false })
+      const recomputed = ask.recompute ? yield* recompute(context, open) : undefined
+      return { report, clean: isClean(report) && (recomputed?.equal ?? true), recomputed }
+    },
+    Effect.catchSomeDefect(damagedState),
+    Effect.scoped
+  )
 
   return Reader.of({
     search,

@@ -256,6 +256,7 @@ describe("an index", () => {
       if (Either.isLeft(verified) || !verified.right.clean) noticed++
       else assert.strictEqual(text(directory), whole, `${what} is silent`)
       rmSync(directory, { recursive: true, force: true })
+      await breathe()
     }
     reportCount({
       figure: "flipped bits",
