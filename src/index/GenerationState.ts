@@ -32,7 +32,7 @@ import {
   schema,
   schemaVersion
 } from "./StateSchema.ts"
-import { writeChange } from "./StateWriting.ts"
+import { forgetAll, forgetEnded, writeChange } from "./StateWriting.ts"
 import { skippedPrefix } from "./VersionPoints.ts"
 import { decodeIds } from "./WordIds.ts"
 
@@ -364,23 +364,7 @@ export class GenerationState {
 
   /** Forgets what ended of these documents, and words that no row has any more. The file is written anew. */
   erase(documents: ReadonlyArray<Buffer>): void {
-    this.db
-      .transaction(() => {
-        const rows = this.#prepare<[Buffer]>(
-          `DELETE FROM ledger WHERE document = ? AND until_position < ${forever}`
-        )
-        for (const document of documents) rows.run(document)
-        const used = new Set<number>()
-        const ended = this.#prepare<[], { words: Buffer }>(
-          `SELECT words FROM ledger WHERE until_position < ${forever}`
-        )
-        for (const { words } of ended.iterate()) for (const id of decodeIds(words)) used.add(id)
-        const gone = this.#prepare<[], { id: number }>("SELECT id FROM words WHERE frequency = 0").all()
-        const forget = this.#prepare<[number]>("DELETE FROM words WHERE id = ?")
-        for (const { id } of gone) if (!used.has(id)) forget.run(id)
-        this.#prepare("DELETE FROM tokens WHERE frequency = 0").run()
-      })
-      .immediate()
+    this.db.transaction(() => forgetEnded(this.db, documents)).immediate()
     if (!rewritten(this.db))
       throw new Error(`${this.path}: a reader holds back what was deleted. Run it again when that is over.`)
   }
@@ -389,13 +373,7 @@ export class GenerationState {
   reset(target: number): void {
     this.db
       .transaction(() => {
-        for (const table of ["scopes", "buckets", "documents", "ledger", "words", "tokens"]) {
-          this.db.exec(`DELETE FROM ${table}`)
-        }
-        this.db.exec(
-          "UPDATE meta SET value = 0 WHERE key IN ('checkpoint', 'horizon', 'replacedAt', 'promoted')"
-        )
-        this.db.exec("UPDATE meta SET value = '' WHERE key IN ('witness', 'passed')")
+        forgetAll(this.db)
         this.setNumber("target", target)
       })
       .immediate()

@@ -1,9 +1,10 @@
 /**
- * One apply's change, written into a state's tables. Within the transaction of whoever commits it.
+ * What is written into a state's tables, one apply's change above all. Within the transaction of whoever commits it.
  */
-import type { Statement } from "better-sqlite3"
+import type { Database, Statement } from "better-sqlite3"
 import { forever } from "./Index.ts"
 import type { StateChange } from "./StateSchema.ts"
+import { decodeIds } from "./WordIds.ts"
 
 type Prepare = (sql: string) => Statement<Array<unknown>>
 
@@ -58,4 +59,28 @@ export const writeChange = (prepare: Prepare, change: StateChange): void => {
   setMeta.run(change.witness, "witness")
   if (change.promoted) setMeta.run(1, "promoted")
   if (change.replacedAt !== undefined) setMeta.run(change.replacedAt, "replacedAt")
+}
+
+/** Forgets what ended of these documents, and words that no row has any more. */
+export const forgetEnded = (db: Database, documents: ReadonlyArray<Buffer>): void => {
+  const rows = db.prepare<[Buffer]>(`DELETE FROM ledger WHERE document = ? AND until_position < ${forever}`)
+  for (const document of documents) rows.run(document)
+  const used = new Set<number>()
+  const ended = db.prepare<[], { words: Buffer }>(
+    `SELECT words FROM ledger WHERE until_position < ${forever}`
+  )
+  for (const { words } of ended.iterate()) for (const id of decodeIds(words)) used.add(id)
+  const gone = db.prepare<[], { id: number }>("SELECT id FROM words WHERE frequency = 0").all()
+  const forget = db.prepare<[number]>("DELETE FROM words WHERE id = ?")
+  for (const { id } of gone) if (!used.has(id)) forget.run(id)
+  db.prepare("DELETE FROM tokens WHERE frequency = 0").run()
+}
+
+/** Forgets everything that was folded. */
+export const forgetAll = (db: Database): void => {
+  for (const table of ["scopes", "buckets", "documents", "ledger", "words", "tokens"]) {
+    db.exec(`DELETE FROM ${table}`)
+  }
+  db.exec("UPDATE meta SET value = 0 WHERE key IN ('checkpoint', 'horizon', 'replacedAt', 'promoted')")
+  db.exec("UPDATE meta SET value = '' WHERE key IN ('witness', 'passed')")
 }
