@@ -16,6 +16,7 @@ import { reportCount } from "../support/figures.ts"
 import { natsProgram } from "../support/natsTests.ts"
 import { type Copy, makeCopy, type Ran } from "./Copy.ts"
 import { type Mutant, readMutants, type Witness } from "./Mutant.ts"
+import { simulatable, simulate } from "./Simulated.ts"
 import { refusedTypes } from "./Types.ts"
 
 const root = process.cwd()
@@ -118,19 +119,35 @@ const chosen = (all: ReadonlyArray<Mutant>, seed: string): ReadonlyArray<Mutant>
   return all.toSorted((one, other) => (rank(one) < rank(other) ? -1 : 1)).slice(0, Number(mutants))
 }
 
-/** Random histories and random kills of the tree as it is. */
+/** Random histories, kills and simulated schedules of the tree as it is. */
 const runSeeds = Effect.fnUntraced(function* (copy: Copy, count: number, first: number) {
   const began = yield* Clock.currentTimeMillis
   const kinds = [
-    { what: "histories of files", file: "test/e2e/History.test.ts", variable: "REPRISE_HISTORIES" },
-    { what: "rounds of kills", file: "test/crash/RandomKill.test.ts", variable: "REPRISE_ROUNDS" }
+    {
+      what: "histories of files",
+      file: "test/e2e/History.test.ts",
+      variable: "REPRISE_HISTORIES",
+      from: "REPRISE_SEED"
+    },
+    {
+      what: "rounds of kills",
+      file: "test/crash/RandomKill.test.ts",
+      variable: "REPRISE_ROUNDS",
+      from: "REPRISE_SEED"
+    },
+    {
+      what: "simulated schedules",
+      file: "test/simulation/simulation.test.ts",
+      variable: "REPRISE_SCHEDULES",
+      from: "REPRISE_FROM"
+    }
   ]
   let bad = 0
-  for (const { file, variable, what } of kinds) {
+  for (const { file, from, variable, what } of kinds) {
     const ran = yield* copy.run([{ file, test: "" }], {
       needs: ["threads"],
       limit: Duration.seconds(120 + 20 * count),
-      environment: { [variable]: String(count), REPRISE_SEED: String(first) }
+      environment: { [variable]: String(count), [from]: String(first) }
     })
     const failed = ran.results.filter(({ status }) => status === "failed")
     bad += failed.length + ran.unloaded.length
@@ -139,6 +156,33 @@ const runSeeds = Effect.fnUntraced(function* (copy: Copy, count: number, first: 
   }
   yield* say(`  ${seconds((yield* Clock.currentTimeMillis) - began)}\n`)
   return bad
+})
+
+/** Which bug dies in which simulated schedule. One that lives through them all is no failure: its own test catches it. */
+const runSimulated = Effect.fnUntraced(function* (
+  mutants: ReadonlyArray<Mutant>,
+  count: number,
+  first: number
+) {
+  const some = yield* Effect.promise(() => simulatable(root, mutants))
+  const died = yield* Effect.forEach(
+    some,
+    (mutant) =>
+      Effect.gen(function* () {
+        const asked = { from: first, seeds: count, limitMs: Duration.toMillis(limit) }
+        const { died, ran } = yield* Effect.promise(() => simulate(root, mutant, asked))
+        yield* say(
+          died === undefined
+            ? `  ${mutant.name}: alive after ${ran} schedules`
+            : `  ${mutant.name}: died in schedule ${died.seed}: ${firstLine(died.broken)}`
+        )
+        return died !== undefined
+      }),
+    { concurrency: Number(values.jobs) }
+  )
+  yield* say(
+    `${died.filter((one) => one).length} of ${some.length} planted bugs died in a simulated schedule`
+  )
 })
 
 /** Answers whether all was caught. */
@@ -214,6 +258,9 @@ const prove = Effect.gen(function* () {
     values.seeds === undefined
       ? 0
       : yield* runSeeds(first, Number(values.seeds), Number(values.seed ?? 1) || 1)
+
+  if (values.seeds !== undefined)
+    yield* runSimulated(mutants, Number(values.seeds), Number(values.seed ?? 1) || 1)
 
   const lost = new Set(survivors)
   if (lost.size > 0) yield* say(`\nnot caught: ${[...lost].join(", ")}`)

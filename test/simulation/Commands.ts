@@ -21,6 +21,9 @@ export interface Sent {
   /** By document name within the project. */
   readonly document: string
   readonly movedFrom: string | undefined
+  readonly tag: string | undefined
+  /** Another one with the same order key was answered before. */
+  readonly isTwin: boolean
   readonly key: number
   answer: CommandAnswer | undefined
 }
@@ -45,16 +48,18 @@ export const sourceAdded = (project: string): Command =>
 export const sentAs = (
   project: string,
   operation: Extract<Operation, { readonly kind: "submit" | "remove" }>,
-  key: number
+  key: number,
+  twinOf?: Sent
 ): Sent => {
   const { document } = operation
   const common = {
     commandId: CommandId.make(`command-${key}`),
     scope: scopeOf(project),
     documentId: idOf(project, document),
-    orderKey: String(key).padStart(6, "0")
+    orderKey: String(twinOf?.key ?? key).padStart(6, "0")
   }
   const movedFrom = operation.kind === "submit" ? operation.movedFrom : undefined
+  const tag = operation.kind === "submit" ? operation.tag : undefined
   const command =
     operation.kind === "remove"
       ? new DocumentRemove({ ...common, reason: "requested" })
@@ -66,10 +71,10 @@ export const sentAs = (
             externalId: document,
             uri: `push:${document}`,
             mediaType: "text/markdown",
-            metadata: {}
+            metadata: tag === undefined ? {} : { tag }
           },
           ...(movedFrom !== undefined && { movedFrom: idOf(project, movedFrom) })
         })
   const text = operation.kind === "submit" ? operation.text : undefined
-  return { command, text, document, movedFrom, key, answer: undefined }
+  return { command, text, document, movedFrom, tag, isTwin: twinOf !== undefined, key, answer: undefined }
 }

@@ -100,6 +100,12 @@ export class Disk {
     if (existsSync(before)) copyFolder(before, this.directory)
   }
 
+  /** What somebody deletes while no process runs. */
+  delete(folder: string): void {
+    const path = join(this.directory, folder)
+    if (existsSync(path)) removeFolder(path)
+  }
+
   /** Closes and deletes what dead processes had, once none of their code is on the stack. */
   bury(): void {
     for (const directory of this.#dead) {

@@ -4,10 +4,19 @@
  */
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { generationFolder, generationsIn, markerIn, readIndex } from "../model/IndexFile.ts"
+import {
+  generationFolder,
+  generationsIn,
+  markerIn,
+  pointsIn,
+  projectFiles,
+  readIndex
+} from "../model/IndexFile.ts"
 import { eventsIn, faultsOfLog, type LogRow, liveVersionsAt } from "../model/LogFile.ts"
 import { idOf, type Sent } from "./Commands.ts"
-import { type AtRest, Broken, type Proof, type Searched, type Simulation } from "./Simulation.ts"
+import { breachOf } from "./Files.ts"
+import type { AtRest, Proof } from "./Rest.ts"
+import { Broken, type Searched, type Simulation } from "./Simulation.ts"
 import { batchSize, concurrency } from "./Surroundings.ts"
 
 /** Throws {@link Broken}, naming the oracle. */
@@ -19,7 +28,7 @@ export const judge = (run: Simulation): void => {
   soundLog(rows, atRest)
   acknowledged(run, log)
   finalState(run, log, atRest)
-  sameIndex(log, atRest, run.faults.count("throw"))
+  sameIndex(run, log, atRest)
   for (const one of run.searched) answered(one, log)
   forward(run.searched)
   paid(run, log)
@@ -149,7 +158,8 @@ const textOf = (run: Simulation, command: unknown): string | undefined =>
 const fingerprints = new Map<string, string>()
 
 /** I5, I7: the index read from its bytes, the naive fold, the folded state, a replay, and other runs agree. */
-const sameIndex = (log: History, { directory, generation, proof }: AtRest, throws: number): void => {
+const sameIndex = (run: Simulation, log: History, { directory, generation, proof }: AtRest): void => {
+  const throws = run.faults.count("throw")
   if (proof !== undefined) proved(proof)
   const index = join(directory, "index")
   const retired = log.of("GenerationRetired").map(({ data }) => `${data["generation"]}-e1`)
@@ -176,8 +186,11 @@ const sameIndex = (log: History, { directory, generation, proof }: AtRest, throw
     shown(found.sort()) === shown(expected.sort()),
     () => `I5: found ${shown(found)}, expected ${shown(expected)}`
   )
+  tagged(run, log, folder, live)
+  const broken = breachOf(directory, run.sent, true)
+  holds(broken === undefined, () => `${broken} (at rest)`)
   const contents = shown(
-    [...live].map(([document, { version }]) => [document, rawOf(log, document, version)]).sort()
+    [...live].map(([document, { version }]) => [document, ...rawOf(log, document, version)]).sort()
   )
   const known = fingerprints.get(contents)
   fingerprints.set(contents, read.fingerprint)
@@ -201,10 +214,30 @@ const proved = ({ paidByReplay, recomputed, replayed, verified }: Proof): void =
   holds(paidByReplay === 0, () => `I13: a replay asked the provider for ${paidByReplay} inputs`)
 }
 
-const rawOf = (log: History, document: string, version: number): unknown =>
-  log
+const rawOf = (log: History, document: string, version: number): ReadonlyArray<unknown> => {
+  const submitted = log
     .of("DocumentSubmitted")
-    .find(({ data }) => data["documentId"] === document && data["version"] === version)?.data["raw"]
+    .find(({ data }) => data["documentId"] === document && data["version"] === version)
+  return [submitted?.data["raw"], submitted?.data["descriptor"]]
+}
+
+/** I5: what filters go by is what the live version says, also of chunks that an earlier one had. */
+const tagged = (
+  run: Simulation,
+  log: History,
+  folder: string,
+  live: ReadonlyMap<string, { readonly version: number }>
+): void => {
+  for (const [, path] of projectFiles(folder)) {
+    for (const { documentId, from, payload, until } of pointsIn(path)) {
+      if (log.rows.length < from || until <= log.rows.length) continue
+      const command = log.submission(documentId, live.get(documentId)?.version ?? 0)
+      const said = run.sent.find((sent) => sent.command.commandId === command)?.tag
+      const found = JSON.parse(payload.toString("utf8"))["metadata"]?.tag
+      holds(found === said, () => `I5: ${documentId} says ${said}, and a filter finds it as ${found}`)
+    }
+  }
+}
 
 /** I8, I10, I12: an answer is exactly what is live in its project at its position, and nothing else. */
 const answered = ({ answer, project }: Searched, log: History): void => {
@@ -243,8 +276,19 @@ const paid = (run: Simulation, log: History): void => {
   const recorded = log.of("VectorsRecorded").reduce((sum, { data }) => sum + Number(data["count"]), 0)
   const { faults } = run
   const strokes =
-    faults.count("kill", "throw", "lose", "delay", "repeat", "slow", "shape", "busy", "away", "refuse") +
-    run.deaths
+    faults.count(
+      "kill",
+      "throw",
+      "lose",
+      "delay",
+      "repeat",
+      "slow",
+      "shape",
+      "nan",
+      "busy",
+      "away",
+      "refuse"
+    ) + run.deaths
   // What is in flight for a version that a newer one supersedes is thrown away.
   const superseded = log.of("DocumentSubmitted").length - log.of("DocumentCommitted").length
   const refusals = run.sent.filter(({ text }) => text?.includes("?")).length

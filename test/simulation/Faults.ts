@@ -6,7 +6,7 @@ const kindsAt: { readonly [place in Place]: ReadonlyArray<FaultKind> } = {
   step: ["kill", "throw"],
   turn: ["kill"],
   message: ["lose", "repeat", "delay"],
-  provider: ["busy", "away", "slow", "refuse", "shape"]
+  provider: ["busy", "away", "slow", "refuse", "shape", "nan"]
 }
 
 /** There are many more turns than durable steps. */

@@ -66,11 +66,13 @@ const runWorker = (
       else broken.push(line)
     })
     child.on("error", reject)
+    const end = () => child.kill("SIGKILL")
+    process.once("exit", end)
     child.on("close", (code) => {
+      process.removeListener("exit", end)
       if (code === 0) resolve({ ...sum, broken })
       else reject(new Error(`The worker from seed ${first} ended with ${code} after ${sum.ran}: ${said}`))
     })
-    process.once("exit", () => child.kill("SIGKILL"))
   })
 
 /** A folder for bundles that goes with this process. */

@@ -6,15 +6,25 @@ import { randomOf } from "../support/random.ts"
 
 /** What one of the senders does, after a pause. Documents are named within the sender's project. */
 export type Operation = { readonly sender: number; readonly pauseMs: number } & (
-  | { readonly kind: "submit"; readonly document: string; readonly text: string; readonly movedFrom?: string }
+  | {
+      readonly kind: "submit"
+      readonly document: string
+      readonly text: string
+      readonly movedFrom?: string
+      readonly tag?: string
+    }
   | { readonly kind: "remove"; readonly document: string }
   /** An earlier command of this sender, once more. */
   | { readonly kind: "resend"; readonly back: number }
+  /** Another command with the order key of an earlier one: it comes too late, whatever it says. */
+  | { readonly kind: "twin"; readonly back: number; readonly text: string }
   | { readonly kind: "search" }
   | { readonly kind: "retry" }
   | { readonly kind: "replay" }
   /** The server is stopped in order and started again. */
   | { readonly kind: "stop" }
+  /** The server is killed, and somebody deletes a folder before it is started again. */
+  | { readonly kind: "delete"; readonly folder: "index" | "state" }
 )
 
 /** Where a fault can strike; places of a kind are counted from 1. */
@@ -39,6 +49,7 @@ export type FaultKind =
   | "slow"
   | "refuse"
   | "shape"
+  | "nan"
 
 export interface Fault {
   readonly place: Place
@@ -63,7 +74,7 @@ export type Rates = Readonly<Partial<Record<FaultKind, number>>>
 export const senders: ReadonlyArray<"one" | "two"> = ["one", "one", "two"]
 
 /** Each letter is a section. `!` cannot be parsed, `?` is refused by the provider, nothing is skipped. */
-const texts = ["a", "ab", "abc", "bca", "cd", "abcd", "d", "", "b!", "a?"]
+const texts = ["a", "ab", "abc", "bca", "cd", "abcd", "aba", "d", "", "b!", "a?"]
 /** Poison goes only where nothing is moved to: what would leave with it waits for somebody to decide. */
 const plainTexts = texts.filter((text) => text !== "" && !/[!?]/.test(text))
 const documents = ["x", "y", "z"]
@@ -79,8 +90,12 @@ const kinds: ReadonlyArray<readonly [FaultKind, number]> = [
   ["away", 0.15],
   ["slow", 0.2],
   ["refuse", 0.05],
-  ["shape", 0.08]
+  ["shape", 0.08],
+  ["nan", 0.05]
 ]
+/** Now and then a kind that kills nobody strikes most of the time. */
+const burst = 0.6
+const deadly: ReadonlySet<FaultKind> = new Set(["kill", "throw"])
 
 /** A third of the kinds are left out in each. */
 export const scheduleOf = (seed: number): Schedule => {
@@ -93,13 +108,22 @@ export const scheduleOf = (seed: number): Schedule => {
   }
   const operation = (): Operation => {
     const sender = below(senders.length)
-    const pauseMs = random() < 0.7 ? 0 : below(4000)
+    const haste = random()
+    // At once, while what came before is under way, or after its end: else hardly anything that ends was ever found.
+    const pauseMs = haste < 0.35 ? 0 : below(haste < 0.6 ? 400 : 4000)
     const own = { sender, pauseMs }
     const dice = random()
     if (dice < 0.5) {
-      return random() < 0.2
-        ? { ...own, kind: "submit", document: poisonable, text: pick(texts) }
-        : { ...own, kind: "submit", document: pick(documents), text: random() < 0.1 ? "" : pick(plainTexts) }
+      const tag = random() < 0.3 ? { tag: pick(["red", "blue"]) } : {}
+      return random() < 0.25
+        ? { ...own, kind: "submit", document: poisonable, text: pick(texts), ...tag }
+        : {
+            ...own,
+            kind: "submit",
+            document: pick(documents),
+            text: random() < 0.1 ? "" : pick(plainTexts),
+            ...tag
+          }
     }
     if (dice < 0.6) {
       const document = pick(documents)
@@ -107,15 +131,21 @@ export const scheduleOf = (seed: number): Schedule => {
       return { ...own, kind: "submit", document, text: pick(plainTexts), movedFrom }
     }
     if (dice < 0.7) return { ...own, kind: "remove", document: pick([...documents, poisonable]) }
-    if (dice < 0.78) return { ...own, kind: "resend", back: 1 + below(3) }
-    if (dice < 0.93) return { ...own, kind: "search" }
-    if (dice < 0.95) return { ...own, kind: "retry" }
-    if (dice < 0.98) return { ...own, kind: "replay" }
+    if (dice < 0.76) return { ...own, kind: "resend", back: 1 + below(3) }
+    if (dice < 0.79) return { ...own, kind: "twin", back: 1 + below(2), text: pick(plainTexts) }
+    if (dice < 0.92) return { ...own, kind: "search" }
+    if (dice < 0.94) return { ...own, kind: "retry" }
+    if (dice < 0.97) return { ...own, kind: "replay" }
+    if (dice < 0.98) return { ...own, kind: "delete", folder: random() < 0.5 ? "index" : "state" }
     return { ...own, kind: "stop" }
   }
-  const operations = Array.from({ length: 3 + below(8) }, operation)
+  const operations = Array.from({ length: 4 + below(9) }, operation)
   const faults: Rates = Object.fromEntries(
-    kinds.flatMap(([kind, rate]) => (random() < 1 / 3 ? [] : [[kind, rate * random()]]))
+    kinds.flatMap(([kind, rate]) => {
+      const dice = random()
+      if (dice < 1 / 3) return []
+      return [[kind, dice > 0.95 && !deadly.has(kind) ? burst : rate * random()]]
+    })
   )
   return { seed, inOrder: random() < 0.2, operations, faults }
 }

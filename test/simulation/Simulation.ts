@@ -4,18 +4,17 @@
  */
 import { Context, Duration, Effect, Exit, Layer } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
-import { Promotion } from "../../actors/Indexer/Promotion.ts"
 import { Indexer } from "../../actors/Indexer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
-import { type Command, CommandId, type GenerationId, JobRetry } from "../../events/index.ts"
-import { Projections } from "../../src/index/Projections.ts"
-import type { Recomputed, VerifyReport } from "../../src/index/VerifyReport.ts"
+import { type Command, CommandId, JobRetry } from "../../events/index.ts"
 import { Log } from "../../src/log/Log.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
 import { Search, type SearchAnswer } from "../../src/search/Search.ts"
 import { type Sent, scopeOf, sentAs, sourceAdded } from "./Commands.ts"
 import { Disk } from "./Disk.ts"
 import { Faults } from "./Faults.ts"
+import { breachOf } from "./Files.ts"
+import { type AtRest, parkedJobs, prove, replay } from "./Rest.ts"
 import { type Operation, type Schedule, senders } from "./Schedule.ts"
 import { type Served, server } from "./Server.ts"
 import { busWith, everywhere, failpointsOf, preparer, providerWith, specOf } from "./Surroundings.ts"
@@ -32,25 +31,6 @@ export interface Searched {
   readonly floor: number
   readonly project: string
   readonly answer: SearchAnswer
-}
-
-export interface AtRest {
-  readonly directory: string
-  /** Hash of the log's last event. */
-  readonly head: string
-  readonly generation: string
-  /** Asked for in every fifth run: it takes as long as all the rest. */
-  readonly proof: Proof | undefined
-  readonly parked: ReadonlyArray<{ readonly documentId: string; readonly reason: string | undefined }>
-}
-
-/** What the program itself says of its index. */
-export interface Proof {
-  readonly verified: VerifyReport
-  readonly recomputed: Recomputed
-  readonly replayed: VerifyReport
-  /** Inputs that the provider was asked for during the replay. */
-  readonly paidByReplay: number
 }
 
 /** The process died with the request in hand. */
@@ -87,6 +67,8 @@ export class Simulation {
   #server: { readonly process: Process; readonly interrupt: () => void } | undefined
   #served: Context.Context<Served> | undefined
   #broken: Broken | undefined
+  /** Nobody has deleted a part of the index. */
+  #isWhole = true
 
   constructor(schedule: Schedule) {
     this.schedule = schedule
@@ -183,6 +165,8 @@ export class Simulation {
     this.note(`killed ${where}`)
     this.#disk.crash()
     this.#died(process)
+    const breach = breachOf(this.#disk.directory, this.sent, this.#isWhole)
+    if (breach !== undefined) this.#break(`${breach} (found after it was killed ${where})`)
   }
 
   #died(process: Process): void {
@@ -259,16 +243,34 @@ export class Simulation {
         this.#sentBy.set(sender, [...(this.#sentBy.get(sender) ?? []), sent])
         return this.#answered(sent)
       }
+      case "twin": {
+        const first = this.#sentBy.get(sender)?.at(-operation.back)
+        if (first?.answer === undefined || first.isTwin) return Effect.void
+        const { document } = first
+        const twin = sentAs(project, { ...operation, kind: "submit", document }, key, first)
+        return Effect.map(this.#until(this.#asking(twin.command)), ({ outcome }) => {
+          this.note(`${twin.command.commandId} ${outcome}, as twin of ${first.command.commandId}`)
+          if (outcome !== "superseded")
+            this.#break(`I4: a command with the order key of an earlier one was answered ${outcome}`)
+        })
+      }
+      case "delete":
+        return Effect.sync(() => {
+          this.#kill("by somebody")
+          this.note(`${operation.folder} is deleted`)
+          this.#isWhole = false
+          this.#disk.delete(operation.folder)
+        })
       case "resend": {
         const sent = this.#sentBy.get(sender)?.at(-operation.back)
         return sent === undefined ? Effect.void : this.#answered(sent)
       }
       case "search":
-        return this.#search(project, key % 2 === 0)
+        return this.#search(project, key % 2 === 0, key % 3 === 0 ? this.#acknowledged(project) : undefined)
       case "retry":
         return this.#retryParked
       case "replay":
-        return Effect.asVoid(Effect.exit(this.#call((served) => this.#replay(served))))
+        return Effect.asVoid(Effect.exit(this.#call(replay(specOf(this.#model)))))
       case "stop":
         return Effect.sync(() => {
           this.note("stop")
@@ -288,8 +290,18 @@ export class Simulation {
     })
   }
 
-  #search(project: string, sparse: boolean): Effect.Effect<void> {
-    return Effect.suspend(() => this.#searchAbove(project, sparse, this.#floor(project)))
+  #search(project: string, sparse: boolean, atLeast?: number): Effect.Effect<void> {
+    return Effect.suspend(() => this.#searchAbove(project, sparse, this.#floor(project), atLeast))
+  }
+
+  /** The last sequence of a project that anybody was told. */
+  #acknowledged(project: string): number {
+    return Math.max(
+      0,
+      ...this.sent.map(({ answer, command }) =>
+        command.scope.project === project ? (answer?.sequence ?? 0) : 0
+      )
+    )
   }
 
   #floor(project: string): number {
@@ -301,7 +313,12 @@ export class Simulation {
     )
   }
 
-  #searchAbove(project: string, sparse: boolean, floor: number): Effect.Effect<void> {
+  #searchAbove(
+    project: string,
+    sparse: boolean,
+    floor: number,
+    minPosition: number | undefined
+  ): Effect.Effect<void> {
     return this.#call((served) =>
       Context.get(served, Search).search({
         scope: scopeOf(project),
@@ -309,13 +326,18 @@ export class Simulation {
         mode: sparse ? "sparse" : "hybrid",
         limit: 500,
         filter: {},
-        waitMs: 0
+        ...(minPosition === undefined ? {} : { minPosition }),
+        waitMs: minPosition === undefined ? 0 : 5000
       })
     ).pipe(
       Effect.flatMap((answer) =>
         Effect.sync(() => {
           this.note(`${project} has ${answer.hits.length} hits at ${answer.indexedPosition}`)
           this.searched.push({ life: this.#life, floor, project, answer })
+          if (answer.indexedPosition < (minPosition ?? 0))
+            this.#break(
+              `I10: a search that was to include ${minPosition} was answered at ${answer.indexedPosition}`
+            )
         })
       ),
       Effect.catchAllCause((cause) =>
@@ -324,27 +346,15 @@ export class Simulation {
     )
   }
 
-  #parked = (served: Context.Context<Served>) =>
-    Effect.map(Context.get(served, ReadModels).jobs({ state: "parked", limit: 100 }), ({ rows }) => rows)
-
   get #retryParked(): Effect.Effect<void> {
     return Effect.gen(this, function* () {
-      const parked = yield* this.#until(this.#parked)
+      const parked = yield* this.#until(parkedJobs)
       for (const { jobId, scope } of parked) {
         const commandId = CommandId.make(`retry-${this.world.steps}`)
         this.note(`retry ${jobId}`)
         // It may have been superseded or removed meanwhile.
         yield* Effect.exit(this.#call(this.#asking(new JobRetry({ commandId, scope, jobId }))))
       }
-    })
-  }
-
-  #replay(served: Context.Context<Served>) {
-    return Context.get(served, Promotion).run({
-      spec: specOf(this.#model),
-      reason: "replay",
-      excluded: [],
-      onProgress: () => Effect.void
     })
   }
 
@@ -359,8 +369,16 @@ export class Simulation {
       for (const project of new Set(senders)) yield* this.#search(project, true)
       const live = yield* this.#until((served) => Context.get(served, ReadModels).live)
       if (live === undefined) return this.#break("I9: no generation is live")
-      const proof = this.schedule.seed % 5 === 0 ? yield* this.#prove(live.generation) : undefined
-      const parked = (yield* this.#until(this.#parked)).map(({ documentId: id, reason }) => ({
+      const proof =
+        this.schedule.seed % 5 === 0
+          ? yield* prove(
+              (use) => this.#until(use),
+              live.generation,
+              specOf(this.#model),
+              () => this.paid
+            )
+          : undefined
+      const parked = (yield* this.#until(parkedJobs)).map(({ documentId: id, reason }) => ({
         documentId: id,
         reason: reason?.code
       }))
@@ -376,20 +394,6 @@ export class Simulation {
         proof,
         parked
       }
-    })
-  }
-
-  #prove(generation: GenerationId): Effect.Effect<Proof> {
-    return Effect.gen(this, function* () {
-      const verified = yield* this.#until((served) =>
-        Context.get(served, Projections).verify(generation, { level: "full", repair: false })
-      )
-      const recomputed = yield* this.#until((served) =>
-        Context.get(served, Projections).recompute(generation)
-      )
-      const before = this.paid
-      const { report } = yield* this.#until((served) => this.#replay(served))
-      return { verified, recomputed, replayed: report, paidByReplay: this.paid - before }
     })
   }
 }

@@ -79,6 +79,8 @@ export const providerWith = (faults: Faults, paid: (inputs: number) => void): Em
           return yield* new BatchRefused({ detail: "something in it", tooLong: false })
         if (purpose === "document") paid(inputs.length)
         const vectors = inputs.map(({ text }) => directionOf(text))
+        if (fault?.kind === "nan")
+          return { vectors: vectors.map(([, ...rest]) => [Number.NaN, ...rest]), tokens: 1 }
         return { vectors: fault?.kind === "shape" ? vectors.slice(1) : vectors, tokens: inputs.length }
       })
   })

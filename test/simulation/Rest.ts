@@ -1,0 +1,57 @@
+/** What is looked at once everything has come to rest, and what the program itself says of its index then. */
+import { Context, Effect } from "effect"
+import { Promotion } from "../../actors/Indexer/Promotion.ts"
+import type { GenerationId, Spec } from "../../events/index.ts"
+import { Projections } from "../../src/index/Projections.ts"
+import type { Recomputed, VerifyReport } from "../../src/index/VerifyReport.ts"
+import { type JobRow, ReadModels } from "../../src/log/ReadModels.ts"
+import type { Served } from "./Server.ts"
+
+export interface AtRest {
+  readonly directory: string
+  /** Hash of the log's last event. */
+  readonly head: string
+  readonly generation: string
+  /** Asked for in every fifth run: it takes as long as all the rest. */
+  readonly proof: Proof | undefined
+  readonly parked: ReadonlyArray<{ readonly documentId: string; readonly reason: string | undefined }>
+}
+
+/** What the program itself says of its index. */
+export interface Proof {
+  readonly verified: VerifyReport
+  readonly recomputed: Recomputed
+  readonly replayed: VerifyReport
+  /** Inputs that the provider was asked for during the replay. */
+  readonly paidByReplay: number
+}
+
+type Use<A, E> = (served: Context.Context<Served>) => Effect.Effect<A, E>
+
+export const parkedJobs: Use<ReadonlyArray<JobRow>, unknown> = (served) =>
+  Effect.map(Context.get(served, ReadModels).jobs({ state: "parked", limit: 100 }), ({ rows }) => rows)
+
+export const replay = (spec: Spec) => (served: Context.Context<Served>) =>
+  Context.get(served, Promotion).run({
+    spec,
+    reason: "replay",
+    excluded: [],
+    onProgress: () => Effect.void
+  })
+
+/** `until` asks again and again, until it is answered; `paid` says how many inputs the provider has answered for. */
+export const prove = (
+  until: <A, E>(use: Use<A, E>) => Effect.Effect<A>,
+  generation: GenerationId,
+  spec: Spec,
+  paid: () => number
+): Effect.Effect<Proof> =>
+  Effect.gen(function* () {
+    const verified = yield* until((served) =>
+      Context.get(served, Projections).verify(generation, { level: "full", repair: false })
+    )
+    const recomputed = yield* until((served) => Context.get(served, Projections).recompute(generation))
+    const before = paid()
+    const { report } = yield* until(replay(spec))
+    return { verified, recomputed, replayed: report, paidByReplay: paid() - before }
+  })
