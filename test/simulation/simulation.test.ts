@@ -45,7 +45,7 @@ describe("whatever is interleaved, lost, repeated, refused or killed", () => {
       const { broken, cpuMs, ran, steps } = await runFleet({
         bundle,
         from,
-        count: wide ?? 200,
+        count: wide ?? 60,
         jobs: wide === undefined ? 1 : (numberIn("REPRISE_JOBS") ?? availableParallelism()),
         limitMs: limit !== undefined ? limit * 1000 : wide === undefined ? budgetMs : 48 * 3_600_000,
         mostBroken: 3,
