@@ -4,7 +4,7 @@
  *
  * `--kept` is a directory: with `--act again` a process of its own takes up what an earlier one left there.
  */
-import { cpSync, mkdirSync } from "node:fs"
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { DirectoryLoader } from "@langchain/classic/document_loaders/fs/directory"
@@ -64,6 +64,19 @@ const fakeVector = (text) => {
 /** Neither store deletes documents by id, which `index()` asks for where something changed: the least that does. */
 class Hnsw extends HNSWLib {
   numbers = new Map()
+
+  /** LangChain's own gives an `HNSWLib`, and knows of no ids. */
+  static async load(directory, embeddings) {
+    const { args } = await HNSWLib.load(directory, embeddings)
+    const loaded = new Hnsw(embeddings, args)
+    loaded.numbers = new Map(JSON.parse(readFileSync(join(directory, "numbers.json"), "utf8")))
+    return loaded
+  }
+
+  async save(directory) {
+    await super.save(directory)
+    writeFileSync(join(directory, "numbers.json"), JSON.stringify([...this.numbers]))
+  }
 
   async addDocuments(documents, options) {
     const first = this._index?.getCurrentCount() ?? 0
