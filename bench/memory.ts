@@ -19,6 +19,8 @@ import { filesIn } from "../src/runtime/DataDirectory.ts"
 import * as Embedded from "../src/runtime/Embedded.ts"
 import { Reader, Writer } from "../src/runtime/Reprise.ts"
 import { Settings } from "../src/runtime/Settings.ts"
+import { randomOf } from "../test/support/random.ts"
+import { word } from "./ingest/Corpus.ts"
 
 const { values } = parseArgs({
   options: {
@@ -101,20 +103,8 @@ const perform = (act: string, data: string, root: string) =>
     Effect.provide(Logger.minimumLogLevel(LogLevel.Error))
   )
 
-/** Numerical Recipes' generator: the same documents on every machine. */
-const randomOf = (seed: number) => () => {
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0
-  return seed / 2 ** 32
-}
-
 const sectionsPerDocument = 25
 const wordsPerSection = 150
-
-const word = (random: () => number): string => {
-  // Squared, so that few words are frequent and most are rare.
-  const rank = Math.floor(random() ** 2 * 30_000)
-  return `${"bcdfghklmnprstvz"[rank % 16]}${"aeiou"[rank % 5]}${rank.toString(26).replace(/[0-9]/g, "r")}`
-}
 
 const writeDocuments = (root: string, chunks: number): void => {
   const random = randomOf(chunks)

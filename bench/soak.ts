@@ -25,6 +25,7 @@ import { Push } from "../src/runtime/Push.ts"
 import { Reader, Writer } from "../src/runtime/Reprise.ts"
 import { Settings } from "../src/runtime/Settings.ts"
 import { type Misbehaviour, makeProviderServer } from "../test/support/ProviderServer.ts"
+import { type Random, randomOf } from "../test/support/random.ts"
 
 const { values } = parseArgs({
   options: {
@@ -67,19 +68,13 @@ interface Worked {
   readonly tenths: ReadonlyArray<number>
 }
 
-/** Numerical Recipes' generator: the same work on every machine. */
-const randomOf = (state: number) => () => {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-  return state / 2 ** 32
-}
-
-const words = (random: () => number, count: number): string =>
+const words = (random: Random, count: number): string =>
   Array.from({ length: count }, () => `w${Math.floor(random() ** 2 * 5_000).toString(36)}`).join(" ")
 
 /** A word that only this version of this document has: letters alone, so that it is one term. */
 const markerOf = (id: number, version: number) =>
   `m${`${id}y${version}`.replaceAll(/\d/g, (digit) => "bcdfghjklp"[Number(digit)] ?? "")}z`
-const textOf = (random: () => number, id: number, version: number) =>
+const textOf = (random: Random, id: number, version: number) =>
   `# Note ${id}\n\n${markerOf(id, version)} ${words(random, 60)}.\n\n## More\n\n${words(random, 200 + Math.floor(random() * 400))}.\n`
 
 const median = (numbers: ReadonlyArray<number>): number =>
@@ -136,7 +131,7 @@ const work = (directory: string) =>
       )
     })
     const fileVersions = new Map<number, number>()
-    const pass = Effect.suspend(() => {
+    const changeFiles = Effect.sync(() => {
       for (let n = 0; n < 10; n++) {
         const id = Math.floor(random() * 50)
         const version = (fileVersions.get(id) ?? 0) + 1
@@ -144,10 +139,11 @@ const work = (directory: string) =>
         tally.worked++
         writeFileSync(join(files, `${id}.md`), textOf(random, 1_000_000 + id, version))
       }
-      return tally.replays === 0
-        ? writer.add([files], { scope, include: [], exclude: [], full: false, stop: undefined })
-        : writer.sync([], { scope, full: false, stop: undefined, approveRemovals: true })
     })
+    const pass = Effect.zipRight(
+      changeFiles,
+      writer.sync([], { scope, full: false, stop: undefined, approveRemovals: true })
+    )
     const search = Effect.suspend(() => {
       tally.searches++
       const query = random() < 0.5 ? words(random, 3) : markerOf(anyLive(), 0)
@@ -172,7 +168,8 @@ const work = (directory: string) =>
       (id) => submit(id, 0),
       { concurrency: 16, discard: true }
     )
-    yield* pass
+    yield* changeFiles
+    yield* writer.add([files], { scope, include: [], exclude: [], full: false, stop: undefined })
     yield* writer.settled
 
     const samples: Array<Sample> = []

@@ -3,17 +3,12 @@
  */
 import { mkdirSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { type Random, randomOf } from "../../test/support/random.ts"
 
 export const changedShare = 0.01
 
-/** Numerical Recipes' generator: the same documents on every machine. */
-const randomOf = (seed: number) => () => {
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0
-  return seed / 2 ** 32
-}
-
 /** Squared, so that few words are frequent and most are rare. */
-const word = (random: () => number): string => {
+export const word = (random: Random): string => {
   const rank = Math.floor(random() ** 2 * 30_000)
   return `${"bcdfghklmnprstvz"[rank % 16]}${"aeiou"[rank % 5]}${rank.toString(26).replace(/[0-9]/g, "r")}`
 }
