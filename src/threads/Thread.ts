@@ -7,8 +7,9 @@
 import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
-import { parentPort, Worker, workerData } from "node:worker_threads"
+import { Worker } from "node:worker_threads"
 import { Effect, Schema, type Scope } from "effect"
+import { type Operations, type Reply, type Request, together } from "./Together.ts"
 
 /** The thread is gone, or its core threw what it does not declare. Open it again. */
 export class ThreadFailed extends Schema.TaggedError<ThreadFailed>()("ThreadFailed", {
@@ -20,8 +21,6 @@ export class ThreadFailed extends Schema.TaggedError<ThreadFailed>()("ThreadFail
   }
 }
 
-/** What a core can be asked: names with their argument and their answer. */
-export type Operations = { readonly [name: string]: (argument: never) => unknown }
 type Argument<Ops extends Operations, Name extends keyof Ops> = Parameters<Ops[Name]>[0]
 type Answer<Ops extends Operations, Name extends keyof Ops> = Awaited<ReturnType<Ops[Name]>>
 
@@ -32,15 +31,6 @@ export interface Thread<Ops extends Operations> {
     transfer?: ReadonlyArray<ArrayBuffer>
   ) => Effect.Effect<Answer<Ops, Name>, ThreadFailed>
 }
-
-interface Request {
-  readonly id: number
-  readonly name: string
-  readonly argument: unknown
-}
-type Reply =
-  | { readonly id: number; readonly answer: unknown }
-  | { readonly id: number; readonly failure: unknown }
 
 /** The entries that the build (and the tests' global set-up) bundles, by name: `src/threads/entries/<name>.ts`. */
 export const threadNames = ["log-writer", "indexer", "prepare", "search", "embed"] as const
@@ -161,105 +151,4 @@ const start = <Ops extends Operations>(name: ThreadName, data: unknown) => {
       post(request, transfer)
     })
   return { call, close: () => worker.terminate(), isGone: () => gone !== undefined }
-}
-
-/**
- * What is sent within one step of the event loop crosses as one message: each message costs more than what is in it. One
- * that cannot be cloned fails alone.
- */
-const together = <Sent>(
-  send: (messages: ReadonlyArray<Sent>, transfer: Array<ArrayBuffer>) => void,
-  refused: (message: Sent, cause: unknown) => void
-) => {
-  let waiting: Array<{ readonly message: Sent; readonly transfer: ReadonlyArray<ArrayBuffer> }> = []
-  const flush = () => {
-    const all = waiting
-    waiting = []
-    try {
-      send(
-        all.map(({ message }) => message),
-        all.flatMap(({ transfer }) => transfer)
-      )
-    } catch (cause) {
-      if (all.length === 1) for (const { message } of all) refused(message, cause)
-      else for (const one of all) sendOne(one)
-    }
-  }
-  const sendOne = ({ message, transfer }: (typeof waiting)[number]) => {
-    try {
-      send([message], [...transfer])
-    } catch (cause) {
-      refused(message, cause)
-    }
-  }
-  return (message: Sent, transfer: ReadonlyArray<ArrayBuffer>) => {
-    if (waiting.length === 0) queueMicrotask(flush)
-    waiting.push({ message, transfer })
-  }
-}
-
-/** In a worker entry: what `spawn` was given. */
-export const threadData: unknown = workerData
-
-/** An answer together with the buffers that move instead of being copied. */
-export class Moved<A> {
-  readonly answer: A
-  readonly transfer: ReadonlyArray<ArrayBuffer>
-  constructor(answer: A, transfer: ReadonlyArray<ArrayBuffer>) {
-    this.answer = answer
-    this.transfer = transfer
-  }
-}
-
-/**
- * In a worker entry: hands each tick's requests to `handle` in one go, so that a core can treat whatever queued up
- * during its last fsync as a group. `reply` answers one of them, once.
- */
-export const serveGroups = (
-  handle: (
-    group: ReadonlyArray<{
-      readonly name: string
-      readonly argument: unknown
-      readonly succeed: (answer: unknown) => void
-      readonly fail: (failure: unknown) => void
-    }>
-  ) => void
-): void => {
-  if (parentPort === null) throw new Error("serveGroups runs in a worker thread only.")
-  const port = parentPort
-  let group: Array<Request> = []
-  port.on("message", (requests: ReadonlyArray<Request>) => {
-    if (group.length === 0) setImmediate(flush)
-    for (const request of requests) group.push(request)
-  })
-  const post = together<Reply>(
-    (replies, transfer) => port.postMessage(replies, transfer),
-    ({ id }, cause) => port.postMessage([{ id, failure: cause }])
-  )
-  const flush = () => {
-    const requests = group
-    group = []
-    handle(
-      requests.map(({ id, name, argument }) => ({
-        name,
-        argument,
-        succeed: (answer) =>
-          answer instanceof Moved
-            ? post({ id, answer: answer.answer }, answer.transfer)
-            : post({ id, answer }, []),
-        fail: (failure) => post({ id, failure }, [])
-      }))
-    )
-  }
-}
-
-/** In a worker entry: answers each request by the operation of its name. A throw fails that request alone. */
-export const serve = <Ops extends Operations>(operations: Ops): void => {
-  serveGroups((group) => {
-    for (const request of group) {
-      const operation = operations[request.name]
-      const run = async () => operation?.(request.argument as never)
-      run().then(request.succeed, request.fail)
-    }
-  })
 }

@@ -10,7 +10,7 @@ import {
 import { type CrossingThreadData, crossing, type IndexerOperations } from "../../index/ThreadProjections.ts"
 import { openSnapshot } from "../../log/SqliteSnapshot.ts"
 import { indexContext } from "../../runtime/IndexContext.ts"
-import { serve, threadData } from "../Thread.ts"
+import { serve, threadData } from "../ThreadEntry.ts"
 
 const data = threadData as CrossingThreadData
 const failpoints = data.failpoints === "" ? inert : armed(data.failpoints)

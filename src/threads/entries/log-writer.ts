@@ -1,7 +1,7 @@
 /** The thread that owns the log's writing connections. */
 
 import { WriterThread, type WriterThreadData } from "../../log/WriterThread.ts"
-import { serveGroups, threadData } from "../Thread.ts"
+import { serveGroups, threadData } from "../ThreadEntry.ts"
 
 const thread = new WriterThread(threadData as WriterThreadData)
 serveGroups((calls) => thread.handle(calls))

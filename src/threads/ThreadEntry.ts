@@ -1,0 +1,69 @@
+/** The other end of a `Thread`: what an entry (`entries/`) serves. Apart, so that a thread loads no more than it needs. */
+import { parentPort, workerData } from "node:worker_threads"
+import { type Operations, type Reply, type Request, together } from "./Together.ts"
+
+/** In a worker entry: what `spawn` was given. */
+export const threadData: unknown = workerData
+
+/** An answer together with the buffers that move instead of being copied. */
+export class Moved<A> {
+  readonly answer: A
+  readonly transfer: ReadonlyArray<ArrayBuffer>
+  constructor(answer: A, transfer: ReadonlyArray<ArrayBuffer>) {
+    this.answer = answer
+    this.transfer = transfer
+  }
+}
+
+/**
+ * In a worker entry: hands each tick's requests to `handle` in one go, so that a core can treat whatever queued up
+ * during its last fsync as a group. `reply` answers one of them, once.
+ */
+export const serveGroups = (
+  handle: (
+    group: ReadonlyArray<{
+      readonly name: string
+      readonly argument: unknown
+      readonly succeed: (answer: unknown) => void
+      readonly fail: (failure: unknown) => void
+    }>
+  ) => void
+): void => {
+  if (parentPort === null) throw new Error("serveGroups runs in a worker thread only.")
+  const port = parentPort
+  let group: Array<Request> = []
+  port.on("message", (requests: ReadonlyArray<Request>) => {
+    if (group.length === 0) setImmediate(flush)
+    for (const request of requests) group.push(request)
+  })
+  const post = together<Reply>(
+    (replies, transfer) => port.postMessage(replies, transfer),
+    ({ id }, cause) => port.postMessage([{ id, failure: cause }])
+  )
+  const flush = () => {
+    const requests = group
+    group = []
+    handle(
+      requests.map(({ id, name, argument }) => ({
+        name,
+        argument,
+        succeed: (answer) =>
+          answer instanceof Moved
+            ? post({ id, answer: answer.answer }, answer.transfer)
+            : post({ id, answer }, []),
+        fail: (failure) => post({ id, failure }, [])
+      }))
+    )
+  }
+}
+
+/** In a worker entry: answers each request by the operation of its name. A throw fails that request alone. */
+export const serve = <Ops extends Operations>(operations: Ops): void => {
+  serveGroups((group) => {
+    for (const request of group) {
+      const operation = operations[request.name]
+      const run = async () => operation?.(request.argument as never)
+      run().then(request.succeed, request.fail)
+    }
+  })
+}

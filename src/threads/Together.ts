@@ -1,0 +1,49 @@
+/** What crosses between a thread and its caller, and how. */
+
+/** What a core can be asked: names with their argument and their answer. */
+export type Operations = { readonly [name: string]: (argument: never) => unknown }
+
+export interface Request {
+  readonly id: number
+  readonly name: string
+  readonly argument: unknown
+}
+/** The answer to the request with its id. */
+export type Reply =
+  | { readonly id: number; readonly answer: unknown }
+  | { readonly id: number; readonly failure: unknown }
+
+/**
+ * What is sent within one step of the event loop crosses as one message: each message costs more than what is in it. One
+ * that cannot be cloned fails alone.
+ */
+export const together = <Sent>(
+  send: (messages: ReadonlyArray<Sent>, transfer: Array<ArrayBuffer>) => void,
+  refused: (message: Sent, cause: unknown) => void
+) => {
+  let waiting: Array<{ readonly message: Sent; readonly transfer: ReadonlyArray<ArrayBuffer> }> = []
+  const flush = () => {
+    const all = waiting
+    waiting = []
+    try {
+      send(
+        all.map(({ message }) => message),
+        all.flatMap(({ transfer }) => transfer)
+      )
+    } catch (cause) {
+      if (all.length === 1) for (const { message } of all) refused(message, cause)
+      else for (const one of all) sendOne(one)
+    }
+  }
+  const sendOne = ({ message, transfer }: (typeof waiting)[number]) => {
+    try {
+      send([message], [...transfer])
+    } catch (cause) {
+      refused(message, cause)
+    }
+  }
+  return (message: Sent, transfer: ReadonlyArray<ArrayBuffer>) => {
+    if (waiting.length === 0) queueMicrotask(flush)
+    waiting.push({ message, transfer })
+  }
+}
