@@ -10,9 +10,9 @@ import { stem as porter2 } from "porter2"
 import snowball from "snowball-stemmers"
 import { type CodeFingerprint, codeFingerprint } from "../../events/Ids.ts"
 import { languages } from "./Languages.ts"
-import { Lexicon, type Term, type Word } from "./Lexicon.ts"
+import { Lexicon, type Vocabulary, type Words } from "./Lexicon.ts"
 import { stopWords } from "./StopWords.ts"
-import { maxIdentifierLength, maxWordLength, WordCutter } from "./WordCutter.ts"
+import { codesOf, maxIdentifierLength, maxWordLength, WordCutter } from "./WordCutter.ts"
 
 /** Raised whenever the same text gives other terms. */
 const version = "1"
@@ -49,12 +49,14 @@ export interface Analysis {
 /** The words of a text and how often each occurs, without a copy of any: what a chunk's point is made of. */
 export interface Tally {
   readonly length: number
-  /** Distinct, in the order of their first occurrence, no stop words. Objects that are kept for the next texts. */
-  readonly words: ReadonlyArray<Word>
+  /** What the numbers below mean. */
+  readonly vocabulary: Words
+  /** Distinct, in the order of their first occurrence, no stop words. */
+  readonly words: ReadonlyArray<number>
   /** Occurrences of each. */
   readonly counts: ReadonlyArray<number>
   /** Their stems, likewise. */
-  readonly terms: ReadonlyArray<Term>
+  readonly terms: ReadonlyArray<number>
   readonly occurrences: ReadonlyArray<number>
   readonly truncated: boolean
 }
@@ -100,60 +102,60 @@ export const makeAnalyzer = (options: {
     isStopped: (word) => stop.has(word) || word === ""
   })
 
+  const words = new Met()
+  const terms = new Met()
+
   const tally = (text: string): Tally => {
-    const cutter = new WordCutter(text)
-    const number = lexicon.begin()
-    const words: Array<Word> = []
-    const counts: Array<number> = []
+    const vocabulary = lexicon.begin()
+    const codes = codesOf(text, true)
+    const cutter = new WordCutter(text, codes)
+    words.begin(vocabulary)
+    terms.begin(vocabulary)
     let length = 0
     let looked = 0
     while (looked < maxWords && cutter.next()) {
       looked += 1
       if (!cutter.whole) length += 1
-      const word = lexicon.wordAt(text, cutter.start, cutter.end)
-      if (word.stopped) continue
-      if (word.text === number) counts[word.at] = (counts[word.at] ?? 0) + 1
-      else {
-        word.text = number
-        word.at = words.length
-        words.push(word)
-        counts.push(1)
-      }
+      const word = vocabulary.wordAt(text, codes, cutter.start, cutter.end, cutter.hash)
+      if (vocabulary.stopped[word] === 0) words.add(word, 1)
     }
-    const terms: Array<Term> = []
-    const occurrences: Array<number> = []
-    for (const { at, term } of words) {
-      const count = counts[at] ?? 0
-      if (term.text === number) occurrences[term.at] = (occurrences[term.at] ?? 0) + count
-      else {
-        term.text = number
-        term.at = terms.length
-        terms.push(term)
-        occurrences.push(count)
-      }
+    const { counts, found } = words
+    for (let at = 0; at < found.length; at++)
+      terms.add(vocabulary.terms[found[at] ?? 0] ?? 0, counts[at] ?? 0)
+    return {
+      length,
+      vocabulary,
+      words: found,
+      counts,
+      terms: terms.found,
+      occurrences: terms.counts,
+      truncated: looked === maxWords && cutter.next()
     }
-    return { length, words, counts, terms, occurrences, truncated: looked === maxWords && cutter.next() }
   }
 
   const analyze = (text: string): Analysis => {
-    const { length, truncated, ...found } = tally(text)
-    const numberOf = (numbers: ReadonlyArray<number>, at: number) => numbers[at] ?? 0
+    const { counts, length, occurrences, terms, truncated, vocabulary, words } = tally(text)
+    const wordOf = (number: number) => vocabulary.words[number] ?? ""
+    const stemOf = (term: number) => vocabulary.stems[term] ?? ""
     return {
       length,
-      terms: new Map(found.terms.map(({ stem }, at) => [stem, numberOf(found.occurrences, at)])),
-      words: new Map(found.words.map(({ stem, word }) => [word, stem])),
-      counts: new Map(found.words.map(({ word }, at) => [word, numberOf(found.counts, at)])),
+      terms: new Map(terms.map((term, at) => [stemOf(term), occurrences[at] ?? 0])),
+      words: new Map(words.map((number) => [wordOf(number), stemOf(vocabulary.terms[number] ?? 0)])),
+      counts: new Map(words.map((number, at) => [wordOf(number), counts[at] ?? 0])),
       truncated
     }
   }
 
   function* tokens(text: string): Iterable<Token> {
-    const cutter = new WordCutter(text)
-    lexicon.begin()
+    const codes = codesOf(text, false)
+    const cutter = new WordCutter(text, codes)
+    const vocabulary = lexicon.begin()
     for (let looked = 0; looked < maxWords && cutter.next(); looked += 1) {
-      const { end, start, whole } = cutter
-      const { stem, stopped, word } = lexicon.wordAt(text, start, end)
-      yield { start, end, whole, word, stem, stopped }
+      const { end, hash, start, whole } = cutter
+      const number = vocabulary.wordAt(text, codes, start, end, hash)
+      const word = vocabulary.words[number] ?? ""
+      const stem = vocabulary.stems[vocabulary.terms[number] ?? 0] ?? ""
+      yield { start, end, whole, word, stem, stopped: vocabulary.stopped[number] === 1 }
     }
   }
 
@@ -170,5 +172,48 @@ export const makeAnalyzer = (options: {
     tokens,
     analyze,
     tally
+  }
+}
+
+/** Numbers that a text has, in the order in which they were met, and how often. */
+class Met {
+  found: Array<number> = []
+  counts: Array<number> = []
+  #vocabulary: Vocabulary | undefined
+  #text = 0
+  /** By number: the text in which it was met last, and its place there. */
+  #marks = new Int32Array(1 << 13)
+
+  begin(vocabulary: Vocabulary): void {
+    if (vocabulary !== this.#vocabulary) {
+      this.#vocabulary = vocabulary
+      this.#marks.fill(0)
+      this.#text = 0
+    }
+    this.#text += 1
+    this.found = []
+    this.counts = []
+  }
+
+  add(number: number, count: number): void {
+    if (2 * number >= this.#marks.length) this.#widen(2 * number)
+    const marks = this.#marks
+    if (marks[2 * number] === this.#text) {
+      const place = marks[2 * number + 1] ?? 0
+      this.counts[place] = (this.counts[place] ?? 0) + count
+      return
+    }
+    marks[2 * number] = this.#text
+    marks[2 * number + 1] = this.found.length
+    this.found.push(number)
+    this.counts.push(count)
+  }
+
+  #widen(beyond: number): void {
+    let { length } = this.#marks
+    while (length <= beyond) length *= 2
+    const wider = new Int32Array(length)
+    wider.set(this.#marks)
+    this.#marks = wider
   }
 }

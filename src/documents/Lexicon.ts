@@ -1,55 +1,15 @@
 /**
  * What spellings become, remembered: the analyzer meets the same few ten thousand again and again. A spelling is looked
- * up where it stands in a text, without being cut out of it.
+ * up where it stands in a text, without being cut out of it, and words are numbers, so that counting them compares and
+ * allocates nothing.
  *
- * Bounded: two ages, of which the older one is let go when the younger one is full. Within a text nothing is let go, so
- * that one word is one object there, whatever its spellings, and can be counted without comparing strings.
+ * Bounded: a vocabulary that is full is followed by an empty one, which asks it once for what it knew. Within a text
+ * nothing is let go. Numbers hold within their vocabulary alone.
  */
 import { murmur3 } from "./Murmur3.ts"
 
-/** Distinct spellings remembered, in each of two ages. */
-const ageSize = 65_536
-
-/** A stem, as one object: what sparse vectors count. */
-export class Term {
-  readonly stem: string
-  /** MurmurHash3 (x86, 32 bit, seed 0) of the stem's UTF-8, unsigned. */
-  readonly token: number
-  /** The text in which it was last met, and its place among that text's terms. For whoever counts. */
-  text = 0
-  at = 0
-
-  constructor(stem: string) {
-    this.stem = stem
-    this.token = murmur3(stem)
-  }
-}
-
-/** A word, as one object. */
-export class Word {
-  /** Normalised surface. */
-  readonly word: string
-  readonly term: Term
-  /** Too common to be a term. */
-  readonly stopped: boolean
-  /** As those of {@link Term}. */
-  text = 0
-  at = 0
-
-  constructor(word: string, term: Term, stopped: boolean) {
-    this.word = word
-    this.term = term
-    this.stopped = stopped
-  }
-
-  get stem(): string {
-    return this.term.stem
-  }
-
-  get token(): number {
-    return this.term.token
-  }
-}
+/** Distinct spellings remembered, in each of two vocabularies. */
+const mostSpellings = 65_536
 
 /** What the language says of a spelling. */
 export interface Language {
@@ -58,142 +18,169 @@ export interface Language {
   readonly isStopped: (word: string) => boolean
 }
 
+/** Words and their stems by number. Only ever grows. */
+export interface Words {
+  /** Normalised surfaces. */
+  readonly words: ReadonlyArray<string>
+  /** Of each word its stem, as a number. */
+  readonly terms: Uint32Array
+  readonly stems: ReadonlyArray<string>
+  /** Of each stem its MurmurHash3 (x86, 32 bit, seed 0) over UTF-8, unsigned. */
+  readonly tokens: Uint32Array
+}
+
 export class Lexicon {
   readonly #language: Language
-  #young = new Age()
-  #old = new Age()
-  #texts = 0
+  #vocabulary: Vocabulary
 
   constructor(language: Language) {
     this.#language = language
+    this.#vocabulary = new Vocabulary(language, undefined)
   }
 
-  /** Before each text; answers a number that no other text has. */
-  begin(): number {
-    if (this.#young.size >= ageSize) {
-      this.#old = this.#young
-      this.#young = new Age()
+  /** For the length of one text. */
+  begin(): Vocabulary {
+    if (this.#vocabulary.isFull) this.#vocabulary = new Vocabulary(this.#language, this.#vocabulary)
+    return this.#vocabulary
+  }
+}
+
+/** What is known of a spelling: four numbers, in this order, side by side. */
+const slotSize = 4
+const [hashAt, wordAt, beginAt, lengthAt] = [0, 1, 2, 3]
+
+export class Vocabulary implements Words {
+  readonly words: Array<string> = []
+  readonly stems: Array<string> = []
+  terms = new Uint32Array(1 << 12)
+  tokens = new Uint32Array(1 << 12)
+  /** Of each word 1 where it is too common to be a term. */
+  stopped = new Uint8Array(1 << 12)
+  readonly #language: Language
+  #former: Vocabulary | undefined
+  readonly #wordNumbers = new Map<string, number>()
+  readonly #stemNumbers = new Map<string, number>()
+  #spellings = 0
+  /** A hash table with open addressing: a word's number plus one, 0 where it is free. At most half are taken. */
+  #slots = new Int32Array(slotSize << 13)
+  /** The UTF-16 code units of all spellings, one after another. */
+  #codes = new Uint16Array(1 << 16)
+  #codesSize = 0
+
+  constructor(language: Language, former: Vocabulary | undefined) {
+    this.#language = language
+    this.#former = former
+    former?.forgetFormer()
+  }
+
+  get isFull(): boolean {
+    return this.#spellings >= mostSpellings
+  }
+
+  /** The word that stands in `text` from `start` to `end`; `codes` are the text's code units, `hash` is {@link hashOf} them. */
+  wordAt(text: string, codes: Uint16Array, start: number, end: number, hash: number): number {
+    const slots = this.#slots
+    const mask = slots.length / slotSize - 1
+    const length = end - start
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const at = slot * slotSize
+      const number = slots[at + wordAt] ?? 0
+      if (number === 0) return this.#learn(text.slice(start, end), codes, start, hash)
+      if (slots[at + hashAt] !== hash || slots[at + lengthAt] !== length) continue
+      if (this.#stands(codes, start, slots[at + beginAt] ?? 0, length)) return number - 1
     }
-    this.#texts += 1
-    return this.#texts
   }
 
-  /** What stands in the text from `start` to `end`. */
-  wordAt(text: string, start: number, end: number): Word {
-    const hash = hashOf(text, start, end)
-    const known = this.#young.find(text, start, end, hash)
-    if (known !== undefined) return known.word
-    const former = this.#old.find(text, start, end, hash)
-    if (former !== undefined && former.spelling !== former.word.word) this.#keep(former.word)
-    const entry = former ?? this.#made(detached(text.slice(start, end)), hash)
-    this.#young.add(entry)
-    return entry.word
+  /** Once it is a former one itself. */
+  forgetFormer(): void {
+    this.#former = undefined
   }
 
-  #made(spelling: string, hash: number): Entry {
+  #stands(codes: Uint16Array, start: number, begin: number, length: number): boolean {
+    const known = this.#codes
+    for (let at = 0; at < length; at++) if (known[begin + at] !== codes[start + at]) return false
+    return true
+  }
+
+  #learn(slice: string, codes: Uint16Array, start: number, hash: number): number {
+    const spelling = detached(slice)
     const word = this.#language.normalise(spelling)
-    return { spelling, hash, word: spelling === word ? this.#new(word) : this.#known(word) }
+    const number = this.#wordNumbers.get(word) ?? this.#begin(word)
+    const begin = this.#codesSize
+    this.#codesSize += spelling.length
+    while (this.#codesSize > this.#codes.length) this.#codes = grown(this.#codes, Uint16Array)
+    this.#codes.set(codes.subarray(start, start + spelling.length), begin)
+    this.#spellings += 1
+    if (2 * slotSize * this.#spellings > this.#slots.length) this.#widen()
+    place(this.#slots, hash, number + 1, begin, spelling.length)
+    return number
   }
 
-  /** All spellings of a word share one object: the one that stands under the word itself. */
-  #known(word: string): Word {
-    const hash = hashOf(word, 0, word.length)
-    const entry = this.#young.find(word, 0, word.length, hash) ?? this.#old.find(word, 0, word.length, hash)
-    const known =
-      entry?.word.word === word
-        ? entry.word
-        : (this.#young.others.get(word) ?? this.#old.others.get(word) ?? this.#new(word))
-    this.#keep(known)
-    return known
-  }
-
-  /** A word stays at least as long as each of its spellings. */
-  #keep(known: Word): void {
-    const { word } = known
-    const hash = hashOf(word, 0, word.length)
-    if (this.#young.find(word, 0, word.length, hash)?.word === known) return
-    if (this.#language.normalise(word) === word) this.#young.add({ spelling: word, hash, word: known })
-    else this.#young.others.set(word, known)
-  }
-
-  #new(word: string): Word {
-    const { isStopped, stem } = this.#language
-    return new Word(word, this.#termOf(stem(word)), isStopped(word))
-  }
-
-  #termOf(stem: string): Term {
-    return this.#young.terms.get(stem) ?? this.#old.terms.get(stem) ?? new Term(stem)
-  }
-}
-
-interface Entry {
-  readonly spelling: string
-  readonly hash: number
-  readonly word: Word
-}
-
-/** Spellings in a hash table with open addressing. */
-class Age {
-  readonly terms = new Map<string, Term>()
-  /** Words that are no spelling of themselves: a few letters have lower cases that normalise to something else. */
-  readonly others = new Map<string, Word>()
-  readonly #entries: Array<Entry> = []
-  /** Pairs of a hash and one more than an entry's place; 0 is free. At most half are taken. */
-  #slots = new Int32Array(1 << 13)
-
-  get size(): number {
-    return this.#entries.length
-  }
-
-  find(text: string, start: number, end: number, hash: number): Entry | undefined {
-    const slots = this.#slots
-    const mask = slots.length - 2
-    for (let slot = (hash << 1) & mask; ; slot = (slot + 2) & mask) {
-      const number = slots[slot + 1] ?? 0
-      if (number === 0) return undefined
-      if (slots[slot] !== hash) continue
-      const entry = this.#entries[number - 1]
-      if (entry !== undefined && stands(text, start, end, entry.spelling)) return entry
+  #begin(word: string): number {
+    const number = this.words.length
+    const known = this.#former?.recall(word)
+    const term = this.#termOf(known?.stem ?? this.#language.stem(word))
+    if (number >= this.terms.length) {
+      this.terms = grown(this.terms, Uint32Array)
+      this.stopped = grown(this.stopped, Uint8Array)
     }
+    this.words.push(word)
+    this.#wordNumbers.set(word, number)
+    this.terms[number] = term
+    this.stopped[number] = (known?.stopped ?? this.#language.isStopped(word)) ? 1 : 0
+    return number
   }
 
-  /** A spelling that is not there yet. */
-  add(entry: Entry): void {
-    this.#entries.push(entry)
-    this.terms.set(entry.word.term.stem, entry.word.term)
-    if (4 * this.size > this.#slots.length) this.#grow()
-    else this.#place(entry.hash, this.size)
+  #termOf(stem: string): number {
+    const known = this.#stemNumbers.get(stem)
+    if (known !== undefined) return known
+    const term = this.stems.length
+    if (term >= this.tokens.length) this.tokens = grown(this.tokens, Uint32Array)
+    this.stems.push(stem)
+    this.#stemNumbers.set(stem, term)
+    this.tokens[term] = murmur3(stem)
+    return term
   }
 
-  #place(hash: number, number: number): void {
-    const slots = this.#slots
-    const mask = slots.length - 2
-    let slot = (hash << 1) & mask
-    while (slots[slot + 1] !== 0) slot = (slot + 2) & mask
-    slots[slot] = hash
-    slots[slot + 1] = number
+  recall(word: string): { readonly stem: string; readonly stopped: boolean } | undefined {
+    const number = this.#wordNumbers.get(word)
+    if (number === undefined) return undefined
+    return { stem: this.stems[this.terms[number] ?? 0] ?? "", stopped: this.stopped[number] === 1 }
   }
 
-  #grow(): void {
-    this.#slots = new Int32Array(this.#slots.length * 2)
-    this.#entries.forEach(({ hash }, at) => {
-      this.#place(hash, at + 1)
-    })
+  #widen(): void {
+    const former = this.#slots
+    this.#slots = new Int32Array(former.length * 2)
+    for (let at = 0; at < former.length; at += slotSize)
+      if (former[at + wordAt] !== 0)
+        place(
+          this.#slots,
+          former[at + hashAt] ?? 0,
+          former[at + wordAt] ?? 0,
+          former[at + beginAt] ?? 0,
+          former[at + lengthAt] ?? 0
+        )
   }
 }
 
-/** FNV-1a over the code units, with a last mix, so that the low bits tell spellings apart. */
-const hashOf = (text: string, start: number, end: number): number => {
-  let hash = 0x811c9dc5 | 0
-  for (let at = start; at < end; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
-  return hash ^ (hash >>> 15)
+const place = (slots: Int32Array, hash: number, word: number, begin: number, length: number): void => {
+  const mask = slots.length / slotSize - 1
+  let slot = hash & mask
+  while (slots[slot * slotSize + wordAt] !== 0) slot = (slot + 1) & mask
+  slots[slot * slotSize + hashAt] = hash
+  slots[slot * slotSize + wordAt] = word
+  slots[slot * slotSize + beginAt] = begin
+  slots[slot * slotSize + lengthAt] = length
 }
 
-const stands = (text: string, start: number, end: number, spelling: string): boolean => {
-  if (spelling.length !== end - start) return false
-  for (let at = 0; at < spelling.length; at++)
-    if (spelling.charCodeAt(at) !== text.charCodeAt(start + at)) return false
-  return true
+/** Twice as long, with what was there. */
+const grown = <A extends Uint8Array | Uint16Array | Uint32Array>(
+  array: A,
+  type: { new (length: number): A }
+): A => {
+  const longer = new type(array.length * 2)
+  longer.set(array)
+  return longer
 }
 
 /** A string of its own: a slice would keep the whole text alive for as long as it is remembered. */

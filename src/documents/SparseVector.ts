@@ -6,6 +6,7 @@
 import type { SparseVector } from "../index/Index.ts"
 import type { Tally } from "./Analyzer.ts"
 import { murmur3 } from "./Murmur3.ts"
+import { ascending } from "./RadixSort.ts"
 
 /** Saturation and length normalisation of BM25. */
 const k1 = 1.2
@@ -20,11 +21,15 @@ export const tokenId = (stem: string): number => murmur3(stem)
 export const documentWeight = (count: number, length: number): number =>
   (count * (k1 + 1)) / (count + k1 * (1 - b + (b * length) / averageLength))
 
-export const documentVector = ({ length, occurrences, terms }: Tally): SparseVector =>
-  combined(
-    terms.map(({ token }) => token),
-    occurrences.map((count) => documentWeight(count, length))
-  )
+export const documentVector = ({ length, occurrences, terms, vocabulary }: Tally): SparseVector => {
+  const tokens = new Uint32Array(terms.length)
+  const weights = new Float64Array(terms.length)
+  for (let at = 0; at < terms.length; at++) {
+    tokens[at] = vocabulary.tokens[terms[at] ?? 0] ?? 0
+    weights[at] = documentWeight(occurrences[at] ?? 0, length)
+  }
+  return combined(tokens, weights)
+}
 
 /** A project's document frequencies. */
 export interface Frequencies {
@@ -60,27 +65,24 @@ export const queryVector = (terms: Iterable<QueryTerm>, frequencies: Frequencies
 /** Sorts by id; colliding ids add up, in the order given. */
 export const sparseVector = (weights: ReadonlyArray<readonly [id: number, weight: number]>): SparseVector =>
   combined(
-    weights.map(([id]) => id),
-    weights.map(([, weight]) => weight)
+    Uint32Array.from(weights, ([id]) => id),
+    Float64Array.from(weights, ([, weight]) => weight)
   )
 
-/** More than a text has terms (`maxWords` of the analyzer); together with a token of 32 bits exact in a float64. */
-const places = 2 ** 20
-
-const combined = (tokens: ReadonlyArray<number>, weights: ReadonlyArray<number>): SparseVector => {
-  // One number for each, the token above and the place below: sorted without a comparison in JavaScript, and stable.
-  const order = Float64Array.from(tokens, (token, place) => token * places + place).sort()
-  const ids = new Uint32Array(order.length)
-  const sums = new Float64Array(order.length)
+const combined = (tokens: Uint32Array, weights: Float64Array): SparseVector => {
+  const ids = new Uint32Array(tokens.length)
+  const sums = new Float64Array(tokens.length)
+  const order = ascending(tokens)
   let size = 0
-  for (const packed of order) {
-    const token = Math.floor(packed / places)
-    const weight = weights[packed - token * places] ?? 0
+  for (let at = 0; at < tokens.length; at++) {
+    const place = order[at] ?? 0
+    const token = tokens[place] ?? 0
+    const weight = weights[place] ?? 0
     if (size > 0 && ids[size - 1] === token) sums[size - 1] = (sums[size - 1] ?? 0) + weight
     else {
       ids[size] = token
       sums[size++] = weight
     }
   }
-  return { ids: ids.slice(0, size), weights: Float32Array.from(sums.subarray(0, size)) }
+  return { ids: ids.slice(0, size), weights: new Float32Array(sums.subarray(0, size)) }
 }

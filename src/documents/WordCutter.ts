@@ -1,5 +1,5 @@
 /**
- * Cuts text into words and says where they stand, without copying it.
+ * Cuts text into words and says where they stand.
  *
  * A word is a run of letters, digits and marks. An identifier is cut further where its case changes, at underscores and
  * between letters and digits (`parseHttpURL2` is `parse`, `Http`, `URL`, `2`), and is then given once more as a whole.
@@ -24,6 +24,24 @@ export const maxIdentifierLength = 64
 /** UTF-16 code units of an unspaced script that are looked at together. */
 const maxUnspacedRun = 64
 
+/** What an ASCII character is. */
+const ascii = Uint8Array.from({ length: 128 }, (_, code) => letterClass(code))
+
+/** Texts up to here share one buffer for their code units. */
+const sharedCodes = new Uint16Array(1 << 16)
+
+/** A text's UTF-16 code units, and perhaps more after them. Shared ones hold until the next text asks for them. */
+export const codesOf = (text: string, isShared: boolean): Uint16Array => {
+  const codes = isShared && text.length <= sharedCodes.length ? sharedCodes : new Uint16Array(text.length)
+  Buffer.from(codes.buffer).write(text, 0, "utf16le")
+  return codes
+}
+
+/** FNV-1a over code units, with a last mix, so that the low bits tell spellings apart. */
+const hashStart = 0x811c9dc5 | 0
+const hashed = (hash: number, code: number): number => Math.imul(hash ^ code, 0x01000193)
+const mixed = (hash: number): number => hash ^ (hash >>> 15)
+
 /** A place in the text and the word that stands there. Reused: read it before the next call of `next`. */
 export class WordCutter {
   /** Span of the current word, in UTF-16 code units. */
@@ -31,8 +49,11 @@ export class WordCutter {
   end = 0
   /** The word repeats, as a whole, what was given in parts before. */
   whole = false
+  /** Of the code units of the current word. */
+  hash = 0
 
   private readonly text: string
+  private readonly codes: Uint16Array
   private position = 0
   /** Ends and starts of the parts of the current run that are still to be given. */
   private readonly starts: Array<number> = []
@@ -42,29 +63,77 @@ export class WordCutter {
   private runEnd = 0
   private wholePending = false
 
-  constructor(text: string) {
+  constructor(text: string, codes: Uint16Array) {
     this.text = text
+    this.codes = codes
   }
 
   /** Moves to the next word; false at the end of the text. */
   next(): boolean {
     for (;;) {
       if (this.given < this.starts.length) {
-        this.start = this.starts[this.given] ?? 0
-        this.end = this.ends[this.given] ?? 0
+        this.moveTo(this.starts[this.given] ?? 0, this.ends[this.given] ?? 0)
         this.given += 1
         this.whole = false
         return true
       }
       if (this.wholePending) {
         this.wholePending = false
-        this.start = this.runStart
-        this.end = this.runEnd
+        this.moveTo(this.runStart, this.runEnd)
         this.whole = true
         return true
       }
+      if (this.readPlain()) return true
       if (!this.readRun()) return false
     }
+  }
+
+  private moveTo(start: number, end: number): void {
+    this.start = start
+    this.end = end
+    let hash = hashStart
+    for (let at = start; at < end; at++) hash = hashed(hash, this.codes[at] ?? 0)
+    this.hash = mixed(hash)
+  }
+
+  /**
+   * Most words are letters of ASCII, of which the first may be a capital, or digits, between separators of ASCII: no part
+   * can begin within them. Those are found here; false where another run begins, or none.
+   */
+  private readPlain(): boolean {
+    const { codes } = this
+    const size = this.text.length
+    let at = this.position
+    let found = false
+    while (at < size) {
+      const code = codes[at] ?? 0
+      const kind = code < 128 ? (ascii[code] ?? 0) : mark
+      if (kind === separator) {
+        at += 1
+        continue
+      }
+      if (kind !== lower && kind !== upper && kind !== digit) break
+      const rest = kind === digit ? digit : lower
+      let hash = hashed(hashStart, code)
+      let end = at + 1
+      let after = separator
+      for (; end < size; end++) {
+        const next = codes[end] ?? 0
+        after = next < 128 ? (ascii[next] ?? 0) : mark
+        if (after !== rest) break
+        hash = hashed(hash, next)
+      }
+      found = (end === size || after === separator) && end - at <= maxIdentifierLength
+      if (!found) break
+      this.start = at
+      this.end = end
+      this.hash = mixed(hash)
+      this.whole = false
+      at = end
+      break
+    }
+    this.position = at
+    return found
   }
 
   private readRun(): boolean {

@@ -20,10 +20,9 @@ import type { LogSnapshot } from "../log/LogSnapshot.ts"
 import { uuidBytes, uuidText } from "./Fingerprint.ts"
 import type { GenerationState } from "./GenerationState.ts"
 import { forever, type Point } from "./Index.ts"
-import type { FoldedDocument, LedgerRow, ScopeChange, StateChange } from "./StateSchema.ts"
-import { openVersion, skipping, type VersionPoint } from "./VersionPoints.ts"
+import type { FoldedDocument, LedgerRow, ScopeChange, StateChange, StateWord } from "./StateSchema.ts"
+import { openVersion, skipping } from "./VersionPoints.ts"
 import { WordCounts } from "./WordCounts.ts"
-import { decodeIds, encodeIds } from "./WordIds.ts"
 
 /** What the fold of a generation needs to know. */
 export interface FoldContext {
@@ -219,7 +218,7 @@ class Batch {
     for (const [chunk, index] of wanted) {
       const point = opened.point(index)
       const id = pointId(point.chunkId, stored.position)
-      this.#count(document.scope, point.chunk, point.leaf, point.words, 1)
+      this.#sum(document.scope, point.chunk, point.leaf, 1)
       const ledger = {
         scope: document.scope.id,
         id: uuidBytes(id),
@@ -227,8 +226,7 @@ class Batch {
         document: document.id,
         payloadDigest: opened.payloadDigest,
         leaf: point.leaf,
-        // At once: a batch of points holds a few million words.
-        words: encodeIds(point.words.map((word) => document.scope.counts.idOf(word))),
+        words: document.scope.counts.add(point.words),
         from: stored.position
       }
       this.#pending.set(id, {
@@ -255,39 +253,35 @@ class Batch {
 
   #end(stored: StoredEvent, document: OpenDocument, chunk: string, living: Living): void {
     document.living.delete(chunk)
+    const { row } = living
+    this.#sum(document.scope, row.chunk, row.leaf, -1)
+    document.scope.counts.remove(row.words, (id) => this.#word(id))
     if (living._tag === "Pending") {
       this.#pending.delete(living.key)
-      const { chunk, leaf, words } = living.row
-      this.#count(document.scope, chunk, leaf, document.scope.counts.wordsOf(decodeIds(words)), -1)
       return
     }
-    const { row } = living
-    this.#ended.push({ row: row.row, until: stored.position })
+    this.#ended.push({ row: living.row.row, until: stored.position })
     this.#ends.push({
       scope: { team: TeamName.make(stored.team), project: ProjectName.make(stored.project) },
       id: pointId(asChunkId(row.chunk), row.from),
       until: stored.position
     })
-    this.#count(document.scope, row.chunk, row.leaf, this.#wordsOf(row), -1)
   }
 
   /** Adds a chunk to its project's sums, or takes it out. */
-  #count(scope: FoldedScope, chunk: Buffer, leaf: Buffer, words: VersionPoint["words"], sign: 1 | -1): void {
+  #sum(scope: FoldedScope, chunk: Buffer, leaf: Buffer, sign: 1 | -1): void {
     const bucket = scope.buckets.of(chunk)
     if (sign === 1) bucket.add(leaf)
     else bucket.subtract(leaf)
     scope.touched.add(chunk[0] ?? 0)
     scope.total += sign
-    scope.counts.count(words, sign)
   }
 
-  #wordsOf(row: LedgerRow): VersionPoint["words"] {
-    return decodeIds(row.words).map((id) => {
-      const word = this.#context.state.word(id)
-      if (word === undefined)
-        throw new Error(`The ledger names word ${id}, which the vocabulary does not know.`)
-      return word
-    })
+  #word(id: number): StateWord {
+    const word = this.#context.state.word(id)
+    if (word === undefined)
+      throw new Error(`The ledger names word ${id}, which the vocabulary does not know.`)
+    return word
   }
 
   #open(stored: StoredEvent, id: Point["documentId"]): OpenDocument {
@@ -319,7 +313,10 @@ class Batch {
       total: stored?.total ?? 0,
       buckets: this.#context.state.buckets(id),
       touched: new Set(),
-      counts: new WordCounts((word) => this.#context.state.wordId(id, word) ?? this.#next.word++)
+      counts: new WordCounts({
+        known: (word) => this.#context.state.wordId(id, word),
+        next: () => this.#next.word++
+      })
     }
     this.#scopes.set(key, scope)
     return scope

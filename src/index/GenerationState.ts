@@ -34,13 +34,14 @@ import {
 } from "./StateSchema.ts"
 import { forgetAll, forgetEnded, writeChange } from "./StateWriting.ts"
 import { skippedPrefix } from "./VersionPoints.ts"
-import { decodeIds } from "./WordIds.ts"
+import { decodeIds, KnownWords } from "./WordIds.ts"
 
 export class GenerationState {
   readonly db: Database.Database
   readonly path: string
   readonly #inode: string
   readonly #statements = new Map<string, Database.Statement<Array<unknown>, unknown>>()
+  readonly #words = new KnownWords()
 
   private constructor(path: string, db: Database.Database) {
     this.path = path
@@ -214,23 +215,13 @@ export class GenerationState {
 
   /** Documents folded as empty for want of contents, which a build would bring. */
   get missingCount(): number {
-    return Number(
-      this.#prepare(
-        `SELECT count(*) FROM documents WHERE missing IS NOT NULL AND missing NOT LIKE '${skippedPrefix}%'`
-      )
-        .pluck()
-        .get()
-    )
+    const count = `SELECT count(*) FROM documents WHERE missing IS NOT NULL AND missing NOT LIKE '${skippedPrefix}%'`
+    return Number(this.#prepare(count).pluck().get())
   }
 
   get skippedCount(): number {
-    return Number(
-      this.#prepare(
-        `SELECT count(*) FROM documents WHERE missing IS NOT NULL AND missing LIKE '${skippedPrefix}%'`
-      )
-        .pluck()
-        .get()
-    )
+    const count = `SELECT count(*) FROM documents WHERE missing IS NOT NULL AND missing LIKE '${skippedPrefix}%'`
+    return Number(this.#prepare(count).pluck().get())
   }
 
   /** Documents that were left out because their content cannot be taken, by id. */
@@ -281,9 +272,11 @@ export class GenerationState {
     ).get(id)
   }
 
+  /** For whoever writes: what was found or committed is remembered, as nobody else gives ids. */
   wordId(scope: number, word: string): number | undefined {
-    const id = this.#prepare("SELECT id FROM words WHERE scope = ? AND word = ?").pluck().get(scope, word)
-    return typeof id === "number" ? id : undefined
+    return this.#words.idOf(scope, word, () =>
+      this.#prepare("SELECT id FROM words WHERE scope = ? AND word = ?").pluck().get(scope, word)
+    )
   }
 
   /** In how many of a project's living chunks a token occurs. */
@@ -364,6 +357,7 @@ export class GenerationState {
 
   /** Forgets what ended of these documents, and words that no row has any more. The file is written anew. */
   erase(documents: ReadonlyArray<Buffer>): void {
+    this.#words.clear()
     this.db.transaction(() => forgetEnded(this.db, documents)).immediate()
     if (!rewritten(this.db))
       throw new Error(`${this.path}: a reader holds back what was deleted. Run it again when that is over.`)
@@ -371,6 +365,7 @@ export class GenerationState {
 
   /** Forgets everything that was folded: the fold begins again at 0, and nobody is served before `target`. */
   reset(target: number): void {
+    this.#words.clear()
     this.db
       .transaction(() => {
         forgetAll(this.db)
@@ -388,6 +383,7 @@ export class GenerationState {
         this.notePassed(nowMs)
       })
       .immediate()
+    this.#words.committed(change)
     failpoints.hit("state.commit.after")
   }
 

@@ -17,9 +17,9 @@ import {
   filterPayload,
   type OpenedText,
   openText,
+  pointWords,
   rootedVectors,
-  skipping,
-  type VersionPoint
+  skipping
 } from "./VersionPoints.ts"
 
 /** A visible version; what of it a query did not need yet is not computed. */
@@ -31,12 +31,7 @@ interface VisibleVersion {
   readonly root: Digest
   /** `undefined` until a query needed them; `"other"` where they are not those that the event named. */
   dense: ReadonlyArray<Float32Array> | "other" | undefined
-  readonly sparse: Map<number, Analyzed>
-}
-
-interface Analyzed {
-  readonly sparse: SparseVector
-  readonly words: VersionPoint["words"]
+  readonly sparse: Map<number, SparseVector>
 }
 
 /** Tells, from a generation's ledger, which chunks can hold a word of the query at all. */
@@ -88,7 +83,7 @@ export class LogIndex {
       version.opened.entries.forEach(({ chunkId }, index) => {
         const shared =
           query.sparse && mayMatch(chunkId)
-            ? sparseScore(query.sparse, this.#analyzed(spec, version, index).sparse)
+            ? sparseScore(query.sparse, this.#sparse(spec, version, index))
             : undefined
         const vector = vectors?.[index]
         const candidate: Candidate = {
@@ -117,14 +112,13 @@ export class LogIndex {
     let total = 0
     for (const version of this.#visible(spec, scope, at)) {
       for (let index = 0; index < version.opened.entries.length; index++) {
-        const analyzed = this.#analyzed(spec, version, index)
+        const analyzed = analyzeEntry(this.#analyzerOf(spec), version.opened, index)
+        version.sparse.set(index, analyzed.sparse)
         total += 1
-        for (const token of new Set(analyzed.words.map((word) => word.token))) {
-          tokens.set(token, (tokens.get(token) ?? 0) + 1)
-        }
-        for (const { word, stem } of analyzed.words) {
-          const known = words.get(word)
-          if (known === undefined) words.set(word, { stem, frequency: 1 })
+        for (const token of analyzed.sparse.ids) tokens.set(token, (tokens.get(token) ?? 0) + 1)
+        for (const word of pointWords(analyzed.words)) {
+          const known = words.get(word.word)
+          if (known === undefined) words.set(word.word, { stem: word.stem, frequency: 1 })
           else known.frequency += 1
         }
       }
@@ -202,12 +196,12 @@ export class LogIndex {
     return version.dense
   }
 
-  #analyzed(spec: Spec, version: VisibleVersion, index: number): Analyzed {
+  #sparse(spec: Spec, version: VisibleVersion, index: number): SparseVector {
     const known = version.sparse.get(index)
     if (known !== undefined) return known
-    const analyzed = analyzeEntry(this.#analyzerOf(spec), version.opened, index)
-    version.sparse.set(index, analyzed)
-    return analyzed
+    const { sparse } = analyzeEntry(this.#analyzerOf(spec), version.opened, index)
+    version.sparse.set(index, sparse)
+    return sparse
   }
 
   #keep(key: string, version: VisibleVersion): void {

@@ -106,16 +106,25 @@ export interface ScopeChange {
   total: number
   readonly buckets: Buckets
   readonly touched: Set<number>
-  readonly counts: { readonly words: Iterable<WordChange>; readonly tokens: Iterable<TokenChange> }
+  readonly counts: {
+    readonly words: () => Iterable<WordChange>
+    readonly tokens: () => Iterable<TokenChange>
+  }
+}
+
+/** A surface word with its stem and token. */
+export interface StateWord {
+  readonly word: string
+  readonly stem: string
+  readonly token: number
 }
 
 /** In how many more or fewer chunks a word occurs. */
-export interface WordChange {
+export interface WordChange extends StateWord {
   readonly id: number
-  readonly word: string
-  readonly token: number
-  readonly stem: string
   readonly delta: number
+  /** The state does not hold it yet. */
+  readonly isNew: boolean
 }
 
 export interface TokenChange {

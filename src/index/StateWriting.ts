@@ -22,14 +22,16 @@ export const writeChange = (prepare: Prepare, change: StateChange): void => {
       if (bucket !== undefined) putBucket.run(scope.id, index, bucket.sum, bucket.count)
     }
     const putWord = prepare(
-      "INSERT INTO words (id, scope, word, token, stem, frequency) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET frequency = frequency + excluded.frequency"
+      "INSERT INTO words (id, scope, word, token, stem, frequency) VALUES (?, ?, ?, ?, ?, ?)"
     )
-    for (const { id, word, token, stem, delta } of scope.counts.words)
-      putWord.run(id, scope.id, word, token, stem, delta)
+    const countWord = prepare("UPDATE words SET frequency = frequency + ? WHERE id = ?")
+    for (const { delta, id, isNew, stem, token, word } of scope.counts.words())
+      if (isNew) putWord.run(id, scope.id, word, token, stem, delta)
+      else countWord.run(delta, id)
     const putToken = prepare(
       "INSERT INTO tokens (scope, token, frequency) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET frequency = frequency + excluded.frequency"
     )
-    for (const { token, delta } of scope.counts.tokens) if (delta !== 0) putToken.run(scope.id, token, delta)
+    for (const { token, delta } of scope.counts.tokens()) putToken.run(scope.id, token, delta)
   }
   const putDocument = prepare(
     "INSERT INTO documents (document, scope, version, position, missing) VALUES (?, ?, ?, ?, ?) ON CONFLICT (document) DO UPDATE SET version = excluded.version, position = excluded.position, missing = excluded.missing"

@@ -12,18 +12,30 @@ import type { DocumentId, SourceId } from "../../events/Ids.ts"
 import { Digest } from "../../events/Ids.ts"
 import { vectorsRoot } from "../../events/Vectors.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
+import type { Words } from "../documents/Lexicon.ts"
 import { renderInput } from "../documents/RenderedInput.ts"
 import { documentVector } from "../documents/SparseVector.ts"
 import { ContentDamaged, type LogSnapshot, type VersionContents } from "../log/LogSnapshot.ts"
 import { denseBytes, digestBytes, leaf, sparseBytes, uuidBytes } from "./Fingerprint.ts"
 import type { Payload, SparseVector } from "./Index.ts"
+import type { StateWord } from "./StateSchema.ts"
 
-/** A surface word with its stem and token. */
-export interface PointWord {
-  readonly word: string
-  readonly stem: string
-  readonly token: number
+/** Distinct surface words, by their numbers in a vocabulary. */
+export interface PointWords {
+  readonly vocabulary: Words
+  readonly numbers: ArrayLike<number>
 }
+
+/** Each as itself, with its stem and token. */
+export const pointWords = ({ numbers, vocabulary }: PointWords): ReadonlyArray<StateWord> =>
+  Array.from(numbers, (number) => {
+    const term = vocabulary.terms[number] ?? 0
+    return {
+      word: vocabulary.words[number] ?? "",
+      stem: vocabulary.stems[term] ?? "",
+      token: vocabulary.tokens[term] ?? 0
+    }
+  })
 
 /** A chunk as this spec sees it, before it has a place in time. */
 export interface VersionPoint {
@@ -31,8 +43,7 @@ export interface VersionPoint {
   readonly chunk: Buffer
   readonly dense: Float32Array
   readonly sparse: SparseVector
-  /** Distinct surface words. */
-  readonly words: ReadonlyArray<PointWord>
+  readonly words: PointWords
   readonly leaf: Buffer
 }
 
@@ -185,5 +196,5 @@ export const analyzeEntry = (
   const entry = entries[index]
   if (entry === undefined) throw new RangeError(`No chunk ${index} in the version.`)
   const tally = analyzer.tally(renderInput(descriptor, entry.headings, text.slice(entry.start, entry.end)))
-  return { sparse: documentVector(tally), words: tally.words }
+  return { sparse: documentVector(tally), words: { vocabulary: tally.vocabulary, numbers: tally.words } }
 }

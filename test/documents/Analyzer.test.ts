@@ -56,6 +56,17 @@ describe("cutting words", () => {
     )
   })
 
+  it("cuts at separators of ASCII as at any other", () => {
+    const unit = fc.constantFrom(..."aaabzABQ0179_ .-é\u00adß水".split(""))
+    fc.assert(
+      fc.property(fc.string({ unit, maxLength: 100 }), (text) => {
+        const others = text.replaceAll(/[ .-]/g, "\u00a0")
+        assert.deepStrictEqual([...analyzer.tokens(text)], [...analyzer.tokens(others)])
+      }),
+      { numRuns: 500 }
+    )
+  })
+
   it("takes lone surrogates and NUL as separators", () => {
     assert.deepStrictEqual(wordsOf("one\ud800two\0three"), ["one", "two", "three"])
   })

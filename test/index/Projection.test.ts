@@ -6,6 +6,7 @@ import { Effect, Exit, FastCheck as fc, Stream } from "effect"
 import { defaultScope, ProjectName, type ProjectScope, TeamName } from "../../events/Ids.ts"
 import { documentVector } from "../../src/documents/SparseVector.ts"
 import { armed, FailpointFired, Failpoints } from "../../src/faults/Failpoints.ts"
+import { eraseDocuments } from "../../src/index/Erasure.ts"
 import { noFilter } from "../../src/index/Filter.ts"
 import { denseBytes, digestBytes } from "../../src/index/Fingerprint.ts"
 import { GenerationState } from "../../src/index/GenerationState.ts"
@@ -21,6 +22,7 @@ import {
   commitDocument,
   firstSpec,
   generation,
+  named,
   openGeneration,
   promoteGeneration,
   removeDocument,
@@ -81,6 +83,21 @@ describe("a projection", () => {
         const living = state.chunksWith(scope, new Set([token]), state.checkpoint)
         assert.strictEqual(frequency, living.size, `token ${token} of scope ${scope}`)
       }
+    })
+  )
+
+  it.scoped("counts a word again that was erased", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      yield* Effect.provide(commitDocument("a.md", paragraphs("harbour", "ferry"), 1), log)
+      const projection = yield* opened(contextFor("."), row(1))
+      yield* Effect.provide(removeDocument("a.md"), log)
+      yield* catchUp(projection)
+      yield* eraseDocuments(projection, [named("a.md")])
+      yield* Effect.provide(commitDocument("b.md", paragraphs("harbour", "ferry"), 1), log)
+      yield* catchUp(projection)
+      const recomputed = yield* recompute(contextFor("."), projection)
+      assert.isTrue(recomputed.equal, JSON.stringify(recomputed))
     })
   )
 
