@@ -5,7 +5,18 @@
  * beginning, so that it reads back what matters; what is still in the mailbox stays there. A stop fails what is left:
  * nobody waits for ever.
  */
-import { Cause, Deferred, Effect, Exit, Mailbox, Option, Schema, type Scope } from "effect"
+import {
+  Cause,
+  Deferred,
+  Effect,
+  type Either,
+  Exit,
+  FiberId,
+  Mailbox,
+  Option,
+  Schema,
+  type Scope
+} from "effect"
 import { monotonicMs } from "../src/clock/Monotonic.ts"
 import { Escalated, type SupervisionPolicy, supervised, usualPolicy } from "./Supervision.ts"
 import { Supervisor } from "./Supervisor.ts"
@@ -41,11 +52,17 @@ export interface Actor<Message> {
   readonly name: string
   /** Waits while the mailbox is full. */
   readonly tell: (message: Message) => Effect.Effect<void, ActorRestarted>
+  /** As `tell`, in this order. */
+  readonly tellAll: (messages: ReadonlyArray<Message>) => Effect.Effect<void, ActorRestarted>
   /** Fails when the actor crashes or stops. `via` takes another way to it than the mailbox. */
   readonly ask: <A, E>(
     message: (reply: Reply<A, E>) => Message,
     via?: (message: Message) => Effect.Effect<void, ActorRestarted>
   ) => Effect.Effect<A, E | ActorRestarted>
+  /** Asks in this order and waits for all answers. */
+  readonly askAll: <A, E>(
+    messages: ReadonlyArray<(reply: Reply<A, E>) => Message>
+  ) => Effect.Effect<ReadonlyArray<Either.Either<A, E | ActorRestarted>>>
   readonly status: Effect.Effect<ActorStatus>
 }
 
@@ -175,18 +192,51 @@ export const spawn = <Message, E, R>(
 
     const offer = (message: Message) =>
       Effect.flatMap(mailbox.offer(message), (accepted) => (accepted ? Effect.void : Effect.fail(gone)))
+    const offerAll = (messages: ReadonlyArray<Message>) =>
+      Effect.flatMap(mailbox.offerAll(messages), (left) =>
+        left.length === 0 ? Effect.void : Effect.fail(gone)
+      )
+
+    /** Whoever awaits them hears of a crash. */
+    const awaiting = <A, E2, B, E3>(
+      replies: ReadonlyArray<Reply<A, E2>>,
+      effect: Effect.Effect<B, E3>
+    ): Effect.Effect<B, E3> =>
+      Effect.suspend(() => {
+        // The set only ever fails its members, which every reply can bear.
+        const members = replies as ReadonlyArray<Deferred.Deferred<unknown, unknown>>
+        for (const member of members) pending.add(member)
+        return Effect.ensuring(
+          effect,
+          Effect.sync(() => {
+            for (const member of members) pending.delete(member)
+          })
+        )
+      })
 
     return {
       name,
       tell: offer,
+      tellAll: offerAll,
       ask: <A, E2>(message: (reply: Reply<A, E2>) => Message, via = offer) =>
-        Effect.gen(function* () {
-          const reply = yield* Deferred.make<A, E2 | ActorRestarted>()
-          // The set only ever fails its members, which every reply can bear.
-          const member = reply as Deferred.Deferred<unknown, unknown>
-          pending.add(member)
-          return yield* Effect.zipRight(via(message(reply)), Deferred.await(reply)).pipe(
-            Effect.ensuring(Effect.sync(() => pending.delete(member)))
+        Effect.flatMap(Deferred.make<A, E2 | ActorRestarted>(), (reply) =>
+          awaiting([reply], Effect.zipRight(via(message(reply)), Deferred.await(reply)))
+        ),
+      askAll: <A, E2>(messages: ReadonlyArray<(reply: Reply<A, E2>) => Message>) =>
+        Effect.suspend(() => {
+          const replies = messages.map(() => Deferred.unsafeMake<A, E2 | ActorRestarted>(FiberId.none))
+          const asked = offerAll(
+            messages.flatMap((message, at) => (replies[at] ? [message(replies[at])] : []))
+          )
+          return awaiting(
+            replies,
+            Effect.zipRight(
+              // What an actor that stopped did not take is not answered.
+              Effect.catchAll(asked, (stopped) =>
+                Effect.forEach(replies, (reply) => Deferred.fail(reply, stopped), { discard: true })
+              ),
+              Effect.forEach(replies, (reply) => Effect.either(Deferred.await(reply)))
+            )
           )
         }),
       status

@@ -2,7 +2,7 @@
  * The only actor that appends. It takes commands, deduplicates, opens mutations, hands out jobs, takes results, and
  * decides commit or rollback. It never does slow work itself.
  */
-import { Context, type Effect, Schema, type Stream } from "effect"
+import { Context, type Effect, type Either, Schema, type Stream } from "effect"
 import type { Command, CommandAnswer, MutationEnd, OperatorCommand } from "../events/Commands.ts"
 import type { DocumentId, GenerationId } from "../events/Ids.ts"
 import type { Lane } from "../events/Job.ts"
@@ -24,6 +24,11 @@ export class CommandRefused extends Schema.TaggedError<CommandRefused>()("Comman
 
 export type CommandError = CommandRefused | CommandConflict | HeadMoved | LogFailed | ActorRestarted
 
+export interface Mutation {
+  readonly documentId: DocumentId
+  readonly version: number
+}
+
 export interface OperatorAnswer {
   readonly position: number
   readonly generation?: GenerationId
@@ -32,12 +37,21 @@ export interface OperatorAnswer {
 export interface CoordinatorService {
   /** Answers when the command's events are on disk. */
   readonly ask: (command: Command) => Effect.Effect<CommandAnswer, CommandError>
+  /** In this order; each fails for itself. */
+  readonly askAll: (
+    commands: ReadonlyArray<Command>
+  ) => Effect.Effect<ReadonlyArray<Either.Either<CommandAnswer, CommandError>>>
   readonly operate: (command: OperatorCommand) => Effect.Effect<OperatorAnswer, CommandError>
   /** Waits for the end of the document's mutation with this version (at once if it is over). */
   readonly ended: (
     document: DocumentId,
     version: number
   ) => Effect.Effect<MutationEnd, LogFailed | ActorRestarted>
+  /** Over when all of these have ended; `hear` runs with each that has, several at a time, under the key it was given with. */
+  readonly endedEach: <Key>(
+    mutations: ReadonlyMap<Key, Mutation>,
+    hear: (ends: ReadonlyArray<readonly [key: Key, end: MutationEnd]>) => Effect.Effect<void>
+  ) => Effect.Effect<void, LogFailed | ActorRestarted>
   /** Resolves when no mutation is open and no job is queued (parked ones aside). */
   readonly idle: Effect.Effect<void>
   /** Builds for open generations that are still at work, and those that are parked. */

@@ -1,9 +1,8 @@
 /**
  * The Coordinator as a service: its mailbox, who feeds it, and how long callers wait.
  */
-import { Clock, Deferred, Effect, Layer, Schedule, Stream, SubscriptionRef } from "effect"
+import { Chunk, Clock, Deferred, Effect, Layer, Mailbox, Schedule, Stream, SubscriptionRef } from "effect"
 import type { CommandAnswer, MutationEnd } from "../../events/Commands.ts"
-import type { DocumentId } from "../../events/Ids.ts"
 import { Bus } from "../../src/bus/Bus.ts"
 import { monotonicMs } from "../../src/clock/Monotonic.ts"
 import { Failpoints } from "../../src/faults/Failpoints.ts"
@@ -20,7 +19,7 @@ import {
 import type { Supervisor } from "../Supervisor.ts"
 import type { Desk } from "./Desk.ts"
 import { endAttempts, incarnation } from "./incarnation.ts"
-import type { Message, Office } from "./Office.ts"
+import type { Heard, Message, Office } from "./Office.ts"
 import { Settings } from "./Settings.ts"
 import { Suspects } from "./Suspects.ts"
 import { Workers } from "./Workers.ts"
@@ -71,7 +70,9 @@ export const layer: Layer.Layer<
     const again = Schedule.spaced("100 millis")
 
     yield* bus.results.pipe(
-      Stream.runForEach((delivery) => actor.tell({ _tag: "Result", delivery })),
+      Stream.runForEachChunk((deliveries) =>
+        actor.tellAll(Chunk.toReadonlyArray(deliveries).map((delivery) => ({ _tag: "Result", delivery })))
+      ),
       Effect.retry({
         while: (error) => error._tag === "BusUnavailable",
         schedule: Schedule.spaced("1 second")
@@ -107,8 +108,39 @@ export const layer: Layer.Layer<
       Effect.forkScoped
     )
 
-    const endedOf = (document: DocumentId, version: number) =>
-      actor.ask<MutationEnd, LogFailed>((reply) => ({ _tag: "Ended", document, version, reply }))
+    const endedEach: Coordinator["Type"]["endedEach"] = (mutations, hear) =>
+      Effect.gen(function* () {
+        if (mutations.size === 0) return
+        const keys = [...mutations.keys()]
+        const heard = yield* Mailbox.make<Heard>()
+        const tell = (ends: Iterable<Heard>) =>
+          hear(
+            [...ends].flatMap(([at, end]) => {
+              const key = keys[at]
+              return key === undefined ? [] : [[key, end] as const]
+            })
+          )
+        const hearing = Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(restore(heard.takeAll), ([ends]) => tell(ends))
+        )
+        yield* actor
+          .ask<void, LogFailed>((reply) => ({
+            _tag: "Ended",
+            mutations: [...mutations.values()],
+            heard,
+            reply
+          }))
+          .pipe(Effect.raceFirst(Effect.forever(hearing)), Effect.ensuring(Effect.flatMap(heard.clear, tell)))
+      })
+    const ended: Coordinator["Type"]["ended"] = (documentId, version) =>
+      Effect.flatMap(Deferred.make<MutationEnd>(), (end) =>
+        Effect.zipRight(
+          endedEach(new Map([["it", { documentId, version }]]), ([one]) =>
+            one === undefined ? Effect.void : Effect.asVoid(Deferred.succeed(end, one[1]))
+          ),
+          Deferred.await(end)
+        )
+      )
     const idle: Effect.Effect<void> = actor
       .ask<void, never>((reply) => ({ _tag: "Idle", reply }))
       .pipe(Effect.retry(again), Effect.orDie)
@@ -117,6 +149,14 @@ export const layer: Layer.Layer<
       ask: (command) => {
         const asked = actor.ask<CommandAnswer, CommandError>((reply) => ({ _tag: "Command", command, reply }))
         return command._tag === "DocumentSubmit" ? Effect.zipRight(office.admission.await, asked) : asked
+      },
+      askAll: (commands) => {
+        const asked = actor.askAll<CommandAnswer, CommandError>(
+          commands.map((command) => (reply) => ({ _tag: "Command", command, reply }))
+        )
+        return commands.some(({ _tag }) => _tag === "DocumentSubmit")
+          ? Effect.zipRight(office.admission.await, asked)
+          : asked
       },
       operate: Effect.fn("Coordinator.operate")(function* (command) {
         return yield* actor.ask<OperatorAnswer, CommandError>(
@@ -132,15 +172,16 @@ export const layer: Layer.Layer<
         )
       }),
       ended: (document, version) =>
-        endedOf(document, version).pipe(
+        ended(document, version).pipe(
           Effect.catchTag("ActorRestarted", () =>
-            Effect.retry(endedOf(document, version), {
+            Effect.retry(ended(document, version), {
               while: (error) => error._tag === "ActorRestarted",
               schedule: again,
               times: 100
             })
           )
         ),
+      endedEach,
       idle,
       unfinishedBuilds: Effect.map(desk, ({ builds }) => builds.unfinished()),
       heldBy: Effect.map(desk, ({ jobs }) => jobs.heldBy),

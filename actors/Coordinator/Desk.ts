@@ -2,7 +2,7 @@
  * What the Coordinator has before it: its ports, and everything that it holds in memory. The memory is a copy of what
  * the log says; after a crash it is read again (see recover.ts).
  */
-import { Deferred, Duration, Effect } from "effect"
+import { Duration, Effect } from "effect"
 import type { Event } from "../../events/Catalogue.ts"
 import type { MutationEnd } from "../../events/Commands.ts"
 import type { DocumentEvent } from "../../events/Document.ts"
@@ -41,6 +41,13 @@ export interface OpenDocument {
   readonly work: Work
 }
 
+/** Who waits for a mutation's end. */
+export interface Waiter {
+  readonly hear: (end: MutationEnd) => void
+  /** Fails where the memory is read anew before all that it waits for has ended. */
+  readonly reply: Reply<void, LogFailed>
+}
+
 /** Attempts that this process began, by job: they go on when the Coordinator alone is restarted. */
 export type Begun = Map<JobId, number>
 
@@ -69,7 +76,7 @@ export class Desk {
   readonly removing = new Set<SourceId>()
   /** How far the removal of a source's documents has come, by command. */
   readonly removalCursors = new Map<string, string>()
-  readonly #waiters = new Map<string, Array<Reply<MutationEnd, LogFailed>>>()
+  readonly #waiters = new Map<string, Array<Waiter>>()
   readonly #ends = new Map<string, MutationEnd>()
   live: GenerationRow | undefined
   building: ReadonlyArray<GenerationRow> = []
@@ -223,11 +230,11 @@ export class Desk {
     if (open !== undefined) open.row = { ...open.row, orderKey }
   }
 
-  waitFor(document: DocumentId, version: number, reply: Reply<MutationEnd, LogFailed>): void {
+  waitFor(document: DocumentId, version: number, waiter: Waiter): void {
     const key = `${document}/${version}`
     const waiters = this.#waiters.get(key)
-    if (waiters === undefined) this.#waiters.set(key, [reply])
-    else waiters.push(reply)
+    if (waiters === undefined) this.#waiters.set(key, [waiter])
+    else waiters.push(waiter)
   }
 
   endOf(document: DocumentId, version: number): MutationEnd | undefined {
@@ -254,12 +261,16 @@ export class Desk {
     const waiters = this.#waiters.get(key)
     if (waiters === undefined) return
     this.#waiters.delete(key)
-    for (const reply of waiters) turn.sends.push(Effect.asVoid(Deferred.succeed(reply, end)))
+    turn.sends.push(
+      Effect.sync(() => {
+        for (const { hear } of waiters) hear(end)
+      })
+    )
   }
 
   /** Everybody who waits is told to ask again: the memory is about to be read anew. */
-  dismiss(): ReadonlyArray<Reply<MutationEnd, LogFailed>> {
-    const waiting = [...this.#waiters.values()].flat()
+  dismiss(): ReadonlySet<Waiter["reply"]> {
+    const waiting = new Set([...this.#waiters.values()].flatMap((all) => all.map(({ reply }) => reply)))
     this.#waiters.clear()
     return waiting
   }

@@ -3,11 +3,10 @@
  */
 import type { Deferred, Effect, Mailbox, SubscriptionRef } from "effect"
 import type { Command, MutationEnd, OperatorCommand } from "../../events/Commands.ts"
-import type { DocumentId } from "../../events/Ids.ts"
 import type { Delivery, WorkResult } from "../../src/bus/Bus.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
 import type { Reply } from "../Actor.ts"
-import type { CoordinatorProgress } from "../Coordinator.ts"
+import type { CoordinatorProgress, Mutation } from "../Coordinator.ts"
 import type { CommandReply } from "./answer.ts"
 import type { Begun, Desk, Ports } from "./Desk.ts"
 import type { OperatorReply } from "./generations.ts"
@@ -21,9 +20,11 @@ export type Message =
   | { readonly _tag: "Result"; readonly delivery: Delivery<WorkResult> }
   | {
       readonly _tag: "Ended"
-      readonly document: DocumentId
-      readonly version: number
-      readonly reply: Reply<MutationEnd, LogFailed>
+      readonly mutations: ReadonlyArray<Mutation>
+      /** Told of each as it ends, by its place among them. */
+      readonly heard: Mailbox.Mailbox<Heard>
+      /** Done when all of them have ended. */
+      readonly reply: Reply<void, LogFailed>
     }
   | { readonly _tag: "Idle"; readonly reply: Reply<void, never> }
   | {
@@ -32,6 +33,9 @@ export type Message =
       readonly released: Deferred.Deferred<void>
     }
   | { readonly _tag: "Tick" }
+
+/** How the mutation at this place ended. */
+export type Heard = readonly [at: number, end: MutationEnd]
 
 export type Operation = Extract<Message, { readonly _tag: "Operate" }>
 

@@ -1,34 +1,36 @@
 /**
- * How a mutation ended, for whoever waits for it: at once where it is over.
+ * How mutations ended, for whoever waits for them: at once where one is over.
  */
 import { Deferred, Effect } from "effect"
 import type { MutationEnd } from "../../events/Commands.ts"
-import type { DocumentId } from "../../events/Ids.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
 import type { DocumentRow } from "../../src/log/ReadModels.ts"
-import type { Reply } from "../Actor.ts"
 import type { Desk } from "./Desk.ts"
+import type { Message } from "./Office.ts"
 import type { Turn } from "./Turn.ts"
 
 export const ending = Effect.fnUntraced(function* (
   desk: Desk,
   turn: Turn,
-  {
-    document,
-    reply,
-    version
-  }: {
-    readonly document: DocumentId
-    readonly version: number
-    readonly reply: Reply<MutationEnd, LogFailed>
-  }
+  { heard, mutations, reply }: Extract<Message, { readonly _tag: "Ended" }>
 ): Effect.fn.Return<void, LogFailed> {
-  const known = desk.endOf(document, version)
-  const row = known === undefined ? yield* desk.row(document) : undefined
-  if (known === undefined && row?.open?.version === version) return desk.waitFor(document, version, reply)
-  const { position } = yield* desk.ports.log.head
-  const end = known ?? endFrom(row, version, position)
-  turn.sends.push(Effect.asVoid(Deferred.succeed(reply, end)))
+  let left = mutations.length
+  const hear = (at: number) => (end: MutationEnd) => {
+    heard.unsafeOffer([at, end])
+    left -= 1
+    if (left === 0) Deferred.unsafeDone(reply, Effect.void)
+  }
+  for (const [at, { documentId, version }] of mutations.entries()) {
+    const known = desk.endOf(documentId, version)
+    const row = known === undefined ? yield* desk.row(documentId) : undefined
+    if (known === undefined && row?.open?.version === version) {
+      desk.waitFor(documentId, version, { hear: hear(at), reply })
+      continue
+    }
+    const { position } = yield* desk.ports.log.head
+    const end = known ?? endFrom(row, version, position)
+    turn.sends.push(Effect.sync(() => hear(at)(end)))
+  }
 })
 
 /** Read from what is durable: what it cost is not known any more. */

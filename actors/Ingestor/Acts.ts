@@ -6,6 +6,7 @@ import type { DocumentRemove } from "../../events/Commands.ts"
 import type { Digest, DocumentId } from "../../events/Ids.ts"
 import type { RawPath } from "../../src/sources/RawPath.ts"
 import type { ItemBytes, Stamp } from "../../src/sources/SourceReader.ts"
+import type { Held } from "./Flow.ts"
 import type { MissingDocument } from "./Missing.ts"
 
 /** A new or changed file, ready to be submitted. */
@@ -14,7 +15,6 @@ export interface Submission {
   readonly documentId: DocumentId
   readonly uri: string
   readonly item: ItemBytes
-  readonly raw: Digest
   readonly movedFrom: MissingDocument | undefined
   readonly becomes: "added" | "updated" | "moved"
   readonly readmit: boolean
@@ -24,8 +24,11 @@ export interface Submission {
 export type Ended = "committed" | "not committed"
 
 export interface Acts<E> {
-  /** Counts what becomes of it. `stored` is run as soon as its bytes need not be held any more. */
-  readonly submit: (submission: Submission, stored: Effect.Effect<void>) => Effect.Effect<Ended, E>
+  /** In this order. Counts what becomes of each, and lets go of what is `held` as soon as it need not be. */
+  readonly submit: (
+    submissions: ReadonlyArray<Submission>,
+    held: Held
+  ) => Effect.Effect<ReadonlyArray<Ended>, E>
   /** Counts what becomes of a version that is under way since an earlier pass. */
   readonly wait: (
     document: { readonly documentId: DocumentId; readonly version: number; readonly uri: string },

@@ -68,7 +68,12 @@ export class Estimate {
   /** The acts of a pass that changes nothing. */
   acts(scope: ProjectScope, source: OpenSource, tally: Tally): Acts<LogFailed> {
     return {
-      submit: (submission, stored) => Effect.zipLeft(this.submit(scope, source, tally, submission), stored),
+      submit: (submissions, held) =>
+        Effect.forEach(
+          submissions,
+          (submission) => Effect.zipLeft(this.submit(scope, source, tally, submission), held.over(1)),
+          { concurrency: "unbounded" }
+        ),
       wait: (_document, becomes) => Effect.sync(() => tally.count(becomes)),
       remove: (id, reason) =>
         Effect.map(this.uriOf(id), (uri) => {

@@ -1,31 +1,37 @@
 /**
- * How files go through a pass: read a page at a time, several files at once, and carried out in the order of the scan
- * while the next page is read. Bounded three ways: files read at a time, bytes held, documents whose end is awaited.
+ * How files go through a pass: page by page. A page is looked at as a whole and carried out in the order of the scan, while
+ * the next one is looked at. Bounded twice: bytes held, documents whose end is awaited.
  */
 import { Deferred, Effect, FiberSet } from "effect"
 import type { SyncSettings } from "./SyncOptions.ts"
 
 export interface FlowOptions<Item, Step, E> {
-  readonly settings: Pick<SyncSettings, "readers" | "window" | "inFlightBytes">
-  /** When it is done, no further page is read and nothing more carried out; what is under way is finished. */
+  readonly settings: Pick<SyncSettings, "window" | "inFlightBytes">
+  /** When it is done, no further page is looked at and nothing more carried out; what is under way is finished. */
   readonly stop: Deferred.Deferred<void>
   /** The next items, or `undefined` after the last ones. */
   readonly next: Effect.Effect<ReadonlyArray<Item> | undefined, E>
   /** Bytes that an item holds from its look until `stored` is run. */
   readonly sizeOf: (item: Item) => number
-  /** Any number at a time. */
-  readonly look: (item: Item) => Effect.Effect<Step, E>
-  /** In the order of the items, one after the other. `undefined` where nothing is to be waited for. */
-  readonly carryOut: (step: Step, stored: Effect.Effect<void>) => Effect.Effect<void, E> | undefined
+  /** What follows from a page's items, in their order. */
+  readonly look: (items: ReadonlyArray<Item>) => Effect.Effect<ReadonlyArray<Step>, E>
+  /** Begun in the order of the pages; several may be under way. */
+  readonly carryOut: (steps: ReadonlyArray<Step>, held: Held) => Effect.Effect<void, E>
 }
 
-/** Files of a page: their reading is overlapped with what becomes of those before. */
-const pageSize = 128
+/** What a page holds while it is carried out. What is left at its end is let go. */
+export interface Held {
+  /** Its bytes need not be held any more. */
+  readonly stored: Effect.Effect<void>
+  /** So many of its steps are over: others may begin. */
+  readonly over: (steps: number) => Effect.Effect<void>
+}
+
+const mostOfPage = 128
 
 interface Page<Item> {
   readonly items: ReadonlyArray<Item>
-  /** Of each item; no more than all that may be held. */
-  readonly shares: ReadonlyArray<number>
+  /** No more than all that may be held. */
   readonly bytes: number
 }
 
@@ -35,22 +41,26 @@ export const flow = <Item, Step, E>(options: FlowOptions<Item, Step, E>): Effect
   const feed = Effect.fnUntraced(function* (carried: FiberSet.FiberSet<void, E>) {
     const bytes = yield* Effect.makeSemaphore(settings.inFlightBytes)
     const window = yield* Effect.makeSemaphore(settings.window)
-    const pages = paged(next, sizeOf, settings.inFlightBytes)
+    // Half a window, so that a page is carried out while the one before it comes to its end.
+    const pageSize = Math.max(1, Math.min(mostOfPage, Math.floor(settings.window / 2)))
+    const pages = paged(next, sizeOf, settings.inFlightBytes, pageSize)
     while (!(yield* Deferred.isDone(stop))) {
       const page = yield* pages
       if (page === undefined) break
       if (page.bytes > 0) yield* bytes.take(page.bytes)
-      const steps = yield* Effect.forEach(page.items, look, { concurrency: settings.readers })
-      for (const [at, step] of steps.entries()) {
-        const stored = once(bytes, page.shares[at] ?? 0)
-        const work = (yield* Deferred.isDone(stop)) ? undefined : carryOut(step, stored)
-        if (work === undefined) {
-          yield* stored
-          continue
-        }
-        yield* window.take(1)
-        yield* FiberSet.run(carried, Effect.ensuring(work, Effect.zipRight(stored, window.release(1))))
+      const steps = yield* look(page.items)
+      yield* window.take(steps.length)
+      if (yield* Deferred.isDone(stop)) {
+        yield* window.release(steps.length)
+        break
       }
+      const held = share(bytes, page.bytes)
+      const places = share(window, steps.length)
+      const work = carryOut(steps, { stored: held(page.bytes), over: places })
+      yield* FiberSet.run(
+        carried,
+        Effect.ensuring(work, Effect.zipRight(held(page.bytes), places(steps.length)))
+      )
     }
     yield* window.take(settings.window)
   })
@@ -61,37 +71,39 @@ export const flow = <Item, Step, E>(options: FlowOptions<Item, Step, E>): Effect
   )
 }
 
-const once = (bytes: Effect.Semaphore, share: number): Effect.Effect<void> => {
-  let held = share
-  return Effect.suspend(() => {
-    const left = held
-    held = 0
-    return left > 0 ? Effect.asVoid(bytes.release(left)) : Effect.void
-  })
+/** Gives back permits, as many as are asked for and no more in all than were taken. */
+const share = (permits: Effect.Semaphore, taken: number): ((count: number) => Effect.Effect<void>) => {
+  let left = taken
+  return (count) =>
+    Effect.suspend(() => {
+      const now = Math.min(count, left)
+      left -= now
+      return now > 0 ? Effect.asVoid(permits.release(now)) : Effect.void
+    })
 }
 
 /** Cuts what comes into pages that may be held at once: an item that is larger than that stands alone. */
 const paged = <Item, E>(
   next: Effect.Effect<ReadonlyArray<Item> | undefined, E>,
   sizeOf: (item: Item) => number,
-  mostBytes: number
+  mostBytes: number,
+  pageSize: number
 ): Effect.Effect<Page<Item> | undefined, E> => {
   let waiting: ReadonlyArray<Item> = []
   let from = 0
   const cut = (): Page<Item> => {
-    const shares: Array<number> = []
+    let until = from
     let bytes = 0
-    for (let at = from; at < waiting.length && shares.length < pageSize; at++) {
-      const item = waiting[at]
-      const share = item === undefined ? 0 : Math.min(sizeOf(item), mostBytes)
+    for (; until < waiting.length && until - from < pageSize; until++) {
+      const item = waiting[until]
+      const size = item === undefined ? 0 : Math.min(sizeOf(item), mostBytes)
       // A quarter, so that a page is read while others are stored.
-      if (shares.length > 0 && bytes + share > mostBytes / 4) break
-      shares.push(share)
-      bytes += share
+      if (until > from && bytes + size > mostBytes / 4) break
+      bytes += size
     }
-    const items = waiting.slice(from, from + shares.length)
-    from += shares.length
-    return { items, shares, bytes }
+    const items = waiting.slice(from, until)
+    from = until
+    return { items, bytes }
   }
   return Effect.gen(function* () {
     while (from === waiting.length) {

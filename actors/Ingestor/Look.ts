@@ -1,7 +1,7 @@
 /**
- * A look at one file: it is read, compared with its document, and what follows is said.
+ * A look at a page of files: they are read, compared with their documents, and what follows is said.
  */
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Either } from "effect"
 import { canonicalJson } from "../../events/Canonical.ts"
 import {
   type Digest,
@@ -15,7 +15,7 @@ import type { LogFailed } from "../../src/log/Log.ts"
 import type { DocumentRow, FileState, ReadModelsService } from "../../src/log/ReadModels.ts"
 import { sameStamp } from "../../src/sources/Difference.ts"
 import { type RawPath, toBytes } from "../../src/sources/RawPath.ts"
-import type { OpenSource, Stamp } from "../../src/sources/SourceReader.ts"
+import type { ItemBytes, OpenSource, Stamp } from "../../src/sources/SourceReader.ts"
 import type { Acts, Submission } from "./Acts.ts"
 import { isTakenOut, isThere, judge, trusted } from "./judge.ts"
 import type { Tally } from "./Tally.ts"
@@ -68,58 +68,84 @@ export const sizeOf = (source: OpenSource, work: Work): number =>
 
 const settled: Step = { _tag: "Settled" }
 
-/** `readmits`: its path was named by somebody who adds it. */
+/** What follows from each work, in their order. `readmits`: their paths were named by somebody who adds them. */
 export const look = Effect.fnUntraced(function* <E>(
   input: LookInput<E>,
-  work: Work,
+  works: ReadonlyArray<Work>,
   readmits: boolean
-): Effect.fn.Return<Step, E | LogFailed> {
-  if (work._tag === "Wait") return work
-  const { acts, fresh, readModels, source, tally } = input
-  const { path, stamp } = work
-  const id = idOf(input, path)
-  const row = work.document ?? (fresh ? undefined : yield* readModels.document(id))
-  if (isTakenOut(row) && !readmits) {
-    tally.count("skipped")
-    return settled
+): Effect.fn.Return<ReadonlyArray<Step>, E | LogFailed> {
+  const { fresh, readModels, source, tally } = input
+  const steps: Array<Step> = []
+  const toRead: Array<ToRead> = []
+  for (const [at, work] of works.entries()) {
+    steps.push(work._tag === "Wait" ? work : settled)
+    if (work._tag === "Wait") continue
+    const id = idOf(input, work.path)
+    const row = work.document ?? (fresh ? undefined : yield* readModels.document(id))
+    if (isTakenOut(row) && !readmits) tally.count("skipped")
+    else if (work.stamp.size > source.maxItemBytes) steps[at] = skip(input, { id, row })
+    else toRead.push({ at, work, id, row })
   }
-  const skip = (): Step => {
-    if (isThere(row)) return { _tag: "Retire", documentId: id }
-    tally.count("skipped")
-    return settled
-  }
-  if (stamp.size > source.maxItemBytes) return skip()
+  if (toRead.length === 0) return steps
   const now = yield* Clock.currentTimeMillis
-  const read = yield* Effect.either(source.read(path))
-  if (read._tag === "Left") {
-    if (read.left.code === "FileTooLarge") return skip()
+  const items = yield* source.read(toRead.map(({ work }) => work.path))
+  for (const [index, file] of toRead.entries()) {
+    const item = items[index]
+    if (item === undefined) continue
+    if (Either.isRight(item)) steps[file.at] = yield* compare(input, file, item.right, now, readmits)
+    else if (item.left.code === "FileTooLarge") steps[file.at] = skip(input, file)
     // Given up on with a reason, and tried again by every sync: its document stays as it is.
-    tally.fail("parked", { uri: source.uri(path), reason: read.left.message })
-    return settled
+    else tally.fail("parked", { uri: source.uri(file.work.path), reason: item.left.message })
   }
-  const item = { ...read.right, stamp: trusted(read.right.stamp, now) }
-  const content = { raw: sha256(item.bytes), descriptor: descriptorOf(source, path) }
-  const verdict = judge(row, content, readmits)
-  if (verdict._tag !== "Submit") {
-    if (!remembers(work.state, item.stamp, content)) yield* acts.refresh(id, path, item.stamp, content)
-    if (verdict._tag === "Wait" && row !== undefined) {
-      return { _tag: "Wait", path, document: row, version: verdict.version }
-    }
-    tally.count(verdict._tag === "Unchanged" ? "unchanged" : "skipped")
-    return settled
-  }
-  const submission: Submission = {
-    path,
-    documentId: id,
-    uri: source.uri(path),
-    item,
-    raw: content.raw,
-    movedFrom: undefined,
-    becomes: row?.live === undefined ? "added" : "updated",
-    readmit: readmits
-  }
-  return { _tag: "Submit", submission }
+  return steps
 })
+
+interface ToRead {
+  readonly at: number
+  readonly work: Extract<Work, { readonly _tag: "Look" }>
+  readonly id: DocumentId
+  readonly row: DocumentRow | undefined
+}
+
+const skip = <E>({ tally }: LookInput<E>, { id, row }: Pick<ToRead, "id" | "row">): Step => {
+  if (isThere(row)) return { _tag: "Retire", documentId: id }
+  tally.count("skipped")
+  return settled
+}
+
+const compare = <E>(
+  input: LookInput<E>,
+  { id, row, work }: ToRead,
+  read: ItemBytes,
+  now: number,
+  readmits: boolean
+): Effect.Effect<Step, E> => {
+  const { acts, source, tally } = input
+  const { path } = work
+  const item = { ...read, stamp: trusted(read.stamp, now) }
+  const content = { raw: item.raw, descriptor: descriptorOf(source, path) }
+  const verdict = judge(row, content, readmits)
+  if (verdict._tag === "Submit") {
+    const submission: Submission = {
+      path,
+      documentId: id,
+      uri: source.uri(path),
+      item,
+      movedFrom: undefined,
+      becomes: row?.live === undefined ? "added" : "updated",
+      readmit: readmits
+    }
+    return Effect.succeed({ _tag: "Submit", submission })
+  }
+  const step: Step =
+    verdict._tag === "Wait" && row !== undefined
+      ? { _tag: "Wait", path, document: row, version: verdict.version }
+      : settled
+  if (step._tag !== "Wait") tally.count(verdict._tag === "Unchanged" ? "unchanged" : "skipped")
+  return remembers(work.state, item.stamp, content)
+    ? Effect.succeed(step)
+    : Effect.as(acts.refresh(id, path, item.stamp, content), step)
+}
 
 /** Nothing about it would be remembered otherwise. */
 const remembers = (

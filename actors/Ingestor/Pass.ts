@@ -12,8 +12,8 @@ import type { DocumentRow, FileState, ReadModelsService } from "../../src/log/Re
 import { type Difference, differences, type Remembered } from "../../src/sources/Difference.ts"
 import { ofBytes, type RawPath, toBytes } from "../../src/sources/RawPath.ts"
 import type { SourceUnreadable } from "../../src/sources/SourceReader.ts"
-import type { Acts } from "./Acts.ts"
-import { flow } from "./Flow.ts"
+import type { Acts, Submission } from "./Acts.ts"
+import { flow, type Held } from "./Flow.ts"
 import { isHeld, isSettled, isThere, judge } from "./judge.ts"
 import { descriptorOf, idOf, type LookInput, look, type Step, sizeOf, type Work } from "./Look.ts"
 import { Missing } from "./Missing.ts"
@@ -89,8 +89,12 @@ class Pass<E> {
           stop,
           next,
           sizeOf: (work) => sizeOf(source, work),
-          look: (work) => look(this.input, work, this.readmits),
-          carryOut: (step, stored) => this.carryOut(this.withMove(step), stored)
+          look: (works) => look(this.input, works, this.readmits),
+          carryOut: (steps, held) =>
+            this.carryOut(
+              steps.map((step) => this.withMove(step)),
+              held
+            )
         })
       })
     )
@@ -239,35 +243,47 @@ class Pass<E> {
     if (step._tag !== "Submit" || step.submission.becomes !== "added" || this.early) return step
     // Empty files are all alike.
     if (this.broken || step.submission.item.bytes.length === 0) return step
-    const { item, raw } = step.submission
-    const movedFrom = this.missing.take(raw, item.stamp.inode)
+    const { item } = step.submission
+    const movedFrom = this.missing.take(item.raw, item.stamp.inode)
     if (movedFrom === undefined) return step
     return { ...step, submission: { ...step.submission, movedFrom, becomes: "moved" } }
   }
 
-  private carryOut(step: Step, stored: Effect.Effect<void>): Effect.Effect<void, E> | undefined {
-    const { acts, source } = this.input
-    switch (step._tag) {
-      case "Settled":
-        return undefined
-      case "Retire":
-        return acts.remove(step.documentId, "skipped")
-      case "Wait": {
-        const { document, path, version } = step
-        const becomes = document.live === undefined ? "added" : "updated"
-        return acts.wait({ documentId: document.documentId, version, uri: source.uri(path) }, becomes)
-      }
-      case "Submit": {
-        const { movedFrom } = step.submission
-        const submitted = acts.submit(step.submission, stored)
-        if (movedFrom === undefined) return Effect.asVoid(submitted)
-        return Effect.flatMap(submitted, (ended) =>
-          ended === "committed"
-            ? acts.forget(movedFrom.documentId)
-            : Effect.sync(() => this.missing.add(movedFrom))
-        )
-      }
+  private carryOut(steps: ReadonlyArray<Step>, held: Held): Effect.Effect<void, E> {
+    const submissions: Array<Submission> = []
+    const others: Array<Effect.Effect<void, E>> = []
+    for (const step of steps) {
+      if (step._tag === "Submit") submissions.push(step.submission)
+      else if (step._tag !== "Settled") others.push(Effect.zipRight(this.settle(step), held.over(1)))
     }
+    const submitted = this.submit(submissions, held)
+    return Effect.zipRight(
+      held.over(steps.length - submissions.length - others.length),
+      others.length === 0
+        ? submitted
+        : Effect.all([submitted, ...others], { concurrency: "unbounded", discard: true })
+    )
+  }
+
+  private settle(step: Extract<Step, { readonly _tag: "Retire" | "Wait" }>): Effect.Effect<void, E> {
+    const { acts, source } = this.input
+    if (step._tag === "Retire") return acts.remove(step.documentId, "skipped")
+    const { document, path, version } = step
+    const becomes = document.live === undefined ? "added" : "updated"
+    return acts.wait({ documentId: document.documentId, version, uri: source.uri(path) }, becomes)
+  }
+
+  private submit(submissions: ReadonlyArray<Submission>, held: Held): Effect.Effect<void, E> {
+    const { acts } = this.input
+    if (submissions.length === 0) return held.stored
+    return Effect.gen(this, function* () {
+      const ends = yield* acts.submit(submissions, held)
+      for (const [at, { movedFrom }] of submissions.entries()) {
+        if (movedFrom === undefined) continue
+        if (ends[at] === "committed") yield* acts.forget(movedFrom.documentId)
+        else this.missing.add(movedFrom)
+      }
+    })
   }
 
   private removeRest(): Effect.Effect<PassEnd, E | LogFailed> {

@@ -3,8 +3,6 @@ import type { Deferred } from "effect"
 import type { RawPath } from "../../src/sources/RawPath.ts"
 
 export interface SyncSettings {
-  /** Files read at a time. */
-  readonly readers: number
   /** Documents submitted whose end is awaited at a time. */
   readonly window: number
   /** Bytes of files in memory at a time. One larger file is read alone. */
@@ -22,7 +20,6 @@ export interface SyncSettings {
  * glob that is too narrow does not.
  */
 export const defaultSyncSettings: SyncSettings = {
-  readers: 8,
   window: 256,
   inFlightBytes: 64 * 1024 * 1024,
   heldShare: 0.5,

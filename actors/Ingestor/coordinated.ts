@@ -1,7 +1,7 @@
 /**
  * The acts of a sync, carried out by the Coordinator and counted.
  */
-import { Effect, Schedule } from "effect"
+import { Effect, Either, Schedule } from "effect"
 import {
   type Command,
   type CommandAnswer,
@@ -14,8 +14,8 @@ import { CommandId, type DocumentId, type ProjectScope, type SourceId } from "..
 import type { LogService, OperationalChange } from "../../src/log/Log.ts"
 import { toBytes } from "../../src/sources/RawPath.ts"
 import type { OpenSource } from "../../src/sources/SourceReader.ts"
-import type { CommandError, CoordinatorService } from "../Coordinator.ts"
-import type { Acts, Ended } from "./Acts.ts"
+import type { CommandError, CoordinatorService, Mutation } from "../Coordinator.ts"
+import type { Acts, Ended, Submission } from "./Acts.ts"
 import type { Tally } from "./Tally.ts"
 
 /** Zero-padded, so that keys compare as the numbers do. What else a sync says of a document comes later than its file. */
@@ -32,6 +32,9 @@ const persistently = <A, E extends { readonly _tag: string }>(
       schedule: Schedule.intersect(Schedule.exponential("40 millis"), Schedule.recurs(7))
     })
   )
+
+const concernsOne = ({ _tag }: CommandError): boolean =>
+  _tag === "CommandRefused" || _tag === "CommandConflict"
 
 const isRestarted = ({ _tag }: { readonly _tag: string }): boolean => _tag === "ActorRestarted"
 
@@ -101,43 +104,76 @@ export const coordinated = (input: Coordinated): Acts<CommandError> => {
     return "not committed"
   }
 
-  const ended = (document: DocumentId, version: number) => persistently(coordinator.ended(document, version))
+  const commandOf = ({ documentId, item, movedFrom, path, readmit }: Submission): DocumentSubmit =>
+    // Made of what was checked where it was made.
+    DocumentSubmit.make(
+      {
+        commandId: id("submit", documentId),
+        scope,
+        documentId,
+        sourceId,
+        raw: item.bytes,
+        descriptor: source.describe(path),
+        orderKey: syncOrderKey(sync),
+        sync,
+        file: { path: toBytes(path), ...item.stamp },
+        ...(movedFrom === undefined ? {} : { movedFrom: movedFrom.documentId }),
+        ...(readmit ? { readmit: true } : {})
+      },
+      { disableValidation: true }
+    )
 
-  const submit: Acts<CommandError>["submit"] = (submission, stored) =>
+  const askAll = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
+    const answers = [...(yield* coordinator.askAll(commands))]
+    for (const [at, command] of commands.entries()) {
+      const answer = answers[at]
+      if (answer === undefined || (Either.isLeft(answer) && isRestarted(answer.left)))
+        answers[at] = yield* Effect.either(ask(command))
+    }
+    return answers
+  })
+
+  const submit: Acts<CommandError>["submit"] = (submissions, held) =>
     Effect.gen(function* () {
-      const { becomes, documentId, item, movedFrom, path, readmit, uri } = submission
-      const answer = yield* ask(
-        DocumentSubmit.make({
-          commandId: id("submit", documentId),
-          scope,
-          documentId,
-          sourceId,
-          raw: item.bytes,
-          descriptor: source.describe(path),
-          orderKey: syncOrderKey(sync),
-          sync,
-          file: { path: toBytes(path), ...item.stamp },
-          ...(movedFrom === undefined ? {} : { movedFrom: movedFrom.documentId }),
-          ...(readmit ? { readmit: true } : {})
+      const ends = submissions.map((): Ended => "not committed")
+      const answers = yield* askAll(submissions.map(commandOf))
+      yield* held.stored
+      const open = new Map<number, Mutation>()
+      for (const [at, { documentId, uri }] of submissions.entries()) {
+        const answer = answers[at]
+        if (answer === undefined) continue
+        if (Either.isLeft(answer)) {
+          if (!concernsOne(answer.left)) return yield* answer.left
+          tally.fail("failed", { uri, reason: answer.left.message })
+        } else {
+          const { outcome, version } = answer.right
+          if (outcome === "accepted" && version !== undefined) open.set(at, { documentId, version })
+          else answered(outcome, uri)
+        }
+      }
+      yield* held.over(submissions.length - open.size)
+      const settleAll = (heard: ReadonlyArray<readonly [at: number, end: MutationEnd]>) =>
+        Effect.suspend(() => {
+          for (const [at, end] of heard) {
+            const submission = submissions[at]
+            open.delete(at)
+            if (submission !== undefined) ends[at] = settle(end, submission.uri, submission.becomes)
+          }
+          return held.over(heard.length)
         })
-      )
-      yield* stored
-      if (answer.outcome !== "accepted" || answer.version === undefined) return answered(answer.outcome, uri)
-      return settle(yield* ended(documentId, answer.version), uri, becomes)
-    }).pipe(refusedAlone(submission.uri))
+      yield* persistently(Effect.suspend(() => coordinator.endedEach(open, settleAll)))
+      return ends
+    })
 
   /** What concerns one document fails it alone; the rest of the work goes on. */
   const refusedAlone =
     (uri: string) =>
     (effect: Effect.Effect<Ended, CommandError>): Effect.Effect<Ended, CommandError> =>
-      Effect.catchIf(
-        effect,
-        (error) => error._tag === "CommandRefused" || error._tag === "CommandConflict",
-        (error) =>
-          Effect.sync((): Ended => {
-            tally.fail("failed", { uri, reason: error.message })
-            return "not committed"
-          })
+      Effect.catchIf(effect, concernsOne, (error) =>
+        Effect.sync((): Ended => {
+          tally.fail("failed", { uri, reason: error.message })
+          return "not committed"
+        })
       )
 
   // What is remembered of files is a cache: losing the last of it in a crash costs reading those files again.
@@ -157,7 +193,7 @@ export const coordinated = (input: Coordinated): Acts<CommandError> => {
   return {
     submit,
     wait: ({ documentId, uri, version }, becomes) =>
-      ended(documentId, version).pipe(
+      persistently(coordinator.ended(documentId, version)).pipe(
         Effect.map((end) => settle(end, uri, becomes)),
         refusedAlone(uri)
       ),

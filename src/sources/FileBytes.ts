@@ -1,11 +1,9 @@
 /**
- * Reads a file whole, in one consistent version, and only if it is the very file that was scanned: a regular file below
- * its root, reached without a link.
- *
- * What is checked is the opened descriptor, never the name: whatever is swapped after the check, nothing else is read.
+ * Reads files whole, each in one consistent version. One that changes while it is read is tried again.
  */
 import { Effect, Either } from "effect"
-import { type FileStat, type FileTreeError, type FileTreeService, meaning } from "./FileTree.ts"
+import { Digest } from "../../events/Ids.ts"
+import { type FileRead, type FileStat, type FileTreeService, meaning } from "./FileTree.ts"
 import type { RawPath } from "./RawPath.ts"
 import { type ItemBytes, ItemUnreadable, type Stamp } from "./SourceReader.ts"
 
@@ -19,104 +17,70 @@ export const stampOf = (stat: FileStat): Stamp => ({
   inode: stat.inode
 })
 
-/** Changed between two looks at it. Another try may find it at rest. */
-const changed = new ItemUnreadable({
-  code: "FileChanged",
-  detail: "It changed each time while it was read. Sync again when it is at rest."
-})
+/** In the order of `paths`, which are absolute and canonical. Files over `maxBytes` are refused before they are read. */
+export const readFiles = (
+  tree: FileTreeService,
+  paths: ReadonlyArray<RawPath>,
+  maxBytes: number
+): Effect.Effect<ReadonlyArray<Either.Either<ItemBytes, ItemUnreadable>>> =>
+  Effect.gen(function* () {
+    const reads = [...(yield* tree.read(paths, maxBytes))]
+    for (let attempt = 1; attempt < attempts; attempt += 1) {
+      const restless = reads.flatMap((read, at) => (read._tag === "Changed" ? [at] : []))
+      if (restless.length === 0) break
+      yield* Effect.sleep(pause)
+      const again = yield* tree.read(
+        restless.flatMap((at) => paths[at] ?? []),
+        maxBytes
+      )
+      for (const [index, at] of restless.entries()) reads[at] = again[index] ?? { _tag: "Changed" }
+    }
+    return reads.map((read) => itemOf(read, maxBytes))
+  })
 
-const unreadable = (error: FileTreeError): ItemUnreadable =>
-  error.code === "ENOENT"
-    ? new ItemUnreadable({ code: "FileVanished", detail: "It vanished before it was read." })
-    : error.code === "ELOOP"
-      ? new ItemUnreadable({
-          code: "FileIsLink",
-          detail: "It became a symbolic link; links are not followed."
-        })
-      : new ItemUnreadable({ code: error.code, detail: `It could not be read: ${meaning(error.code)}.` })
-
-/** `path` is absolute and canonical. Files over `maxBytes` are refused before they are read. */
 export const readFile = (
   tree: FileTreeService,
   path: RawPath,
   maxBytes: number
 ): Effect.Effect<ItemBytes, ItemUnreadable> =>
-  Effect.gen(function* () {
-    for (let attempt = 1; ; attempt += 1) {
-      const version = yield* readOnce(tree, path, maxBytes).pipe(Effect.either)
-      if (Either.isRight(version)) return version.right
-      if (version.left !== changed || attempt === attempts) return yield* version.left
-      yield* Effect.sleep(pause)
-    }
-  })
-
-const readOnce = (
-  tree: FileTreeService,
-  path: RawPath,
-  maxBytes: number
-): Effect.Effect<ItemBytes, ItemUnreadable> =>
-  Effect.gen(function* () {
-    const seen = yield* examineOne(tree, path)
-    yield* refuseUnlessRegular(seen, maxBytes)
-    // Pseudo files say that they are empty and are not: what has no size has no content.
-    if (seen.size === 0) return { bytes: new Uint8Array(0), stamp: stampOf(seen) }
-    const file = yield* tree.open(path)
-    const before = yield* file.stat
-    yield* refuseUnlessRegular(before, maxBytes)
-    if (before.inode !== seen.inode || before.device !== seen.device) return yield* changed
-    if ((yield* file.location) !== path) {
-      return yield* new ItemUnreadable({
-        code: "FileElsewhere",
-        detail:
-          "A directory on the way to it became a symbolic link, or it was moved; links are not followed."
-      })
-    }
-    // One byte more than its size shows whether it grew.
-    const buffer = new Uint8Array(before.size + 1)
-    let length = 0
-    while (length < buffer.length) {
-      const room = buffer.length - length
-      const count = yield* file.read(buffer.subarray(length))
-      length += count
-      // A regular file gives all that it has; less is its end.
-      if (count < room) break
-    }
-    const after = yield* file.stat
-    if (length !== before.size || !sameVersion(before, after)) return yield* changed
-    return { bytes: buffer.subarray(0, length), stamp: stampOf(after) }
-  }).pipe(
-    Effect.scoped,
-    Effect.catchTag("FileTreeError", (error) => Effect.fail(unreadable(error)))
-  )
-
-const examineOne = (
-  tree: FileTreeService,
-  path: RawPath
-): Effect.Effect<FileStat, FileTreeError | ItemUnreadable> =>
   Effect.flatMap(
-    tree.examine([path]),
-    ([stat]): Effect.Effect<FileStat, FileTreeError | ItemUnreadable> => stat ?? Effect.fail(changed)
+    readFiles(tree, [path], maxBytes),
+    ([read]): Effect.Effect<ItemBytes, ItemUnreadable> => read ?? unreadable("FileChanged", changing)
   )
 
-const refuseUnlessRegular = (stat: FileStat, maxBytes: number): Effect.Effect<void, ItemUnreadable> => {
-  if (stat.kind !== "file") {
-    return new ItemUnreadable({
-      code: "FileNotRegular",
-      detail: `It is a ${stat.kind === "special" ? "pipe, socket or device" : stat.kind}, not a regular file.`
-    })
+const changing = "It changed each time while it was read. Sync again when it is at rest."
+
+const itemOf = (read: FileRead, maxBytes: number): Either.Either<ItemBytes, ItemUnreadable> => {
+  switch (read._tag) {
+    case "Read": {
+      const { bytes, digest, stamp } = read
+      return Either.right({ bytes, raw: Digest.make(digest, { disableValidation: true }), stamp })
+    }
+    case "Changed":
+      return Either.left(unreadable("FileChanged", changing))
+    case "NotRegular": {
+      const kind = read.kind === "special" ? "pipe, socket or device" : read.kind
+      return Either.left(unreadable("FileNotRegular", `It is a ${kind}, not a regular file.`))
+    }
+    case "TooLarge":
+      return Either.left(unreadable("FileTooLarge", `It has ${read.size} bytes; the limit is ${maxBytes}.`))
+    case "Elsewhere":
+      return Either.left(
+        unreadable(
+          "FileElsewhere",
+          "A directory on the way to it became a symbolic link, or it was moved; links are not followed."
+        )
+      )
+    case "Failed":
+      return Either.left(failed(read.code))
   }
-  if (stat.size > maxBytes) return tooLarge(stat.size, maxBytes)
-  return Effect.void
 }
 
-export const tooLarge = (size: number, maxBytes: number): ItemUnreadable =>
-  new ItemUnreadable({
-    code: "FileTooLarge",
-    detail: `It has ${size} bytes; the limit is ${maxBytes}.`
-  })
+const unreadable = (code: string, detail: string) => new ItemUnreadable({ code, detail })
 
-const sameVersion = (before: FileStat, after: FileStat): boolean =>
-  before.size === after.size &&
-  before.mtimeNs === after.mtimeNs &&
-  before.ctimeNs === after.ctimeNs &&
-  before.inode === after.inode
+const failed = (code: string): ItemUnreadable =>
+  code === "ENOENT"
+    ? unreadable("FileVanished", "It vanished before it was read.")
+    : code === "ELOOP"
+      ? unreadable("FileIsLink", "It became a symbolic link; links are not followed.")
+      : unreadable(code, `It could not be read: ${meaning(code)}.`)

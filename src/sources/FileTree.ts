@@ -4,12 +4,12 @@
  * A port of its own, because names need not be text, and so that tests and the simulation can let it fail: a directory
  * that breaks off, a file that changes while it is read, a link that appears after the check.
  */
-import { Context, type Effect, type Either, Schema, type Scope, type Stream } from "effect"
+import { Context, type Effect, type Either, Schema, type Stream } from "effect"
 import type { RawPath } from "./RawPath.ts"
 
 /** The file system refused. `code` is its own (`ENOENT`, `EACCES`, `EIO` …). */
 export class FileTreeError extends Schema.TaggedError<FileTreeError>()("FileTreeError", {
-  operation: Schema.Literal("resolve", "examine", "list", "open", "read"),
+  operation: Schema.Literal("resolve", "examine", "list"),
   /** For people; see `toText`. */
   path: Schema.String,
   code: Schema.String
@@ -58,13 +58,23 @@ export interface DirectoryEntry {
   readonly kind: FileKind
 }
 
-export interface OpenedFile {
-  readonly stat: Effect.Effect<FileStat, FileTreeError>
-  /** Fills `into` from where the last read ended; 0 at the end of the file. */
-  readonly read: (into: Uint8Array) => Effect.Effect<number, FileTreeError>
-  /** Where the opened file really is, links in its directories resolved, as far as the system can tell. */
-  readonly location: Effect.Effect<RawPath, FileTreeError>
-}
+/** One look at a file's content. */
+export type FileRead =
+  /** One consistent version of it, its SHA-256 in hexadecimal, and by what it is recognised. */
+  | {
+      readonly _tag: "Read"
+      readonly bytes: Uint8Array<ArrayBuffer>
+      readonly digest: string
+      readonly stamp: { readonly size: number; readonly mtimeNs: bigint; readonly inode: bigint }
+    }
+  /** Between two looks at it. Another try may find it at rest. */
+  | { readonly _tag: "Changed" }
+  | { readonly _tag: "NotRegular"; readonly kind: FileKind }
+  | { readonly _tag: "TooLarge"; readonly size: number }
+  /** What was opened lies somewhere else: a directory on the way to it became a link, or was moved. */
+  | { readonly _tag: "Elsewhere" }
+  /** `code` is the system's. */
+  | { readonly _tag: "Failed"; readonly code: string }
 
 export interface FileTreeService {
   /** Absolute, without any link. */
@@ -75,8 +85,11 @@ export interface FileTreeService {
   ) => Effect.Effect<ReadonlyArray<Either.Either<FileStat, FileTreeError>>>
   /** What lies in a directory, in no order. It may break off with an error. */
   readonly list: (directory: RawPath) => Stream.Stream<DirectoryEntry, FileTreeError>
-  /** For reading. Refuses a link, and never waits for the other end of a pipe. */
-  readonly open: (path: RawPath) => Effect.Effect<OpenedFile, FileTreeError, Scope.Scope>
+  /**
+   * Whole files, one after the other: each the very file that its path named, a regular one, reached without a link, of at
+   * most `maxBytes`. What is checked is the opened file, never the name. In order; each fails for itself.
+   */
+  readonly read: (paths: ReadonlyArray<RawPath>, maxBytes: number) => Effect.Effect<ReadonlyArray<FileRead>>
 }
 
 export class FileTree extends Context.Tag("reprise/sources/FileTree")<FileTree, FileTreeService>() {}

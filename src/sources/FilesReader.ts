@@ -7,7 +7,7 @@
 import { Effect, Layer } from "effect"
 import { wellFormed } from "../../events/Canonical.ts"
 import type { Descriptor } from "../../events/Document.ts"
-import { readFile } from "./FileBytes.ts"
+import { readFiles } from "./FileBytes.ts"
 import { defaultLimits, type FilesLimits, scanFiles } from "./FilesScan.ts"
 import { FileTree, type FileTreeService } from "./FileTree.ts"
 import { fileUri, join, ofText, type RawPath, toText } from "./RawPath.ts"
@@ -41,7 +41,12 @@ const open = (tree: FileTreeService, limits: FilesLimits): SourceReader["Type"] 
     const root = ofText(settings.root)
     const source: OpenSource = {
       scan: (only) => scanFiles({ tree, root, selection, limits, only }),
-      read: (path) => readFile(tree, join(root, path), limits.maxFileBytes),
+      read: (paths) =>
+        readFiles(
+          tree,
+          paths.map((path) => join(root, path)),
+          limits.maxFileBytes
+        ),
       describe: (path) => describe(root, path),
       uri: (path) => fileUri(join(root, path)),
       maxItemBytes: limits.maxFileBytes

@@ -1,78 +1,99 @@
 /**
- * The file tree of this machine. Everything runs in Node's thread pool; the main thread only passes results on.
+ * The file tree of this machine. Files are examined and read by a thread that starts with the first of them, directories
+ * listed in Node's thread pool; the main thread only passes results on.
  */
-import { type BigIntStats, constants, type Dir, type Dirent, lstat, promises } from "node:fs"
-import { Chunk, Effect, Either, Layer, Option, Stream } from "effect"
-import { type DirectoryEntry, type FileKind, type FileStat, FileTree, FileTreeError } from "./FileTree.ts"
+import { type Dir, type Dirent, promises } from "node:fs"
+import { Chunk, Effect, Either, Layer, Option, Scope, Stream } from "effect"
+import { spawnAnew, type Thread, type ThreadFailed } from "../threads/Thread.ts"
+import {
+  codeOf,
+  type Examined,
+  examineAll,
+  type FileCalls,
+  type FileOperations,
+  kindOf,
+  nodeCalls,
+  readAll,
+  statAt
+} from "./FileCalls.ts"
+import {
+  type DirectoryEntry,
+  type FileKind,
+  FileTree,
+  FileTreeError,
+  type FileTreeService
+} from "./FileTree.ts"
 import { append, asPrefix, ofBytes, ofLatin1, type RawPath, toBytes, toText } from "./RawPath.ts"
 
-/** Calls of `lstat` under way at once. More only queue up in the thread pool. */
-const concurrency = 16
 /** Entries that a directory hands out at a time. */
 const batchSize = 1024
 
-export const layer: Layer.Layer<FileTree> = Layer.sync(FileTree, () =>
-  FileTree.of({
+/** What is done to files, here or in a thread. A thread that ends under them is a bug, and a defect. */
+interface Files {
+  readonly examine: (paths: ReadonlyArray<RawPath>) => Effect.Effect<Examined>
+  readonly read: FileTreeService["read"]
+}
+
+export const layer: Layer.Layer<FileTree> = Layer.scoped(
+  FileTree,
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const started = yield* Effect.cached(
+      Effect.provideService(spawnAnew<FileOperations>("files", undefined), Scope.Scope, scope)
+    )
+    const asking = <A>(
+      ask: (thread: Thread<FileOperations>) => Effect.Effect<A, ThreadFailed>
+    ): Effect.Effect<A> => Effect.orDie(Effect.flatMap(started, ask))
+    return treeOn({
+      examine: (paths) => asking((thread) => thread.call("examine", paths)),
+      read: (paths, maxBytes) => asking((thread) => thread.call("read", { paths, maxBytes }))
+    })
+  })
+)
+
+/** In the caller's thread, with the calls of a test. */
+export const layerInThread = (calls: FileCalls = nodeCalls): Layer.Layer<FileTree> =>
+  Layer.sync(FileTree, () =>
+    treeOn({
+      examine: (paths) => Effect.sync(() => examineAll(calls, paths)),
+      read: (paths, maxBytes) => Effect.sync(() => readAll(calls, paths, maxBytes))
+    })
+  )
+
+const treeOn = (files: Files): FileTreeService => {
+  const examine: FileTreeService["examine"] = (paths) =>
+    paths.length === 0
+      ? Effect.succeed([])
+      : Effect.map(files.examine(paths), (examined) => {
+          const codes = new Map(examined.codes)
+          return paths.map((path, at) => {
+            const code = codes.get(at)
+            return code === undefined
+              ? Either.right(statAt(examined, at))
+              : Either.left(new FileTreeError({ operation: "examine", path: toText(path), code }))
+          })
+        })
+  return FileTree.of({
     resolve: (path) =>
       Effect.tryPromise({
         try: () => promises.realpath(toBytes(path), { encoding: "buffer" }),
         catch: failure("resolve", path)
       }).pipe(Effect.map(ofBytes)),
     examine,
-    list,
-    open
+    list: (directory) => list(directory, examine),
+    read: (paths, maxBytes) => (paths.length === 0 ? Effect.succeed([]) : files.read(paths, maxBytes))
   })
-)
+}
 
 const failure =
   (operation: FileTreeError["operation"], path: RawPath) =>
   (cause: unknown): FileTreeError =>
     new FileTreeError({ operation, path: toText(path), code: codeOf(cause) })
 
-const codeOf = (cause: unknown): string =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : String(cause)
-
-const examine = (
-  paths: ReadonlyArray<RawPath>
-): Effect.Effect<ReadonlyArray<Either.Either<FileStat, FileTreeError>>> =>
-  Effect.async((resume) => {
-    if (paths.length === 0) return resume(Effect.succeed([]))
-    const stats: Array<Either.Either<FileStat, FileTreeError>> = new Array(paths.length)
-    let begun = 0
-    let ended = 0
-    const next = (): void => {
-      const at = begun
-      const path = paths[at]
-      if (path === undefined) return
-      begun += 1
-      lstat(toBytes(path), { bigint: true }, (error, stat) => {
-        stats[at] = error === null ? Either.right(statOf(stat)) : Either.left(failure("examine", path)(error))
-        ended += 1
-        if (ended === paths.length) resume(Effect.succeed(stats))
-        else next()
-      })
-    }
-    for (let slot = 0; slot < concurrency; slot += 1) next()
-  })
-
-const kindOf = (of: Dirent | BigIntStats): FileKind | undefined => {
-  if (of.isFile()) return "file"
-  if (of.isDirectory()) return "directory"
-  if (of.isSymbolicLink()) return "link"
-  if (of.isFIFO() || of.isSocket() || of.isBlockDevice() || of.isCharacterDevice()) return "special"
-  return undefined
-}
-
-const statOf = (stat: BigIntStats): FileStat => ({
-  kind: kindOf(stat) ?? "special",
-  size: Number(stat.size),
-  mtimeNs: stat.mtimeNs,
-  ctimeNs: stat.ctimeNs,
-  inode: stat.ino,
-  device: stat.dev
-})
-
-const list = (directory: RawPath): Stream.Stream<DirectoryEntry, FileTreeError> =>
+const list = (
+  directory: RawPath,
+  examine: FileTreeService["examine"]
+): Stream.Stream<DirectoryEntry, FileTreeError> =>
   Stream.acquireRelease(
     Effect.tryPromise({
       // latin1 keeps each byte of a name, valid UTF-8 or not.
@@ -80,11 +101,12 @@ const list = (directory: RawPath): Stream.Stream<DirectoryEntry, FileTreeError> 
       catch: failure("list", directory)
     }),
     (opened) => Effect.ignore(Effect.tryPromise(() => opened.close()))
-  ).pipe(Stream.flatMap((opened) => Stream.repeatEffectChunkOption(nextEntries(directory, opened))))
+  ).pipe(Stream.flatMap((opened) => Stream.repeatEffectChunkOption(nextEntries(directory, opened, examine))))
 
 const nextEntries = (
   directory: RawPath,
-  opened: Dir
+  opened: Dir,
+  examine: FileTreeService["examine"]
 ): Effect.Effect<Chunk.Chunk<DirectoryEntry>, Option.Option<FileTreeError>> =>
   Effect.gen(function* () {
     const entries = yield* Effect.tryPromise({
@@ -92,7 +114,6 @@ const nextEntries = (
       catch: (cause) => Option.some(failure("list", directory)(cause))
     })
     if (entries.length === 0) return yield* Effect.fail(Option.none())
-    // Some file systems do not say in a listing what an entry is.
     const unknown = entries.filter((entry) => entry.kind === undefined)
     const stats = yield* examine(unknown.map((entry) => append(asPrefix(directory), entry.name)))
     const kinds = new Map(
@@ -111,42 +132,14 @@ const readEntries = async (opened: Dir) => {
   while (entries.length < batchSize) {
     const entry = await opened.read()
     if (entry === null) break
-    entries.push({ name: ofLatin1(entry.name), kind: kindOf(entry) })
+    entries.push({ name: ofLatin1(entry.name), kind: listedKind(entry) })
   }
   return entries
 }
 
-const open = (path: RawPath) =>
-  Effect.acquireRelease(
-    Effect.tryPromise({
-      try: () =>
-        promises.open(toBytes(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
-      catch: failure("open", path)
-    }),
-    (handle) => Effect.ignore(Effect.tryPromise(() => handle.close()))
-  ).pipe(
-    Effect.map((handle) => ({
-      stat: Effect.tryPromise({
-        try: () => handle.stat({ bigint: true }),
-        catch: failure("examine", path)
-      }).pipe(Effect.map(statOf)),
-      read: (into: Uint8Array) =>
-        Effect.tryPromise({
-          try: () => handle.read(into, 0, into.length, null),
-          catch: failure("read", path)
-        }).pipe(Effect.map(({ bytesRead }) => bytesRead)),
-      // Linux knows where a descriptor leads, whatever was renamed since; elsewhere the path is resolved again.
-      location: Effect.tryPromise({
-        try: () => promises.readlink(`/proc/self/fd/${handle.fd}`, { encoding: "buffer" }),
-        catch: failure("resolve", path)
-      }).pipe(
-        Effect.orElse(() =>
-          Effect.tryPromise({
-            try: () => promises.realpath(toBytes(path), { encoding: "buffer" }),
-            catch: failure("resolve", path)
-          })
-        ),
-        Effect.map(ofBytes)
-      )
-    }))
-  )
+/** Some file systems do not say in a listing what an entry is. */
+const listedKind = (entry: Dirent): FileKind | undefined =>
+  kindOf(entry) ??
+  (entry.isFIFO() || entry.isSocket() || entry.isBlockDevice() || entry.isCharacterDevice()
+    ? "special"
+    : undefined)

@@ -4,8 +4,9 @@
  * A scan says as much about what it could *not* see as about what it saw, because only a scan that proves it was
  * complete may lead to removals.
  */
-import { Context, type Effect, Schema, type Stream } from "effect"
+import { Context, type Effect, type Either, Schema, type Stream } from "effect"
 import type { Descriptor, Reason } from "../../events/Document.ts"
+import type { Digest } from "../../events/Ids.ts"
 import type { SourceSettings } from "../../events/Source.ts"
 import type { RawPath } from "./RawPath.ts"
 
@@ -61,13 +62,17 @@ export type Scanned =
 /** One consistent version of an item, with the stamp that it had when it was read. */
 export interface ItemBytes {
   readonly bytes: Uint8Array
+  readonly raw: Digest
   readonly stamp: Stamp
 }
 
 export interface OpenSource {
   /** `only`: what lies at or below these paths. */
   readonly scan: (only?: ReadonlyArray<RawPath>) => Stream.Stream<Scanned, SourceUnreadable>
-  readonly read: (path: RawPath) => Effect.Effect<ItemBytes, ItemUnreadable>
+  /** In the order of `paths`; each fails for itself. */
+  readonly read: (
+    paths: ReadonlyArray<RawPath>
+  ) => Effect.Effect<ReadonlyArray<Either.Either<ItemBytes, ItemUnreadable>>>
   /** A function of the path alone: equal trees have equal descriptors. */
   readonly describe: (path: RawPath) => Descriptor
   readonly uri: (path: RawPath) => string

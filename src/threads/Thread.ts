@@ -33,7 +33,7 @@ export interface Thread<Ops extends Operations> {
 }
 
 /** The entries that the build (and the tests' global set-up) bundles, by name: `src/threads/entries/<name>.ts`. */
-export const threadNames = ["log-writer", "indexer", "prepare", "search", "embed"] as const
+export const threadNames = ["log-writer", "indexer", "prepare", "search", "embed", "files"] as const
 export type ThreadName = (typeof threadNames)[number]
 
 /** Where a bundled entry lies: beside the built package, or in the cache that the tests' set-up fills. */
@@ -95,6 +95,8 @@ const heapMiB: { readonly [name in ThreadName]: number } = {
   "log-writer": 192,
   indexer: 384,
   prepare: 384,
+  // Bytes of files are not in the heap.
+  files: 64,
   search: 384,
   // The tables of a large tokenizer; the weights are not in the heap.
   embed: 1024

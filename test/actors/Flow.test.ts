@@ -5,7 +5,7 @@ import { flow } from "../../actors/Ingestor/Flow.ts"
 
 const items = Array.from({ length: 300 }, (_, at) => at)
 
-const settings = { readers: 8, window: 16, inFlightBytes: 1_000 }
+const settings = { window: 16, inFlightBytes: 1_000 }
 
 /** Hands out items in batches of 70, as a scan does. */
 const batches = (): Effect.Effect<ReadonlyArray<number> | undefined> => {
@@ -20,19 +20,19 @@ const batches = (): Effect.Effect<ReadonlyArray<number> | undefined> => {
 const never = Deferred.make<void>()
 
 describe("a pass's flow of files", () => {
-  it.effect("carries out in the order of the scan, whichever look ends first", () =>
+  it.effect("carries out in the order of the scan, page by page", () =>
     Effect.gen(function* () {
       const order: Array<number> = []
-      yield* flow({
+      yield* flow<number, number, never>({
         settings,
         stop: yield* never,
         next: batches(),
         sizeOf: () => 1,
-        look: (item) => Effect.as(Effect.repeatN(Effect.yieldNow(), item % 7), item),
-        carryOut: (item) => {
-          order.push(item)
-          return undefined
-        }
+        look: (page) => Effect.as(Effect.repeatN(Effect.yieldNow(), (page[0] ?? 0) % 7), page),
+        carryOut: (page) =>
+          Effect.sync(() => {
+            order.push(...page)
+          })
       })
       assert.deepStrictEqual(order, items)
     })
@@ -40,32 +40,63 @@ describe("a pass's flow of files", () => {
 
   it.effect("holds no more bytes and waits for no more ends than it may", () =>
     Effect.gen(function* () {
-      let [held, mostHeld, open, mostOpen] = [0, 0, 0, 0]
+      let [held, mostHeld, open, mostOpen, pages, mostPages] = [0, 0, 0, 0, 0, 0]
+      // One is larger than all that may be held: it stands alone.
+      const heldBy = (item: number) => (item === 150 ? 1_000 : 40)
       yield* flow<number, number, never>({
         settings,
         stop: yield* never,
         next: batches(),
-        // One is larger than all that may be held: it stands alone.
-        sizeOf: (item) => (item === 150 ? 5_000 : 90),
-        look: (item) =>
+        sizeOf: (item) => (item === 150 ? 5_000 : 40),
+        look: (page) =>
           Effect.sync(() => {
-            held += item === 150 ? 1_000 : 90
+            for (const item of page) held += heldBy(item)
             mostHeld = Math.max(mostHeld, held)
-            return item
+            return page
           }),
-        carryOut: (item, stored) =>
+        carryOut: (page, { over, stored }) =>
           Effect.gen(function* () {
-            mostOpen = Math.max(mostOpen, ++open)
+            open += page.length
+            mostOpen = Math.max(mostOpen, open)
+            mostPages = Math.max(mostPages, ++pages)
             yield* Effect.yieldNow()
-            held -= item === 150 ? 1_000 : 90
+            for (const item of page) held -= heldBy(item)
             yield* stored
-            yield* Effect.yieldNow()
-            open--
+            for (const _ of page) {
+              yield* Effect.yieldNow()
+              open--
+              yield* over(1)
+            }
+            pages--
           })
       })
       assert.isAtMost(mostHeld, settings.inFlightBytes)
       assert.isAtMost(mostOpen, settings.window)
+      assert.isAbove(mostPages, 1)
       assert.strictEqual(open, 0)
+    })
+  )
+
+  it.effect("one whose end is long in coming holds up no page but those that have no room beside it", () =>
+    Effect.gen(function* () {
+      const slow = yield* Deferred.make<void>()
+      const ended: Array<number> = []
+      yield* flow<number, number, never>({
+        settings,
+        stop: yield* never,
+        next: batches(),
+        sizeOf: () => 1,
+        look: Effect.succeed,
+        carryOut: (page, { over }) =>
+          Effect.gen(function* () {
+            const others = page.filter((item) => item !== 3)
+            ended.push(...others)
+            yield* over(others.length)
+            if (others.length < page.length) yield* Deferred.await(slow)
+            if (page.includes(299)) yield* Deferred.succeed(slow, undefined)
+          })
+      })
+      assert.strictEqual(ended.length, items.length - 1)
     })
   )
 
@@ -80,14 +111,13 @@ describe("a pass's flow of files", () => {
         next: batches(),
         sizeOf: () => 1,
         look: Effect.succeed,
-        carryOut: (item) => {
-          begun.push(item)
-          return Effect.gen(function* () {
-            if (item === 20) yield* Deferred.succeed(stop, undefined)
+        carryOut: (page) =>
+          Effect.gen(function* () {
+            begun.push(...page)
+            if (page.includes(20)) yield* Deferred.succeed(stop, undefined)
             yield* Effect.yieldNow()
-            ended++
+            ended += page.length
           })
-        }
       })
       assert.isBelow(begun.length, 70)
       assert.strictEqual(ended, begun.length)
@@ -103,7 +133,7 @@ describe("a pass's flow of files", () => {
           next: batches(),
           sizeOf: () => 1,
           look: Effect.succeed,
-          carryOut: (item) => (item === 40 ? Effect.fail("the log failed") : Effect.never)
+          carryOut: (page) => (page.includes(40) ? Effect.fail("the log failed") : Effect.never)
         })
       )
       assert.strictEqual(failure, "the log failed")

@@ -214,19 +214,29 @@ export const layer = (state: InstantState): Layer.Layer<Coordinator | ReadModels
     [...state.documents.values()]
       .filter((row) => row.sourceId === source)
       .sort((a, b) => (a.documentId < b.documentId ? -1 : 1))
+  const ask = (command: Command) =>
+    Effect.zipRight(
+      state.before(command),
+      Effect.suspend(() => state.ask(command))
+    )
+  const endOf = (id: DocumentId, version: number) => {
+    const end = state.ends.get(`${id}/${version}`)
+    return end === undefined
+      ? died(`The end of ${id}/${version}`)
+      : Effect.delay(Effect.succeed(end), "1 millis")
+  }
   return Layer.mergeAll(
     Layer.mock(Coordinator, {
-      ask: (command) =>
-        Effect.zipRight(
-          state.before(command),
-          Effect.suspend(() => state.ask(command))
+      ask,
+      askAll: (commands) => Effect.forEach(commands, (command) => Effect.either(ask(command))),
+      ended: (id, version) => endOf(id, version),
+      endedEach: (mutations, hear) =>
+        Effect.forEach(
+          mutations,
+          ([key, { documentId, version }]) =>
+            Effect.flatMap(endOf(documentId, version), (end) => hear([[key, end]])),
+          { discard: true }
         ),
-      ended: (id, version) => {
-        const end = state.ends.get(`${id}/${version}`)
-        return end === undefined
-          ? died(`The end of ${id}/${version}`)
-          : Effect.delay(Effect.succeed(end), "1 millis")
-      },
       idle: Effect.void,
       progress: Stream.never,
       unfinishedBuilds: died("unfinishedBuilds")

@@ -18,8 +18,14 @@ import { layer as filesReader } from "../../src/sources/FilesReader.ts"
 import type { FilesLimits } from "../../src/sources/FilesScan.ts"
 import { FileTree, type FileTreeService } from "../../src/sources/FileTree.ts"
 import { layer as nodeFileTree } from "../../src/sources/NodeFileTree.ts"
-import { ofText, toText } from "../../src/sources/RawPath.ts"
-import { type Scanned, SourceReader } from "../../src/sources/SourceReader.ts"
+import { ofText, type RawPath, toText } from "../../src/sources/RawPath.ts"
+import {
+  type ItemBytes,
+  type ItemUnreadable,
+  type OpenSource,
+  type Scanned,
+  SourceReader
+} from "../../src/sources/SourceReader.ts"
 import { type Faults, faultyTree, rawPath, settingsOf, temporaryRoot, write } from "./Trees.ts"
 
 const reader = (limits: Partial<FilesLimits> = {}, faults?: Faults) =>
@@ -34,13 +40,16 @@ const scan = (
     return Chunk.toReadonlyArray(yield* Stream.runCollect(source.scan(options.only?.map(rawPath))))
   }).pipe(Effect.provide(reader(options.limits, options.faults)))
 
+const readOne = (source: OpenSource, path: RawPath): Effect.Effect<ItemBytes, ItemUnreadable> =>
+  Effect.flatMap(source.read([path]), ([item]) => item ?? Effect.dieMessage("nothing was answered"))
+
 const read = (settings: FilesSettings, path: string, faults?: Faults, limits: Partial<FilesLimits> = {}) =>
   Effect.gen(function* () {
     const source = yield* (yield* SourceReader).open(settings)
     const items = Chunk.toReadonlyArray(yield* Stream.runCollect(source.scan()))
     const item = items.find((one) => one.path === rawPath(path))
     assert.strictEqual(item?._tag, "Item")
-    return yield* source.read(rawPath(path))
+    return yield* readOne(source, rawPath(path))
   }).pipe(Effect.provide(reader(limits, faults)))
 
 const items = (scanned: ReadonlyArray<Scanned>) =>
@@ -177,7 +186,7 @@ describe("the scan of a files source", () => {
         const { externalId, uri } = source.describe(path)
         assert.isTrue(externalId.isWellFormed())
         assert.match(uri, /^file:\/\/\/[!-~]+$/)
-        const { bytes } = yield* source.read(path)
+        const { bytes } = yield* readOne(source, path)
         assert.isAbove(bytes.length, 0)
       }
       assert.strictEqual(source.describe(rawPath("latin1:\xff\xfe.md")).externalId, "\\xff\\xfe.md")
@@ -263,7 +272,7 @@ describe("the scan of a files source", () => {
             paths.map((path) => Either.right({ ...file, kind: path === root ? "directory" : "file" }))
           ),
         list: () => Stream.fromIterable(names).pipe(Stream.map((name) => ({ name, kind: "file" as const }))),
-        open: () => Effect.dieMessage("nothing is read")
+        read: () => Effect.dieMessage("nothing is read")
       }
       const source = yield* Effect.flatMap(SourceReader, (_) => _.open(settingsOf("/many"))).pipe(
         Effect.provide(filesReader().pipe(Layer.provide(Layer.succeed(FileTree, tree))))
@@ -303,11 +312,10 @@ describe("reading one file of a source", () => {
       yield* write(root, { "a.md": "first version" })
       let writes = 0
       const { bytes } = yield* read(settingsOf(root), "a.md", {
-        beforeRead: () =>
-          Effect.sync(() => {
-            if (writes === 0) writeFileSync(join(root, "a.md"), "the second version")
-            writes += 1
-          })
+        beforeRead: () => {
+          if (writes === 0) writeFileSync(join(root, "a.md"), "the second version")
+          writes += 1
+        }
       })
       assert.strictEqual(Buffer.from(bytes).toString(), "the second version")
     })
@@ -319,11 +327,10 @@ describe("reading one file of a source", () => {
       yield* write(root, { "a.md": "aaaa" })
       let reads = 0
       const { bytes } = yield* read(settingsOf(root), "a.md", {
-        afterRead: () =>
-          Effect.sync(() => {
-            if (reads === 0) writeFileSync(join(root, "a.md"), "bbbb")
-            reads += 1
-          })
+        afterRead: () => {
+          if (reads === 0) writeFileSync(join(root, "a.md"), "bbbb")
+          reads += 1
+        }
       })
       assert.strictEqual(Buffer.from(bytes).toString(), "bbbb")
     })
@@ -335,7 +342,7 @@ describe("reading one file of a source", () => {
       yield* write(root, { "a.md": "x" })
       const error = yield* Effect.flip(
         read(settingsOf(root), "a.md", {
-          beforeRead: () => Effect.sync(() => appendFileSync(join(root, "a.md"), "x"))
+          beforeRead: () => appendFileSync(join(root, "a.md"), "x")
         })
       )
       assert.strictEqual(error._tag === "ItemUnreadable" ? error.code : "", "FileChanged")
@@ -349,14 +356,13 @@ describe("reading one file of a source", () => {
       utimesSync(join(root, "a.md"), 1_000, 1_000)
       let replaced = false
       const { bytes } = yield* read(settingsOf(root), "a.md", {
-        beforeOpen: () =>
-          Effect.sync(() => {
-            if (replaced) return
-            replaced = true
-            writeFileSync(join(root, "b.md"), "bbbb")
-            utimesSync(join(root, "b.md"), 1_000, 1_000)
-            renameSync(join(root, "b.md"), join(root, "a.md"))
-          })
+        beforeOpen: () => {
+          if (replaced) return
+          replaced = true
+          writeFileSync(join(root, "b.md"), "bbbb")
+          utimesSync(join(root, "b.md"), 1_000, 1_000)
+          renameSync(join(root, "b.md"), join(root, "a.md"))
+        }
       })
       assert.strictEqual(Buffer.from(bytes).toString(), "bbbb")
     })
@@ -370,11 +376,10 @@ describe("reading one file of a source", () => {
       yield* write(root, { "a.md": "a" })
       const error = yield* Effect.flip(
         read(settingsOf(root), "a.md", {
-          beforeOpen: () =>
-            Effect.sync(() => {
-              unlinkSync(join(root, "a.md"))
-              symlinkSync(join(outside, "secret"), join(root, "a.md"))
-            })
+          beforeOpen: () => {
+            unlinkSync(join(root, "a.md"))
+            symlinkSync(join(outside, "secret"), join(root, "a.md"))
+          }
         })
       )
       assert.strictEqual(error._tag === "ItemUnreadable" ? error.code : "", "FileIsLink")
@@ -395,15 +400,14 @@ describe("reading one file of a source", () => {
         const attempt = Effect.gen(function* () {
           const source = yield* (yield* SourceReader).open(settingsOf(root))
           if (when === "earlier") swap()
-          return yield* source.read(rawPath("d/a.md"))
+          return yield* readOne(source, rawPath("d/a.md"))
         })
         let swapped = false
         const faults: Faults = {
-          beforeOpen: () =>
-            Effect.sync(() => {
-              if (when === "beforeOpen" && !swapped) swap()
-              swapped = true
-            })
+          beforeOpen: () => {
+            if (when === "beforeOpen" && !swapped) swap()
+            swapped = true
+          }
         }
         const error = yield* Effect.flip(attempt.pipe(Effect.provide(reader({}, faults))))
         assert.strictEqual(error._tag === "ItemUnreadable" ? error.code : "", "FileElsewhere")
@@ -418,11 +422,10 @@ describe("reading one file of a source", () => {
       yield* write(root, { "a.md": "a" })
       const error = yield* Effect.flip(
         read(settingsOf(root), "a.md", {
-          beforeOpen: () =>
-            Effect.sync(() => {
-              rmSync(join(root, "a.md"))
-              execFileSync("mkfifo", [join(root, "a.md")])
-            })
+          beforeOpen: () => {
+            rmSync(join(root, "a.md"))
+            execFileSync("mkfifo", [join(root, "a.md")])
+          }
         })
       )
       assert.strictEqual(error._tag === "ItemUnreadable" ? error.code : "", "FileNotRegular")
@@ -441,7 +444,7 @@ describe("reading one file of a source", () => {
   it.live("F1: takes nothing from a file that claims to be empty and is not", () =>
     Effect.gen(function* () {
       const source = yield* (yield* SourceReader).open(settingsOf("/proc/self"))
-      const outcome = yield* Effect.either(source.read(rawPath("environ")))
+      const outcome = yield* Effect.either(readOne(source, rawPath("environ")))
       assert.isTrue(outcome._tag === "Left" || outcome.right.bytes.length === 0)
     }).pipe(Effect.provide(reader()))
   )
@@ -454,14 +457,14 @@ describe("reading one file of a source", () => {
       assert.strictEqual(denied.message, "It could not be read: permission denied (EACCES).")
       const gone = yield* Effect.flip(
         read(settingsOf(root), "a.md", {
-          beforeOpen: () => Effect.sync(() => rmSync(join(root, "a.md"), { force: true }))
+          beforeOpen: () => rmSync(join(root, "a.md"), { force: true })
         })
       )
       assert.strictEqual(gone._tag === "ItemUnreadable" ? gone.code : "", "FileVanished")
       mkdirSync(join(root, "b"))
       const error = yield* Effect.flip(
         Effect.flatMap(SourceReader, (_) => _.open(settingsOf(root))).pipe(
-          Effect.flatMap((source) => source.read(rawPath("b"))),
+          Effect.flatMap((source) => readOne(source, rawPath("b"))),
           Effect.provide(reader())
         )
       )

@@ -4,10 +4,11 @@ import { mkdir, mkdtemp, realpath, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
-import { Effect, Either, Layer, type Scope, Stream } from "effect"
+import { Effect, Layer, type Scope, Stream } from "effect"
 import type { FilesSettings } from "../../events/Source.ts"
+import { type FileCalls, nodeCalls } from "../../src/sources/FileCalls.ts"
 import { FileTree, FileTreeError, type FileTreeService } from "../../src/sources/FileTree.ts"
-import { layer as nodeFileTree } from "../../src/sources/NodeFileTree.ts"
+import { layerInThread } from "../../src/sources/NodeFileTree.ts"
 import { ofBytes, type RawPath, toText } from "../../src/sources/RawPath.ts"
 
 /** Content by path below the root; a path may be given in bytes (`latin1:` before it). */
@@ -44,60 +45,42 @@ export const settingsOf = (root: string, settings: Partial<FilesSettings> = {}):
 export interface Faults {
   /** Lists some entries, then breaks off. */
   readonly list?: (directory: string) => string | undefined
-  readonly examine?: (path: string) => string | undefined
   readonly open?: (path: string) => string | undefined
-  readonly read?: (path: string) => string | undefined
   /** Runs before the file's bytes are read. */
-  readonly beforeRead?: (path: string) => Effect.Effect<void>
-  readonly afterRead?: (path: string) => Effect.Effect<void>
-  readonly beforeOpen?: (path: string) => Effect.Effect<void>
+  readonly beforeRead?: (path: string) => void
+  readonly afterRead?: (path: string) => void
+  readonly beforeOpen?: (path: string) => void
 }
 
 export const faultyTree = (faults: Faults): Layer.Layer<FileTree> =>
   Layer.effect(
     FileTree,
-    Effect.map(FileTree, (tree) => withFaults(tree, faults))
-  ).pipe(Layer.provide(nodeFileTree))
+    Effect.map(FileTree, (tree) => ({ ...tree, list: listing(tree, faults) }))
+  ).pipe(Layer.provide(layerInThread(callsWith(faults))))
 
-const withFaults = (tree: FileTreeService, faults: Faults): FileTreeService => {
-  const fails = (operation: FileTreeError["operation"], path: RawPath, code: string | undefined) =>
-    code === undefined ? Effect.void : Effect.fail(new FileTreeError({ operation, path: toText(path), code }))
-  return {
-    resolve: tree.resolve,
-    examine: (paths) =>
-      Effect.map(tree.examine(paths), (stats) =>
-        stats.map((stat, at) => {
-          const path = paths[at]
-          const code = path === undefined ? undefined : faults.examine?.(toText(path))
-          return path === undefined || code === undefined
-            ? stat
-            : Either.left(new FileTreeError({ operation: "examine", path: toText(path), code }))
-        })
-      ),
-    list: (directory) => {
-      const code = faults.list?.(toText(directory))
-      if (code === undefined) return tree.list(directory)
-      return Stream.concat(
-        Stream.take(tree.list(directory), 1),
-        Stream.fromEffect(fails("list", directory, code))
-      ).pipe(Stream.filter((entry) => entry !== undefined))
-    },
-    open: (path) =>
-      Effect.gen(function* () {
-        yield* faults.beforeOpen?.(toText(path)) ?? Effect.void
-        yield* fails("open", path, faults.open?.(toText(path)))
-        const file = yield* tree.open(path)
-        return {
-          ...file,
-          read: (into: Uint8Array) =>
-            Effect.gen(function* () {
-              yield* faults.beforeRead?.(toText(path)) ?? Effect.void
-              yield* fails("read", path, faults.read?.(toText(path)))
-              const count = yield* file.read(into)
-              yield* faults.afterRead?.(toText(path)) ?? Effect.void
-              return count
-            })
-        }
-      })
+const listing =
+  (tree: FileTreeService, faults: Faults): FileTreeService["list"] =>
+  (directory) => {
+    const code = faults.list?.(toText(directory))
+    if (code === undefined) return tree.list(directory)
+    return Stream.concat(
+      Stream.take(tree.list(directory), 1),
+      Stream.fail(new FileTreeError({ operation: "list", path: toText(directory), code }))
+    )
   }
-}
+
+const callsWith = (faults: Faults): FileCalls => ({
+  ...nodeCalls,
+  open: (path) => {
+    faults.beforeOpen?.(toText(path))
+    const code = faults.open?.(toText(path))
+    if (code !== undefined) throw Object.assign(new Error(code), { code })
+    return nodeCalls.open(path)
+  },
+  read: (file, into, path) => {
+    faults.beforeRead?.(toText(path))
+    const count = nodeCalls.read(file, into, path)
+    faults.afterRead?.(toText(path))
+    return count
+  }
+})

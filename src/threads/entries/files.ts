@@ -1,0 +1,14 @@
+/** The thread that looks at files and reads them: see src/sources/FileCalls.ts. */
+import { buffersOf, examineAll, type FileOperations, nodeCalls, readAll } from "../../sources/FileCalls.ts"
+import { Moved, serve } from "../ThreadEntry.ts"
+
+serve({
+  examine: (paths: Parameters<FileOperations["examine"]>[0]) => {
+    const examined = examineAll(nodeCalls, paths)
+    return new Moved(examined, [examined.stats.buffer])
+  },
+  read: ({ maxBytes, paths }: Parameters<FileOperations["read"]>[0]) => {
+    const reads = readAll(nodeCalls, paths, maxBytes)
+    return new Moved(reads, buffersOf(reads))
+  }
+})
