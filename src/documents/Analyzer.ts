@@ -67,6 +67,8 @@ export interface Analyzer {
   readonly language: string
   /** In the order of the text; parts of an identifier come before the whole. */
   readonly tokens: (text: string) => Iterable<Token>
+  /** The tokens that have one of these stems and are not stopped; no object is made of any other. */
+  readonly occurrences: (text: string, stems: ReadonlySet<string>) => ReadonlyArray<Token>
   readonly analyze: (text: string) => Analysis
   readonly tally: (text: string) => Tally
 }
@@ -76,6 +78,27 @@ const dropped = /[_\u00ad\u200c\u200d]+/gu
 
 const normalise = (raw: string): string =>
   (ascii.test(raw) ? raw.toLowerCase() : raw.normalize("NFKC").toLowerCase()).replace(dropped, "")
+
+/** Languages whose stems begin with the letter that the word begins with. */
+const keepsFirstLetter: ReadonlySet<string> = new Set(["english", "none"])
+
+/** 1 for each ASCII code with which one of the stems begins. */
+const beginnings = (stems: ReadonlySet<string>): Uint8Array => {
+  const begins = new Uint8Array(128)
+  for (const stem of stems) if (stem.charCodeAt(0) < 128) begins[stem.charCodeAt(0)] = 1
+  return begins
+}
+
+/**
+ * Whether the word that stands there begins with another letter than all of the stems: most words of a text are told from
+ * those that are searched by that alone. What is not ASCII may be composed with what follows, and is not told.
+ */
+const beginsOtherwise = (text: string, start: number, end: number, begins: Uint8Array): boolean => {
+  const first = text.charCodeAt(start)
+  if (first >= 128 || (start + 1 < end && text.charCodeAt(start + 1) >= 128)) return false
+  const isCapital = first >= 0x41 && first <= 0x5a
+  return begins[isCapital ? first | 0x20 : first] !== 1
+}
 
 const stemmer = (language: string): ((word: string) => string) => {
   if (language === "none") return (word) => word
@@ -159,6 +182,20 @@ export const makeAnalyzer = (options: {
     }
   }
 
+  const occurrences = (text: string, stems: ReadonlySet<string>): ReadonlyArray<Token> => {
+    const cutter = new WordCutter(text)
+    const begins = keepsFirstLetter.has(options.language) ? beginnings(stems) : undefined
+    lexicon.begin()
+    const found: Array<Token> = []
+    for (let looked = 0; looked < maxWords && cutter.next(); looked += 1) {
+      const { end, start, whole } = cutter
+      if (begins !== undefined && beginsOtherwise(text, start, end, begins)) continue
+      const { stem, stopped, word } = lexicon.wordAt(text, start, end)
+      if (!stopped && stems.has(stem)) found.push({ start, end, whole, word, stem, stopped })
+    }
+    return found
+  }
+
   return {
     fingerprint: codeFingerprint(`words-${options.language}`, [
       version,
@@ -170,6 +207,7 @@ export const makeAnalyzer = (options: {
     ]),
     language: options.language,
     tokens,
+    occurrences,
     analyze,
     tally
   }

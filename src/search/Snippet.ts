@@ -61,11 +61,10 @@ const findMatches = (
   stems: ReadonlySet<string>,
   worth: (stem: string) => number
 ): ReadonlyArray<Match> => {
-  const matches: Array<Match> = []
-  if (stems.size === 0) return matches
-  for (const { end, start, stem, stopped } of analyzer.tokens(text)) {
-    if (!stopped && stems.has(stem)) matches.push({ start, end, stem, worth: worth(stem) })
-  }
+  if (stems.size === 0) return []
+  const matches = analyzer
+    .occurrences(text, stems)
+    .map(({ end, start, stem }): Match => ({ start, end, stem, worth: worth(stem) }))
   // An identifier as a whole comes after its parts but begins before them.
   return matches.sort((one, other) => one.start - other.start || one.end - other.end)
 }
@@ -106,14 +105,9 @@ const frame = (text: string, best: Span, length: number): Span => {
   let start = Math.max(0, best.start - Math.floor(spare / 3))
   const end = Math.min(text.length, start + length)
   start = Math.max(0, Math.min(start, end - length))
-  const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" }).segment(text)
   return {
-    start:
-      start === 0 ? 0 : graphemeStart(graphemes, text, wordStart(text, start, Math.min(best.start, end))),
-    end:
-      end === text.length
-        ? end
-        : graphemeStart(graphemes, text, wordEnd(text, end, Math.max(best.end, start)))
+    start: start === 0 ? 0 : graphemeStart(text, wordStart(text, start, Math.min(best.start, end))),
+    end: end === text.length ? end : graphemeStart(text, wordEnd(text, end, Math.max(best.end, start)))
   }
 }
 
@@ -135,9 +129,15 @@ const wordEnd = (text: string, from: number, until: number): number => {
   return from
 }
 
-/** The last boundary between graphemes at or before a place. */
-const graphemeStart = (graphemes: Intl.Segments, text: string, at: number): number =>
-  at >= text.length ? text.length : (graphemes.containing(at)?.index ?? at)
+/** The last boundary between graphemes at or before a place. Two ASCII characters are two, but for the end of a line. */
+const graphemeStart = (text: string, at: number): number => {
+  if (at >= text.length) return text.length
+  const before = text.charCodeAt(at - 1)
+  const after = text.charCodeAt(at)
+  if (before < 128 && after < 128 && !(before === 0x0d && after === 0x0a)) return at
+  const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" }).segment(text)
+  return graphemes.containing(at)?.index ?? at
+}
 
 /** Matches within the window, relative to it; those that overlap become one. */
 const merge = (matches: ReadonlyArray<Match>, window: Span): ReadonlyArray<Span> => {

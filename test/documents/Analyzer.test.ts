@@ -10,6 +10,50 @@ const wordsOf = (text: string) => Array.from(analyzer.tokens(text), ({ word }) =
 const spansOf = (text: string) =>
   Array.from(analyzer.tokens(text), ({ end, start }) => text.slice(start, end))
 
+describe("occurrences of stems", () => {
+  const texts = fc
+    .array(
+      fc.oneof(
+        fc.constantFrom(
+          "dying",
+          "skies",
+          "Tying",
+          "idly",
+          "yes",
+          "ﬁles",
+          "a\u030angstrom",
+          "Åre",
+          "HTTPServer",
+          "the"
+        ),
+        fc.string({ unit: "binary", maxLength: 12 }),
+        fc
+          .tuple(
+            fc.constantFrom("y", "gen", "Sk", "1st", "e", "naï", "ОГ", "relat", "u"),
+            fc.constantFrom("ies", "ed", "ing", "ional", "ly", "s", "s\u0301", "eed", "")
+          )
+          .map(([one, other]) => one + other)
+      )
+    )
+    .map((words) => words.join(" "))
+  for (const language of ["english", "none", "german"]) {
+    const analyze = makeAnalyzer({ language, unicodeVersion: "15.1" })
+    it(`are the tokens of a text that have one of them, whatever the text: ${language}`, () => {
+      fc.assert(
+        fc.property(texts, fc.func(fc.boolean()), (text, isWanted) => {
+          const tokens = Array.from(analyze.tokens(text))
+          const stems = new Set(tokens.map(({ stem }) => stem).filter((stem) => isWanted(stem)))
+          assert.deepStrictEqual(
+            analyze.occurrences(text, stems),
+            tokens.filter(({ stem, stopped }) => !stopped && stems.has(stem))
+          )
+        }),
+        { numRuns: 300 }
+      )
+    })
+  }
+})
+
 describe("cutting words", () => {
   it("cuts at whatever is no letter, digit or mark", () => {
     assert.deepStrictEqual(wordsOf("Café (open): e-mail, 3.5!"), ["café", "open", "e", "mail", "3", "5"])

@@ -210,9 +210,12 @@ export class ProjectFile {
     return { points, next }
   }
 
-  /** The row of an ordinal, in the order of `pointColumns`. Within {@link read}, as what follows. */
-  row(ordinal: number): Row | undefined {
-    return this.statements.row.get(ordinal)
+  /**
+   * A point as a search needs it: id, chunk, document, where it begins and ends, and its vector if that is asked for. What a
+   * search does not look at is not read: the sparse side's scores come from the postings. Within {@link read}, as what follows.
+   */
+  found(ordinal: number, withVector: boolean): Row | undefined {
+    return (withVector ? this.statements.foundWithVector : this.statements.found).get(ordinal)
   }
 
   /** The payloads of all points between two ordinals, both included, in their order. */
@@ -312,6 +315,8 @@ export class ProjectFile {
   }
 }
 
+const foundColumns = "id, chunk_id, document_id, from_position, until_position"
+
 /** The chunks' ids first: a chunk has one visible point, or a damaged file's more. */
 const prepareAll = ({ connection }: OpenFile) => ({
   state: prepareQuery(connection, "SELECT writes, highest, next_ordinal FROM file"),
@@ -334,7 +339,8 @@ const prepareAll = ({ connection }: OpenFile) => ({
     connection,
     `SELECT ${pointColumns} FROM points WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal LIMIT ?`
   ),
-  row: prepareQuery(connection, `SELECT ${pointColumns} FROM points WHERE ordinal = ?`),
+  found: prepareQuery(connection, `SELECT ${foundColumns} FROM points WHERE ordinal = ?`),
+  foundWithVector: prepareQuery(connection, `SELECT ${foundColumns}, dense FROM points WHERE ordinal = ?`),
   insert: connection.prepare(
     `INSERT INTO points (${pointColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
   ),

@@ -9,24 +9,21 @@
 import { ChunkId, DocumentId, PointId } from "../../../events/Ids.ts"
 import { type Filter, isEmpty } from "../Filter.ts"
 import type { Candidate, EngineQuery, SparseVector } from "../Index.ts"
-import { denseScore, sparseScore } from "../Scores.ts"
+import { denseScore } from "../Scores.ts"
 import { encodeQuery, pointsPerBlock } from "./Codes.ts"
 import { damaged, numberOf, textOf } from "./Database.ts"
 import { Descending } from "./Descending.ts"
 import { Payloads } from "./Payloads.ts"
-import { strictSparse, strictVector } from "./PointRow.ts"
+import { strictVector } from "./PointRow.ts"
 import type { ProjectFile } from "./ProjectFile.ts"
 import type { Holder, SearchMemory } from "./SearchMemory.ts"
 import { SegmentView } from "./SegmentView.ts"
 
-/** Candidates of a band at least: fewer would cost more passes over the bounds than they save look-ups. */
-const band = 64
+/** Points that are looked up before the k-th score is looked at again. */
+const band = 32
+/** The sum of a member that shares no token with the query. */
+const unshared = Number.NEGATIVE_INFINITY
 
-interface Found {
-  readonly candidate: Omit<Candidate, "dense" | "sparse">
-  readonly dense: number | undefined
-  readonly sparse: number | undefined
-}
 /** Whether a member of a segment passes the filter; absent: all do. */
 type Mask = Uint8Array | undefined
 
@@ -49,13 +46,15 @@ export class ProjectSearch implements Holder {
     this.memory.touch(this)
     this.refresh()
     const masks = this.masks(query.filter)
-    const points = new Points(this.file, query)
-    const best = new Set([...this.denseBest(query, masks, points), ...this.sparseBest(query, masks, points)])
-    return [...best].map(({ candidate, dense, sparse }) => ({
-      ...candidate,
-      ...(dense !== undefined && { dense }),
-      ...(query.sparse !== undefined && { sparse: sparse ?? 0 })
-    }))
+    const points = new Points(
+      this.file,
+      query,
+      (index) => this.ordinalOf(index),
+      this.memory.room(this.points).sums
+    )
+    // The sparse side first: it adds up the sums that the points of the dense side are given, too.
+    const best = [...this.sparseBest(query, masks, points), ...this.denseBest(query, masks, points)]
+    return [...new Set(best)]
   }
 
   release(): void {
@@ -101,12 +100,14 @@ export class ProjectSearch implements Holder {
     return numbers.map((ofView) => maskOf(ofView, passing))
   }
 
-  private denseBest(query: EngineQuery, masks: ReadonlyArray<Mask>, points: Points): ReadonlyArray<Found> {
+  private denseBest(
+    query: EngineQuery,
+    masks: ReadonlyArray<Mask>,
+    points: Points
+  ): ReadonlyArray<Candidate> {
     if (query.dense === undefined || query.limit < 1) return []
     const coded = encodeQuery(query.dense)
-    const last = this.views.at(-1)
-    const count = last === undefined ? 0 : last.offset + last.points
-    const bounds = this.memory.scores(count)
+    const { bounds, all } = this.memory.room(this.points)
     const size = pointsPerBlock(query.dense.length)
     this.views.forEach((view, at) => {
       for (let first = 0; first < view.points; first += size)
@@ -114,91 +115,71 @@ export class ProjectSearch implements Holder {
           throw damaged(this.file.file.path, "A code's scale or error is no number.")
       leaveOut(masks[at], bounds, view.offset)
     })
-    const ordinalOf = (index: number): number => {
-      const view = this.views[this.viewAt(index)]
-      return view?.ordinals[index - view.offset] ?? 0
-    }
-    return this.best(query.limit, bounds, count, (index) => points.get(ordinalOf(index)), denseOf)
+    const descending = new Descending(bounds, all.subarray(0, this.points))
+    return best(query.limit, descending, points, ({ dense }) => dense ?? 0)
   }
 
-  private sparseBest(query: EngineQuery, masks: ReadonlyArray<Mask>, points: Points): ReadonlyArray<Found> {
+  private sparseBest(
+    query: EngineQuery,
+    masks: ReadonlyArray<Mask>,
+    points: Points
+  ): ReadonlyArray<Candidate> {
     const { sparse } = query
     if (sparse === undefined || query.limit < 1) return []
-    const last = this.views.at(-1)
-    const scores = this.memory.scores(last === undefined ? 0 : last.offset + last.points)
-    const ordinals = new Uint32Array(scores.length)
+    const { sums, sharing } = this.memory.room(this.points)
+    sums.fill(unshared, 0, this.points)
     let count = 0
     this.views.forEach((view, at) => {
-      count = this.addUp(view, sparse, masks[at], scores, ordinals, count)
+      count = this.addUp(view, sparse, masks[at], sums, sharing, count)
     })
-    const sharing = (index: number): Found | undefined => {
-      const found = points.get(ordinals[index] ?? 0)
-      return found?.sparse === undefined ? undefined : found
-    }
-    return this.best(query.limit, scores, count, sharing, sparseOf)
+    const descending = new Descending(sums, sharing.subarray(0, count))
+    return best(query.limit, descending, points, ({ sparse }) => sparse ?? 0)
   }
 
-  /** Appends the score and the ordinal of every member that shares a token and passes the filter. */
+  /** Adds up the scores of a segment's members that share a token, and appends those that pass the filter to `members`. */
   private addUp(
     view: SegmentView,
     { ids, weights }: SparseVector,
     mask: Mask,
-    scores: Float64Array,
-    ordinals: Uint32Array,
+    sums: Float64Array,
+    members: Uint32Array,
     from: number
   ): number {
-    const { sums, place, places } = this.memory.accumulator
-    let touched = 0
+    const { offset } = view
+    let touched = from
     for (let at = 0; at < ids.length; at++) {
       const posting = this.file.segments.posting(view.segment, ids[at] ?? 0, view.points)
       if (posting === undefined) continue
       const weight = weights[at] ?? 0
       for (let i = 0; i < posting.members.length; i++) {
-        const member = posting.members[i] ?? 0
+        const index = offset + (posting.members[i] ?? 0)
         const product = weight * (posting.weights[i] ?? 0)
-        const known = place[member] ?? 0
-        if (known < touched && places[known] === member) sums[known] = (sums[known] ?? 0) + product
-        else {
-          place[member] = touched
-          places[touched] = member
-          sums[touched++] = 0 + product
-        }
+        const sum = sums[index] ?? 0
+        if (sum === unshared) {
+          members[touched++] = index
+          sums[index] = 0 + product
+        } else sums[index] = sum + product
       }
     }
     let count = from
-    for (let at = 0; at < touched; at++) {
-      const member = places[at] ?? 0
-      if (mask !== undefined && mask[member] !== 1) continue
-      const sum = sums[at] ?? 0
-      if (!Number.isFinite(sum)) throw damaged(this.file.file.path, "A posting's weight is no number.")
-      scores[count] = sum
-      ordinals[count++] = view.ordinals[member] ?? 0
+    for (let at = from; at < touched; at++) {
+      const index = members[at] ?? 0
+      if (!Number.isFinite(sums[index]))
+        throw damaged(this.file.file.path, "A posting's weight is no number.")
+      if (mask === undefined || mask[index - offset] === 1) members[count++] = index
     }
     return count
   }
 
-  /** The best `limit` by exact score, ties by chunk id. `bounds` are never below the exact scores. */
-  private best(
-    limit: number,
-    bounds: Float64Array,
-    count: number,
-    get: (index: number) => Found | undefined,
-    score: (found: Found) => number
-  ): ReadonlyArray<Found> {
-    const descending = new Descending(bounds, count)
-    const wanted = Math.max(band, Math.min(limit, count))
-    let best: Array<Found> = []
-    for (let floor = Number.NEGATIVE_INFINITY; ; ) {
-      const indices = descending.next(wanted, floor)
-      if (indices.length === 0) return best
-      for (const index of indices) {
-        const found = get(index)
-        if (found !== undefined) best.push(found)
-      }
-      best = best.sort((a, b) => score(b) - score(a) || byChunk(a, b)).slice(0, limit)
-      const worst = best[limit - 1]
-      if (worst !== undefined) floor = score(worst)
-    }
+  /** Members of all segments. */
+  private get points(): number {
+    const last = this.views.at(-1)
+    return last === undefined ? 0 : last.offset + last.points
+  }
+
+  private ordinalOf(index: number): number {
+    const view = this.views[this.viewAt(index)]
+    return view?.ordinals[index - view.offset] ?? 0
   }
 
   private viewAt(index: number): number {
@@ -212,42 +193,72 @@ export class ProjectSearch implements Holder {
   }
 }
 
-/** Points that a search looked up, by ordinal: both sides may want the same. */
+/** Points that a search looked up, by index: both sides may want the same. */
 class Points {
   private readonly file: ProjectFile
   private readonly query: EngineQuery
-  private readonly found = new Map<number, Found | undefined>()
+  private readonly ordinalOf: (index: number) => number
+  private readonly sums: Float64Array
+  private readonly found = new Map<number, Candidate | undefined>()
 
-  constructor(file: ProjectFile, query: EngineQuery) {
+  constructor(
+    file: ProjectFile,
+    query: EngineQuery,
+    ordinalOf: (index: number) => number,
+    sums: Float64Array
+  ) {
     this.file = file
     this.query = query
+    this.ordinalOf = ordinalOf
+    this.sums = sums
   }
 
   /** `undefined` where the point is gone or not visible. */
-  get(ordinal: number): Found | undefined {
-    if (this.found.has(ordinal)) return this.found.get(ordinal)
-    const found = this.lookUp(ordinal)
-    this.found.set(ordinal, found)
+  get(index: number): Candidate | undefined {
+    if (this.found.has(index)) return this.found.get(index)
+    const found = this.lookUp(index)
+    this.found.set(index, found)
     return found
   }
 
-  private lookUp(ordinal: number): Found | undefined {
+  private lookUp(index: number): Candidate | undefined {
     const { at, dense, sparse } = this.query
-    const row = this.file.row(ordinal)
+    const row = this.file.found(this.ordinalOf(index), dense !== undefined)
     if (row === undefined) return undefined
-    const from = numberOf(row[4])
-    if (!(from <= at && at < numberOf(row[5]))) return undefined
+    const from = numberOf(row[3])
+    if (!(from <= at && at < numberOf(row[4]))) return undefined
     const { path } = this.file.file
+    const sum = this.sums[index] ?? unshared
     return {
-      candidate: {
-        pointId: PointId.make(textOf(row[1]), { disableValidation: true }),
-        chunkId: ChunkId.make(textOf(row[2]), { disableValidation: true }),
-        documentId: DocumentId.make(textOf(row[3]), { disableValidation: true }),
-        from
-      },
-      dense: dense && finite(path, denseScore(dense, strictVector(path, row[8], dense.length))),
-      sparse: sparse && sparseScore(sparse, strictSparse(path, row[7]))
+      pointId: PointId.make(textOf(row[0]), { disableValidation: true }),
+      chunkId: ChunkId.make(textOf(row[1]), { disableValidation: true }),
+      documentId: DocumentId.make(textOf(row[2]), { disableValidation: true }),
+      from,
+      ...(dense && { dense: finite(path, denseScore(dense, strictVector(path, row[5], dense.length))) }),
+      ...(sparse && { sparse: sum === unshared ? 0 : sum })
     }
+  }
+}
+
+/** The best `limit` by exact score, ties by chunk id. The bounds in descending order are never below the exact scores. */
+const best = (
+  limit: number,
+  descending: Descending,
+  points: Points,
+  score: (found: Candidate) => number
+): ReadonlyArray<Candidate> => {
+  let found: Array<Candidate> = []
+  let wanted = Math.max(band, limit)
+  for (let floor = Number.NEGATIVE_INFINITY; ; wanted = band) {
+    const indices = descending.next(wanted, floor)
+    if (indices.length === 0) return found
+    for (const index of indices) {
+      const one = points.get(index)
+      if (one !== undefined) found.push(one)
+    }
+    found = found.sort((a, b) => score(b) - score(a) || byChunk(a, b)).slice(0, limit)
+    const worst = found[limit - 1]
+    if (worst !== undefined) floor = score(worst)
   }
 }
 
@@ -256,10 +267,8 @@ const finite = (path: string, score: number): number => {
   return score
 }
 
-const denseOf = (found: Found): number => found.dense ?? 0
-const sparseOf = (found: Found): number => found.sparse ?? 0
-const byChunk = (a: Found, b: Found): number =>
-  a.candidate.chunkId < b.candidate.chunkId ? -1 : a.candidate.chunkId > b.candidate.chunkId ? 1 : 0
+const byChunk = (a: Candidate, b: Candidate): number =>
+  a.chunkId < b.chunkId ? -1 : a.chunkId > b.chunkId ? 1 : 0
 
 const maskOf = (numbers: Uint32Array, passing: Uint8Array): Uint8Array => {
   const mask = new Uint8Array(numbers.length)

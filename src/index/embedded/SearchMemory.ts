@@ -3,21 +3,29 @@
  * in memory. What finds no room is read from the files for each query.
  */
 import { DenseScan } from "./DenseScan.ts"
-import { maxMembers } from "./Postings.ts"
 
 /** Holds memory that it can let go of at any time between two searches. */
 export interface Holder {
   readonly release: () => void
 }
 
-/**
- * Sums by member of a segment, as a sparse set (Briggs and Torczon): `place` says where a member's sum stands, `places`
- * whether that is true, so that nothing has to be cleared between segments.
- */
-export class Accumulator {
-  readonly sums = new Float64Array(maxMembers)
-  readonly place = new Uint16Array(maxMembers)
-  readonly places = new Uint16Array(maxMembers)
+/** What a search over so many members computes in: whoever searches next gets the same. */
+export class Room {
+  /** Upper bounds of the dense scores. */
+  readonly bounds: Float64Array
+  /** Sparse scores. */
+  readonly sums: Float64Array
+  /** Those that share a token with the query. */
+  readonly sharing: Uint32Array
+  /** 0, 1, 2 … */
+  readonly all: Uint32Array
+
+  constructor(count: number) {
+    this.bounds = new Float64Array(count)
+    this.sums = new Float64Array(count)
+    this.sharing = new Uint32Array(count)
+    this.all = Uint32Array.from(this.sharing.keys())
+  }
 }
 
 export class SearchMemory {
@@ -26,8 +34,7 @@ export class SearchMemory {
   /** In the order of their last search. */
   private readonly holders = new Map<Holder, number>()
   private denseScan: DenseScan | undefined
-  private sums: Accumulator | undefined
-  private room = new Float64Array(0)
+  private held = new Room(0)
 
   constructor(memoryMiB: number) {
     this.limit = memoryMiB * 2 ** 20
@@ -38,15 +45,10 @@ export class SearchMemory {
     return this.denseScan
   }
 
-  get accumulator(): Accumulator {
-    this.sums ??= new Accumulator()
-    return this.sums
-  }
-
-  /** Room for at least this many scores. Whoever asks next gets the same. */
-  scores(count: number): Float64Array {
-    if (this.room.length < count) this.room = new Float64Array(Math.ceil(count * 1.25))
-    return this.room
+  /** For at least this many members. */
+  room(count: number): Room {
+    if (this.held.all.length < count) this.held = new Room(Math.ceil(count * 1.25))
+    return this.held
   }
 
   /** Before each search: who has not searched for longest loses its memory first. */
