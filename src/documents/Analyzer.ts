@@ -93,9 +93,9 @@ const beginnings = (stems: ReadonlySet<string>): Uint8Array => {
  * Whether the word that stands there begins with another letter than all of the stems: most words of a text are told from
  * those that are searched by that alone. What is not ASCII may be composed with what follows, and is not told.
  */
-const beginsOtherwise = (text: string, start: number, end: number, begins: Uint8Array): boolean => {
-  const first = text.charCodeAt(start)
-  if (first >= 128 || (start + 1 < end && text.charCodeAt(start + 1) >= 128)) return false
+const beginsOtherwise = (codes: Uint16Array, start: number, end: number, begins: Uint8Array): boolean => {
+  const first = codes[start] ?? 0
+  if (first >= 128 || (start + 1 < end && (codes[start + 1] ?? 0) >= 128)) return false
   const isCapital = first >= 0x41 && first <= 0x5a
   return begins[isCapital ? first | 0x20 : first] !== 1
 }
@@ -183,15 +183,18 @@ export const makeAnalyzer = (options: {
   }
 
   const occurrences = (text: string, stems: ReadonlySet<string>): ReadonlyArray<Token> => {
-    const cutter = new WordCutter(text)
+    const codes = codesOf(text, true)
+    const cutter = new WordCutter(text, codes)
+    const vocabulary = lexicon.begin()
     const begins = keepsFirstLetter.has(options.language) ? beginnings(stems) : undefined
-    lexicon.begin()
     const found: Array<Token> = []
     for (let looked = 0; looked < maxWords && cutter.next(); looked += 1) {
-      const { end, start, whole } = cutter
-      if (begins !== undefined && beginsOtherwise(text, start, end, begins)) continue
-      const { stem, stopped, word } = lexicon.wordAt(text, start, end)
-      if (!stopped && stems.has(stem)) found.push({ start, end, whole, word, stem, stopped })
+      const { end, hash, start, whole } = cutter
+      if (begins !== undefined && beginsOtherwise(codes, start, end, begins)) continue
+      const number = vocabulary.wordAt(text, codes, start, end, hash)
+      const stem = vocabulary.stems[vocabulary.terms[number] ?? 0] ?? ""
+      if (vocabulary.stopped[number] === 1 || !stems.has(stem)) continue
+      found.push({ start, end, whole, word: vocabulary.words[number] ?? "", stem, stopped: false })
     }
     return found
   }
