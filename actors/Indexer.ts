@@ -45,6 +45,12 @@ const pause = Schedule.exponential("100 millis", 2).pipe(
   Schedule.jittered
 )
 
+/**
+ * What streams in is applied in pieces that are worth it, for a batch costs by its distinct words more than by its chunks:
+ * after an apply more is waited for, twice as long as it took and no longer than this, unless somebody waits.
+ */
+const longestGathering = 200
+
 export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections | Supervisor> = Layer.scoped(
   Indexer,
   Effect.gen(function* () {
@@ -65,6 +71,23 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     const wakeUps = yield* Queue.sliding<void>(1)
     const refresh = Effect.asVoid(Queue.offer(wakeUps, undefined))
 
+    let waiting = 0
+    const isAwaited = yield* Effect.makeLatch(false)
+    const awaited = <A>(wait: Effect.Effect<A>): Effect.Effect<A> =>
+      Effect.acquireUseRelease(
+        Effect.zipRight(
+          isAwaited.open,
+          Effect.sync(() => waiting++)
+        ),
+        () => wait,
+        () => Effect.suspend(() => (--waiting === 0 ? isAwaited.close : Effect.void))
+      )
+    /** When the next apply may begin, by a clock that only rises. */
+    let applyAt = 0
+    const gather = Effect.flatMap(monotonicMs, (now) =>
+      now < applyAt ? Effect.asVoid(Effect.timeoutOption(isAwaited.await, applyAt - now)) : Effect.void
+    )
+
     let crashed = false
     let crashes = 0
     let lastError: string | undefined
@@ -74,14 +97,14 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     const asActor: Effect.Effect<ActorStatus> = Effect.gen(function* () {
       const { applied, failures, generation, visible } = yield* SubscriptionRef.get(status)
       const now = yield* monotonicMs
-      const waiting = generation === undefined ? 0 : Math.max(0, (yield* log.head).position - visible)
-      if (waiting === 0 || moved !== visible + applied) calmAt = now
+      const unseen = generation === undefined ? 0 : Math.max(0, (yield* log.head).position - visible)
+      if (unseen === 0 || moved !== visible + applied) calmAt = now
       moved = visible + applied
       return {
         name: "indexer",
         state: crashed ? "restarting" : "running",
         restarts: crashes,
-        mailbox: waiting,
+        mailbox: unseen,
         processed: applied,
         failed: failures,
         lastError,
@@ -108,7 +131,11 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
       while (!(yield* isHeld)) {
         const live = yield* readModels.live
         if (live === undefined) return
+        yield* gather
+        const began = yield* monotonicMs
         const applied = yield* projections.advance(live.generation)
+        const ended = yield* monotonicMs
+        applyAt = ended + Math.min(longestGathering, 2 * (ended - began))
         crashed = false
         yield* SubscriptionRef.update(status, (last) => ({
           ...last,
@@ -180,10 +207,12 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
 
     return Indexer.of({
       untilVisible: (position) =>
-        status.changes.pipe(
-          Stream.filter(({ visible }) => visible >= position),
-          Stream.runHead,
-          Effect.asVoid
+        awaited(
+          status.changes.pipe(
+            Stream.filter(({ visible }) => visible >= position),
+            Stream.runHead,
+            Effect.asVoid
+          )
         ),
       status: SubscriptionRef.get(status),
       changes: status.changes,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, LogLevel } from "effect"
+import { Effect, Layer, Logger, LogLevel, TestClock, TestServices } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import * as IndexerActor from "../../actors/Indexer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
@@ -10,19 +10,20 @@ import { addSource, submitOf, writeSide } from "../support/writeSide.ts"
 
 const unused = () => Effect.dieMessage("The Indexer does not ask for it.")
 
-/** Dies so many times, then is at the head at once. */
-const dying = (deaths: number) =>
+/** Is at the head after an apply. */
+const applying = (apply: Effect.Effect<void>) =>
   Layer.effect(
     Projections,
     Effect.map(Log, (log): ProjectionsService => {
-      let left = deaths
       return {
         advance: () =>
-          Effect.flatMap(Effect.orDie(log.head), ({ position }) =>
-            left-- > 0
-              ? Effect.die(new Error("A bug."))
-              : Effect.succeed({ checkpoint: position, events: 1, inserted: 0, ended: 0, atHead: true })
-          ),
+          Effect.map(Effect.zipRight(apply, Effect.orDie(log.head)), ({ position }) => ({
+            checkpoint: position,
+            events: 1,
+            inserted: 0,
+            ended: 0,
+            atHead: true
+          })),
         maintain: () => Effect.succeed(false),
         clear: Effect.succeed(0),
         status: unused,
@@ -35,6 +36,12 @@ const dying = (deaths: number) =>
       }
     })
   )
+
+/** Dies so many times, then is at the head at once. */
+const dying = (deaths: number) => {
+  let left = deaths
+  return applying(Effect.suspend(() => (left-- > 0 ? Effect.die(new Error("A bug.")) : Effect.void)))
+}
 
 describe("the Indexer", () => {
   it.scopedLive(
@@ -100,6 +107,43 @@ describe("the Indexer", () => {
           IndexerActor.layer.pipe(Layer.provide(dying(2)), Layer.provideMerge(writeSide({ directory })))
         ),
         Logger.withMinimumLogLevel(LogLevel.None)
+      )
+    })
+  )
+
+  it.scoped("gathers what streams in for twice as long as an apply took, unless somebody waits for it", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      let applies = 0
+      const slow = Effect.suspend(() => {
+        applies++
+        return Effect.sleep("10 millis")
+      })
+      const inRealTime = TestServices.provideLive(Effect.sleep("20 millis"))
+      const applied = (times: number) => Effect.repeat(inRealTime, { until: () => applies >= times })
+      yield* Effect.gen(function* () {
+        const coordinator = yield* Coordinator
+        const indexer = yield* IndexerActor.Indexer
+        yield* coordinator.ask(addSource())
+        yield* applied(1)
+        yield* TestClock.adjust("10 millis")
+        yield* coordinator.ask(submitOf("one", "text"))
+        yield* inRealTime
+        yield* TestClock.adjust("19 millis")
+        yield* inRealTime
+        assert.strictEqual(applies, 1)
+        yield* TestClock.adjust("1 millis")
+        yield* applied(2)
+        yield* TestClock.adjust("10 millis")
+        const { position } = yield* coordinator.ask(submitOf("two", "text"))
+        yield* inRealTime
+        assert.strictEqual(applies, 2)
+        yield* Effect.fork(indexer.untilVisible(position))
+        yield* applied(3)
+      }).pipe(
+        Effect.provide(
+          IndexerActor.layer.pipe(Layer.provide(applying(slow)), Layer.provideMerge(writeSide({ directory })))
+        )
       )
     })
   )
