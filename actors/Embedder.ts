@@ -6,8 +6,8 @@
  * that asks for patience is waited for; one that is away or refuses everything is nobody's fault, and its orders go back.
  */
 import { Duration, Effect, Layer, Schedule } from "effect"
-import { type CodeFingerprint, scopeKey, sha256 } from "../events/Ids.ts"
-import { Bus, type BusUnavailable, type WorkResult } from "../src/bus/Bus.ts"
+import { type CodeFingerprint, type Digest, scopeKey, sha256 } from "../events/Ids.ts"
+import { Bus, type BusUnavailable, type Delivery, type WorkOrder, type WorkResult } from "../src/bus/Bus.ts"
 import { monotonicMs } from "../src/clock/Monotonic.ts"
 import { type Embedded, EmbeddingModel, type ProviderError } from "../src/embedding/EmbeddingModel.ts"
 import { confirmSameModel, probe, probeKey } from "../src/embedding/Probe.ts"
@@ -58,32 +58,48 @@ export const layer = (
           ...(settings.version !== undefined && { version: settings.version })
         })
 
-      /** Takes the next order and gathers its inputs, if it may be worked on. */
-      const takeOrder = (batches: Batches) =>
+      /** Takes the next orders and gathers the inputs of those that may be worked on. */
+      const takeOrders = (batches: Batches) =>
         Effect.gen(function* () {
           yield* batches.untilRoom
-          const delivery = yield* batches.asWaiting(bus.receive("embed"))
-          const order = delivery.value
-          if (order.lane !== "embed") return yield* delivery.ack
-          const taken: Taken = { order, delivery, left: new Set(order.inputs) }
-          const claimed = yield* claim(taken, model.fingerprint)
+          const deliveries = yield* batches.asWaiting(bus.receiveMany("embed", ordersTogether))
+          const gathered: Array<readonly [Taken, ReadonlyMap<Digest, string>]> = []
+          let unfit: string | undefined
+          for (const delivery of deliveries) {
+            const taken = yield* takeOne(delivery)
+            if (taken === undefined) continue
+            if ("unfit" in taken) unfit = taken.unfit
+            else gathered.push([taken.taken, taken.texts])
+          }
+          yield* batches.add(gathered, model)
+          if (unfit === undefined) return
           // It is sent again at once, and comes to others while this one keeps away.
-          if (claimed._tag === "Refused" && claimed.unfit === true) {
-            yield* Effect.logWarning("this worker is not fit for the work there is", claimed.reason)
-            yield* delivery.ack
-            return yield* Effect.sleep(settings.unfitPause)
-          }
-          if (claimed._tag === "Refused") return yield* delivery.ack
-          const texts = yield* Effect.either(readInputs(content, order))
-          if (texts._tag === "Left") {
-            const { left } = texts
-            if (left._tag === "LogFailed") yield* postpone(taken, unread(left))
-            else yield* fail(taken, left.code, left.message, left.retryable)
-            return yield* delivery.ack
-          }
-          if (texts.right.size === 0) return yield* delivery.ack
-          yield* batches.add(taken, model, texts.right)
+          yield* Effect.logWarning("this worker is not fit for the work there is", unfit)
+          yield* Effect.sleep(settings.unfitPause)
         }).pipe(awayFromBus)
+
+      /** Its texts, if it may be worked on. */
+      const takeOne = Effect.fnUntraced(function* (
+        delivery: Delivery<WorkOrder>
+      ): Effect.fn.Return<TakenTexts | { readonly unfit: string } | undefined, BusUnavailable> {
+        const order = delivery.value
+        if (order.lane !== "embed") return yield* Effect.as(delivery.ack, undefined)
+        const taken: Taken = { order, delivery, left: new Set(order.inputs) }
+        const claimed = yield* claim(taken, model.fingerprint)
+        if (claimed._tag === "Refused") {
+          yield* delivery.ack
+          return claimed.unfit === true ? { unfit: claimed.reason } : undefined
+        }
+        const texts = yield* Effect.either(readInputs(content, order))
+        if (texts._tag === "Right" && texts.right.size > 0) return { taken, texts: texts.right }
+        if (texts._tag === "Left") {
+          const { left } = texts
+          if (left._tag === "LogFailed") yield* postpone(taken, unread(left))
+          else yield* fail(taken, left.code, left.message, left.retryable)
+        }
+        yield* delivery.ack
+        return undefined
+      })
 
       const fail = ({ order }: Taken, code: string, message: string, retryable: boolean) =>
         bus.report({
@@ -203,7 +219,7 @@ export const layer = (
             const confirm = confirming(content)
             return Effect.all(
               [
-                Effect.repeat(takeOrder(batches), Schedule.forever),
+                Effect.repeat(takeOrders(batches), Schedule.forever),
                 beat(batches),
                 ...Array.from({ length: model.concurrency }, () =>
                   Effect.repeat(sendBatch(batches, confirm, inbox), Schedule.forever)
@@ -215,6 +231,15 @@ export const layer = (
       })
     })
   )
+
+/** Orders that are taken from the bus at a time, as far as it hands out several. */
+const ordersTogether = 32
+
+interface TakenTexts {
+  readonly taken: Taken
+  /** By input hash. */
+  readonly texts: ReadonlyMap<Digest, string>
+}
 
 interface Answered extends Embedded {
   /** The probe's vector, where none was recorded yet. */

@@ -2,20 +2,30 @@
  * Prepares documents: takes orders from the bus, parses and chunks from content alone, and reports. It changes nothing
  * official, so any number of slots may run anywhere.
  */
-import { Duration, Effect, Layer, Schema } from "effect"
+import { Cause, Duration, Effect, Layer, Schema } from "effect"
 import { Descriptor } from "../events/Document.ts"
-import { Bus, type BusUnavailable, type PrepareOrder, type WorkResult } from "../src/bus/Bus.ts"
+import {
+  Bus,
+  type BusUnavailable,
+  type Delivery,
+  type PrepareOrder,
+  type WorkOrder,
+  type WorkResult
+} from "../src/bus/Bus.ts"
+import type { PrepareAnswer } from "../src/documents/PrepareOperation.ts"
 import { Content } from "../src/log/Content.ts"
 import type { LogFailed } from "../src/log/Log.ts"
 import { type Inbox, spawn } from "./Actor.ts"
-import { Preparer } from "./Ingestor/Preparer.ts"
+import { Preparer, type ToPrepare } from "./Ingestor/Preparer.ts"
 import type { Supervisor } from "./Supervisor.ts"
 
 export interface IngestorSettings {
   /** Names its workers; unique among all that serve one Coordinator. */
   readonly name: string
-  /** Documents prepared at a time. */
+  /** Workers that prepare at a time. */
   readonly slots: number
+  /** Orders that each of them takes together, as far as the bus hands out several. */
+  readonly together: number
   /** How often bus and Coordinator hear that an order is still being worked on. */
   readonly heartbeat: Duration.Duration
   /** How long a worker leaves work alone that it is not fit for. */
@@ -27,6 +37,7 @@ export interface IngestorSettings {
 export const usualSettings: IngestorSettings = {
   name: "ingestor",
   slots: 2,
+  together: 8,
   heartbeat: Duration.seconds(10),
   unfitPause: Duration.seconds(30)
 }
@@ -40,15 +51,22 @@ export const layer = (
       const content = yield* Content
       const preparer = yield* Preparer
 
-      const take = (
+      /** Those that this worker may work on; what else came is acknowledged. */
+      const claimAll = Effect.fnUntraced(function* (
         worker: string,
-        inbox: Inbox<never>,
-        inHand: Map<string, Effect.Effect<unknown, BusUnavailable>>
-      ) =>
-        Effect.gen(function* () {
-          const delivery = yield* bus.receive("prepare")
+        deliveries: ReadonlyArray<Delivery<WorkOrder>>
+      ): Effect.fn.Return<
+        { readonly claimed: ReadonlyArray<Claimed>; readonly unfit: string | undefined },
+        BusUnavailable
+      > {
+        const claimed: Array<Claimed> = []
+        let unfit: string | undefined
+        for (const delivery of deliveries) {
           const order = delivery.value
-          if (order.lane !== "prepare") return yield* delivery.ack
+          if (order.lane !== "prepare") {
+            yield* delivery.ack
+            continue
+          }
           const code = preparer.chunkers.has(order.chunker)
             ? order.chunker
             : ([...preparer.chunkers.keys()][0] ?? order.chunker)
@@ -61,21 +79,42 @@ export const layer = (
             ...(settings.version !== undefined && { version: settings.version })
           })
           const claim = yield* asking
-          // It is sent again at once, and comes to others while this one keeps away.
-          if (claim._tag === "Refused" && claim.unfit === true) {
-            yield* Effect.logWarning("this worker is not fit for the work there is", claim.reason)
-            yield* delivery.ack
-            return yield* Effect.sleep(settings.unfitPause)
-          }
           if (claim._tag === "Granted") {
-            inHand.set(worker, Effect.zipRight(delivery.inProgress, asking))
-            const result = yield* Effect.tap(prepare(order, worker), bus.report).pipe(
-              Effect.ensuring(Effect.sync(() => inHand.delete(worker)))
-            )
-            if (result._tag === "Failed") inbox.failed(`${result.code}: ${result.message}`)
-            inbox.done(1)
+            claimed.push({ order, ack: delivery.ack, alive: Effect.zipRight(delivery.inProgress, asking) })
+            continue
           }
+          if (claim.unfit === true) unfit = claim.reason
           yield* delivery.ack
+        }
+        return { claimed, unfit }
+      })
+
+      const take = (worker: string, inbox: Inbox<never>, inHand: Set<Claimed>) =>
+        Effect.gen(function* () {
+          const { claimed, unfit } = yield* claimAll(
+            worker,
+            yield* bus.receiveMany("prepare", settings.together)
+          )
+          for (const one of claimed) inHand.add(one)
+          const report = (one: Claimed, result: WorkResult) =>
+            Effect.gen(function* () {
+              yield* bus.report(result)
+              inHand.delete(one)
+              if (result._tag === "Failed") inbox.failed(`${result.code}: ${result.message}`)
+              inbox.done(1)
+              yield* one.ack
+            })
+          yield* prepareAll(claimed, worker, report).pipe(
+            Effect.ensuring(
+              Effect.sync(() => {
+                for (const one of claimed) inHand.delete(one)
+              })
+            )
+          )
+          if (unfit === undefined) return
+          // It is sent again at once, and comes to others while this one keeps away.
+          yield* Effect.logWarning("this worker is not fit for the work there is", unfit)
+          yield* Effect.sleep(settings.unfitPause)
         }).pipe(
           Effect.catchTag("BusUnavailable", (away) =>
             Effect.zipRight(Effect.logWarning("the bus is away", away.message), Effect.sleep("1 second"))
@@ -83,77 +122,97 @@ export const layer = (
         )
 
       /** Bus and Coordinator hear a sign of life of each order that is worked on. */
-      const beat = (inHand: ReadonlyMap<string, Effect.Effect<unknown, BusUnavailable>>) =>
-        Effect.suspend(() => Effect.forEach([...inHand.values()], Effect.ignore, { discard: true })).pipe(
-          Effect.delay(settings.heartbeat),
-          Effect.forever
-        )
+      const beat = (inHand: ReadonlySet<Claimed>) =>
+        Effect.suspend(() =>
+          Effect.forEach([...inHand], ({ alive }) => Effect.ignore(alive), { discard: true })
+        ).pipe(Effect.delay(settings.heartbeat), Effect.forever)
 
-      const prepare = (order: PrepareOrder, worker: string): Effect.Effect<WorkResult> => {
-        const { attempt, jobId } = order
-        const failed = (code: string, message: string, retryable: boolean): WorkResult => ({
-          _tag: "Failed",
-          jobId,
-          attempt,
-          worker,
-          code,
-          message,
-          retryable
-        })
-        return Effect.gen(function* () {
-          const bodies = yield* read(order)
-          const settingsOf = preparer.chunkers.get(order.chunker)
-          if (bodies === undefined || settingsOf === undefined) {
-            return failed("content-missing", "Its bytes are not stored any more.", false)
-          }
-          const answer = yield* preparer.prepare({
-            documentId: order.documentId,
-            raw: bodies.raw,
-            descriptor: bodies.descriptor,
-            chunker: settingsOf
-          })
-          switch (answer._tag) {
-            case "Prepared":
-              return {
-                _tag: "Prepared",
-                jobId,
-                attempt,
-                worker,
-                descriptor: answer.descriptor,
-                text: answer.text,
-                manifest: answer.manifest
-              } satisfies WorkResult
-            case "Skipped":
-              return {
-                _tag: "Skipped",
-                jobId,
-                attempt,
-                worker,
-                reason: answer.reason,
-                detail: answer.detail
-              } satisfies WorkResult
-            case "Unparseable":
-              return failed(answer.code, answer.message, false)
-          }
-        }).pipe(
-          Effect.catchTags({
-            // A fault of the disk is none of the document's.
-            LogFailed: ({ message }) =>
-              Effect.succeed<WorkResult>({
-                _tag: "Postponed",
-                jobId,
-                attempt,
-                worker,
-                message,
-                refused: false
-              }),
-            PreparerFailed: (error) => Effect.succeed(failed(error.code, error.detail, true))
-          }),
-          Effect.catchAllDefect((defect) =>
-            Effect.succeed(failed("worker-failed", defect instanceof Error ? defect.name : "defect", true))
+      const prepareAll = Effect.fnUntraced(function* <E>(
+        claimed: ReadonlyArray<Claimed>,
+        worker: string,
+        report: (one: Claimed, result: WorkResult) => Effect.Effect<void, E>
+      ): Effect.fn.Return<void, E> {
+        let ready: Array<Ready> = []
+        let bytes = 0
+        const go = Effect.suspend(() => {
+          const now = ready
+          ready = []
+          bytes = 0
+          return Effect.flatMap(together(now, worker), (results) =>
+            Effect.forEach(
+              now,
+              ({ one }, at) => {
+                const result = results[at]
+                return result === undefined ? Effect.void : report(one, result)
+              },
+              { discard: true }
+            )
           )
+        })
+        for (const one of claimed) {
+          const document = yield* toPrepare(one.order, worker)
+          if ("_tag" in document) {
+            yield* report(one, document)
+            continue
+          }
+          if (ready.length > 0 && bytes + document.raw.length > mostTogether) yield* go
+          ready.push({ one, document })
+          bytes += document.raw.length
+        }
+        if (ready.length > 0) yield* go
+      })
+
+      /** Where several together fail, each is tried alone: the fault is that of one of them. */
+      const together = (
+        ready: ReadonlyArray<Ready>,
+        worker: string
+      ): Effect.Effect<ReadonlyArray<WorkResult>> => {
+        const oneByOne = Effect.forEach(ready, (one) => alone(one, worker))
+        if (ready.length === 1) return oneByOne
+        return preparer.prepareAll(ready.map(({ document }) => document)).pipe(
+          Effect.map((answers) =>
+            ready.map(({ one }, at) => {
+              const answer = answers[at]
+              return answer === undefined
+                ? failed(one.order, worker, "worker-failed", "No answer came.", true)
+                : resultOf(one.order, worker, answer)
+            })
+          ),
+          Effect.catchAllCause((cause) => (Cause.isInterruptedOnly(cause) ? Effect.interrupt : oneByOne))
         )
       }
+
+      const alone = ({ document, one }: Ready, worker: string): Effect.Effect<WorkResult> =>
+        preparer.prepare(document).pipe(
+          Effect.map((answer) => resultOf(one.order, worker, answer)),
+          Effect.catchTag("PreparerFailed", (error) =>
+            Effect.succeed(failed(one.order, worker, error.code, error.detail, true))
+          ),
+          Effect.catchAllDefect((defect) => Effect.succeed(broken(one.order, worker, defect)))
+        )
+
+      /** Its bodies, or what is to be said where it cannot be worked on. */
+      const toPrepare = (order: PrepareOrder, worker: string): Effect.Effect<ToPrepare | WorkResult> =>
+        read(order).pipe(
+          Effect.map((bodies): ToPrepare | WorkResult => {
+            const chunker = preparer.chunkers.get(order.chunker)
+            return bodies === undefined || chunker === undefined
+              ? failed(order, worker, "content-missing", "Its bytes are not stored any more.", false)
+              : { documentId: order.documentId, ...bodies, chunker }
+          }),
+          // A fault of the disk is none of the document's.
+          Effect.catchTag("LogFailed", ({ message }) =>
+            Effect.succeed<WorkResult>({
+              _tag: "Postponed",
+              jobId: order.jobId,
+              attempt: order.attempt,
+              worker,
+              message,
+              refused: false
+            })
+          ),
+          Effect.catchAllDefect((defect) => Effect.succeed(broken(order, worker, defect)))
+        )
 
       const read = Effect.fnUntraced(function* ({
         descriptor,
@@ -174,7 +233,7 @@ export const layer = (
         capacity: 1,
         behaviour: (inbox) =>
           Effect.suspend(() => {
-            const inHand = new Map<string, Effect.Effect<unknown, BusUnavailable>>()
+            const inHand = new Set<Claimed>()
             const workers = Array.from(
               { length: settings.slots },
               (_, slot) => `${settings.name}-${slot + 1}`
@@ -187,6 +246,47 @@ export const layer = (
       })
     })
   )
+
+/** An order that this process works on. */
+interface Claimed {
+  readonly order: PrepareOrder
+  readonly ack: Effect.Effect<void, BusUnavailable>
+  /** Bus and Coordinator hear that it is still worked on. */
+  readonly alive: Effect.Effect<unknown, BusUnavailable>
+}
+
+interface Ready {
+  readonly one: Claimed
+  readonly document: ToPrepare
+}
+
+/** Bytes of documents that are prepared together: each waits for all of them. */
+const mostTogether = 256 * 1024
+
+const failed = (
+  { attempt, jobId }: PrepareOrder,
+  worker: string,
+  code: string,
+  message: string,
+  retryable: boolean
+): WorkResult => ({ _tag: "Failed", jobId, attempt, worker, code, message, retryable })
+
+const broken = (order: PrepareOrder, worker: string, defect: unknown): WorkResult =>
+  failed(order, worker, "worker-failed", defect instanceof Error ? defect.name : "defect", true)
+
+const resultOf = (order: PrepareOrder, worker: string, answer: PrepareAnswer): WorkResult => {
+  const { attempt, jobId } = order
+  switch (answer._tag) {
+    case "Prepared": {
+      const { descriptor, manifest, text } = answer
+      return { _tag: "Prepared", jobId, attempt, worker, descriptor, text, manifest }
+    }
+    case "Skipped":
+      return { _tag: "Skipped", jobId, attempt, worker, reason: answer.reason, detail: answer.detail }
+    case "Unparseable":
+      return failed(order, worker, answer.code, answer.message, false)
+  }
+}
 
 /** Stored by the Coordinator, from a command that was decoded: one that does not decode is a defect. */
 const decodeDescriptor = Schema.decodeSync(Schema.parseJson(Descriptor))

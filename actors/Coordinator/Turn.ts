@@ -81,8 +81,8 @@ export class Turn {
     for (const key of keys) this.#touched.add(key)
   }
 
-  blob(scope: ProjectScope, bytes: Uint8Array): Digest {
-    const digest = sha256(bytes)
+  /** `digest` is that of the bytes, where it is known. */
+  blob(scope: ProjectScope, bytes: Uint8Array, digest = sha256(bytes)): Digest {
     this.#blobs.set(`${scopeKey(scope)}/${digest}`, { ...scope, digest, bytes })
     return digest
   }

@@ -58,18 +58,18 @@ export const submit = Effect.fnUntraced(function* (
   const from = command.movedFrom === undefined ? undefined : yield* ownKnown(desk, command.movedFrom, scope)
   if (alsoTouches(desk, turn, command, [document, from])) return "again"
   const raw = sha256(command.raw)
+  const descriptorDigest = sha256(descriptor.right)
   const decision = decideSubmit(command, {
     document,
     from,
     raw,
-    descriptor: sha256(descriptor.right),
+    descriptor: descriptorDigest,
     live: desk.pair
   })
   if (decision.outcome === "accepted") {
-    turn.blob(scope, command.raw)
-    turn.blob(scope, descriptor.right)
+    turn.blob(scope, command.raw, raw)
+    turn.blob(scope, descriptor.right, descriptorDigest)
   }
-  const descriptorDigest = sha256(descriptor.right)
   const former = desk.open.get(documentId)
   const work =
     decision.outcome === "accepted" ? workOf(desk, command, decision, raw, descriptorDigest) : undefined

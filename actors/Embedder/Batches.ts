@@ -66,20 +66,27 @@ export class Batches {
     return Effect.zipRight(this.#set(true), receive).pipe(Effect.ensuring(this.#set(false)))
   }
 
-  add(taken: Taken, model: EmbeddingModelService, texts: ReadonlyMap<Digest, string>): Effect.Effect<void> {
+  add(
+    orders: ReadonlyArray<readonly [Taken, ReadonlyMap<Digest, string>]>,
+    model: EmbeddingModelService
+  ): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const { scope } = taken.order
-      const key = `${scopeKey(scope)}/${model.fingerprint}`
-      const group = this.#groups.get(key) ?? { scope, model, items: new Map() }
-      this.#groups.set(key, group)
-      this.#orders.add(taken)
-      for (const [input, text] of texts) {
-        const item = group.items.get(input)
-        if (item === undefined) group.items.set(input, { input, text, orders: new Set([taken]) })
-        else item.orders.add(taken)
-      }
+      for (const [taken, texts] of orders) this.#add(taken, model, texts)
       return this.#signal
     })
+  }
+
+  #add(taken: Taken, model: EmbeddingModelService, texts: ReadonlyMap<Digest, string>): void {
+    const { scope } = taken.order
+    const key = `${scopeKey(scope)}/${model.fingerprint}`
+    const group = this.#groups.get(key) ?? { scope, model, items: new Map() }
+    this.#groups.set(key, group)
+    this.#orders.add(taken)
+    for (const [input, text] of texts) {
+      const item = group.items.get(input)
+      if (item === undefined) group.items.set(input, { input, text, orders: new Set([taken]) })
+      else item.orders.add(taken)
+    }
   }
 
   /** Waits for a batch: a full one, or what there is when nothing more waits. */

@@ -27,10 +27,17 @@ export class PreparerFailed extends Schema.TaggedError<PreparerFailed>()("Prepar
 export interface PreparerService {
   /** The chunkers it has. */
   readonly chunkers: ReadonlyMap<CodeFingerprint, ChunkerSettings>
-  readonly prepare: (
-    request: Pick<PrepareRequest, "documentId" | "raw" | "descriptor" | "chunker">
-  ) => Effect.Effect<PrepareAnswer, PreparerFailed>
+  readonly prepare: (document: ToPrepare) => Effect.Effect<PrepareAnswer, PreparerFailed>
+  /**
+   * Several together, in a fraction of the time that one may take. It fails as a whole, whoever of them is to blame: they
+   * are then to be prepared one by one.
+   */
+  readonly prepareAll: (
+    documents: ReadonlyArray<ToPrepare>
+  ) => Effect.Effect<ReadonlyArray<PrepareAnswer>, PreparerFailed>
 }
+
+export type ToPrepare = Pick<PrepareRequest, "documentId" | "raw" | "descriptor" | "chunker">
 
 export class Preparer extends Context.Tag("reprise/actors/Ingestor/Preparer")<Preparer, PreparerService>() {}
 
@@ -50,10 +57,33 @@ const chunkersOf = (options: PreparerOptions): PreparerService["chunkers"] =>
 
 /** For tests and the simulation. */
 export const layerInThread = (options: PreparerOptions): Layer.Layer<Preparer> =>
-  Layer.succeed(Preparer, {
+  Layer.succeed(
+    Preparer,
+    preparing(options, (requests) => Effect.sync(() => requests.map(prepareOperation)))
+  )
+
+type Using = (
+  requests: ReadonlyArray<PrepareRequest>,
+  share: number
+) => Effect.Effect<ReadonlyArray<PrepareAnswer>, PreparerFailed>
+
+/** Of the time that one may take. */
+const shareOfMany = 1 / 8
+
+const preparing = (options: PreparerOptions, using: Using): PreparerService => {
+  const requestOf = (document: ToPrepare): PrepareRequest => ({ ...document, limits: options.limits })
+  const unanswered = new PreparerFailed({ code: "worker-died", detail: "No answer came." })
+  return {
     chunkers: chunkersOf(options),
-    prepare: (request) => Effect.sync(() => prepareOperation({ ...request, limits: options.limits }))
-  })
+    prepare: (document) =>
+      Effect.flatMap(
+        using([requestOf(document)], 1),
+        ([answer]): Effect.Effect<PrepareAnswer, PreparerFailed> =>
+          answer ? Effect.succeed(answer) : unanswered
+      ),
+    prepareAll: (documents) => using(documents.map(requestOf), documents.length === 1 ? 1 : shareOfMany)
+  }
+}
 
 interface Worker {
   readonly thread: Thread<PrepareOperations>
@@ -100,7 +130,7 @@ export const layerInWorkers = (
       }).pipe(Effect.delay(Duration.times(options.timeout, 1 / 8)), Effect.forever, Effect.forkScoped)
 
       /** A worker goes back to the pool only after an answer: whatever else happened to it is not known. */
-      const using = (request: PrepareRequest): Effect.Effect<PrepareAnswer, PreparerFailed> =>
+      const using: Using = (requests, share) =>
         Effect.acquireUseRelease(
           Effect.suspend(() => {
             const worker = free.pop()
@@ -108,12 +138,12 @@ export const layerInWorkers = (
           }),
           (worker) =>
             Effect.flatMap(monotonicMs, (now) => {
-              worker.dueAt = now + Duration.toMillis(options.timeout)
-              return Effect.mapError(worker.thread.call("prepare", request), ({ message }) =>
+              worker.dueAt = now + share * Duration.toMillis(options.timeout)
+              return Effect.mapError(worker.thread.call("prepare", requests), ({ message }) =>
                 worker.late
                   ? new PreparerFailed({
                       code: "timed-out",
-                      detail: `It took longer than ${Duration.format(options.timeout)}.`
+                      detail: `It took longer than ${Duration.format(Duration.times(options.timeout, share))}.`
                     })
                   : new PreparerFailed({ code: "worker-died", detail: message.slice(0, 500) })
               )
@@ -127,9 +157,6 @@ export const layerInWorkers = (
             })
         )
 
-      return Preparer.of({
-        chunkers: chunkersOf(options),
-        prepare: (request) => slots.withPermits(1)(using({ ...request, limits: options.limits }))
-      })
+      return preparing(options, (requests, share) => slots.withPermits(1)(using(requests, share)))
     })
   )

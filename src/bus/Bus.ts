@@ -153,6 +153,11 @@ export interface BusService {
   readonly dispatch: (order: WorkOrder) => Effect.Effect<void, BusUnavailable>
   /** Takes the next order of a lane; waits where there is none. Call it only for a free slot. */
   readonly receive: (lane: Lane) => Effect.Effect<Delivery<WorkOrder>, BusUnavailable>
+  /** Takes what waits in a lane, `most` orders at most; waits for one where nothing does. */
+  readonly receiveMany: (
+    lane: Lane,
+    most: number
+  ) => Effect.Effect<ReadonlyArray<Delivery<WorkOrder>>, BusUnavailable>
   /** Takes back whatever waits for a job (finished, cancelled, superseded). */
   readonly withdraw: (lane: Lane, job: JobId) => Effect.Effect<void, BusUnavailable>
   /** Asked by a worker before it starts; answered by whoever serves claims (the Coordinator). */

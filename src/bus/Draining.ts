@@ -56,20 +56,28 @@ const make = Effect.fnUntraced(function* (bus: BusService) {
   }
 
   /** What arrives in the very moment of the stop goes back: nobody is there to work on it. */
-  const taken = (receive: ReturnType<BusService["receive"]>) =>
+  const taken = (receive: ReturnType<BusService["receiveMany"]>) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(receive), (delivery) =>
+      Effect.flatMap(restore(receive), (deliveries) =>
         stopping
-          ? Effect.as(giveBack({ delivery, worker: undefined }), undefined)
-          : Effect.sync(() => kept(delivery))
+          ? Effect.as(
+              Effect.forEach(deliveries, (delivery) => giveBack({ delivery, worker: undefined })),
+              undefined
+            )
+          : Effect.sync(() => deliveries.map(kept))
       )
+    )
+  const receiveMany: BusService["receiveMany"] = (lane, most) =>
+    Effect.raceFirst(taken(bus.receiveMany(lane, most)), Effect.as(Deferred.await(stopped), undefined)).pipe(
+      Effect.flatMap((deliveries) => (deliveries === undefined ? Effect.never : Effect.succeed(deliveries)))
     )
 
   const whole: BusService = {
     ...bus,
+    receiveMany,
     receive: (lane) =>
-      Effect.raceFirst(taken(bus.receive(lane)), Effect.as(Deferred.await(stopped), undefined)).pipe(
-        Effect.flatMap((delivery) => (delivery === undefined ? Effect.never : Effect.succeed(delivery)))
+      Effect.flatMap(receiveMany(lane, 1), ([delivery]) =>
+        delivery === undefined ? Effect.never : Effect.succeed(delivery)
       ),
     claim: (request) =>
       Effect.tap(bus.claim(request), ({ _tag }) => {

@@ -5,7 +5,7 @@
  * Nothing survives the process, which costs time and never truth: the Coordinator hands out again what the log says is
  * open.
  */
-import { Clock, Deferred, Duration, Effect, FiberId, Layer, PubSub, Stream } from "effect"
+import { Chunk, Clock, Deferred, Duration, Effect, FiberId, Layer, PubSub, Stream } from "effect"
 import type { StoredEvent } from "../../events/Envelope.ts"
 import type { Lane } from "../../events/Job.ts"
 import {
@@ -18,6 +18,8 @@ import {
 } from "./Bus.ts"
 
 export const usualOptions: BusOptions = { ackWait: Duration.seconds(30), capacity: 4096 }
+
+const resultsTogether = 256
 
 export const layer = (options: BusOptions = usualOptions): Layer.Layer<Bus> =>
   Layer.scoped(
@@ -40,6 +42,7 @@ export const layer = (options: BusOptions = usualOptions): Layer.Layer<Bus> =>
       return Bus.of({
         dispatch: (order) => lanes[order.lane].put(order, orderKey(order)),
         receive: (lane) => lanes[lane].take,
+        receiveMany: (lane, most) => lanes[lane].takeMany(most),
         withdraw: (lane, job) => Effect.sync(() => lanes[lane].withdraw((order) => order.jobId === job)),
         claim: (request) =>
           Effect.suspend(() =>
@@ -61,7 +64,9 @@ export const layer = (options: BusOptions = usualOptions): Layer.Layer<Bus> =>
         // The memory of this process is no place for what was paid for: it is kept once the Coordinator has recorded it.
         report: (result) =>
           result._tag === "Vectors" ? results.putAndAwaitAck(result) : results.put(result, undefined),
-        results: Stream.repeatEffect(results.take),
+        results: Stream.repeatEffectChunk(
+          Effect.map(results.takeMany(resultsTogether), Chunk.unsafeFromArray)
+        ),
         publish: (event) => Effect.asVoid(PubSub.publish(events, event)),
         events: ({ project, team }) =>
           Stream.fromPubSub(events).pipe(
@@ -126,6 +131,7 @@ class AckQueue<A> {
     })
   }
 
+  /** The first of what waits; waits for it where nothing does. */
   readonly take: Effect.Effect<Delivery<A>> = Effect.suspend(() => {
     const [first] = this.#waiting
     if (first !== undefined) return Effect.as(this.#takeOut(first), this.#delivery(first))
@@ -145,6 +151,24 @@ class AckQueue<A> {
       )
     })
   })
+
+  /** One, and what waits beside it. */
+  takeMany(most: number): Effect.Effect<ReadonlyArray<Delivery<A>>> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(restore(this.take), (first) =>
+        Effect.map(monotonic, (now) => {
+          const taken = [first]
+          for (const entry of this.#waiting) {
+            if (taken.length >= most) break
+            this.#forget(entry)
+            this.#lendAt(entry, now)
+            taken.push(this.#delivery(entry))
+          }
+          return taken
+        })
+      )
+    )
+  }
 
   withdraw(matches: (value: A) => boolean): void {
     for (const entry of this.#waiting) if (matches(entry.value)) this.#forget(entry)
@@ -190,10 +214,12 @@ class AckQueue<A> {
   }
 
   #lend(entry: Entry<A>): Effect.Effect<void> {
-    return Effect.flatMap(monotonic, (now) => {
-      this.#taken.set(entry, now + Duration.toMillis(this.#options.ackWait))
-      return Effect.asVoid(Deferred.succeed(this.#woken, undefined))
-    })
+    return Effect.map(monotonic, (now) => this.#lendAt(entry, now))
+  }
+
+  #lendAt(entry: Entry<A>, now: number): void {
+    this.#taken.set(entry, now + Duration.toMillis(this.#options.ackWait))
+    Deferred.unsafeDone(this.#woken, Effect.void)
   }
 
   #giveBack(entry: Entry<A>): Effect.Effect<void> {

@@ -30,7 +30,10 @@ export interface PreparedBodies {
 export type PrepareAnswer = PreparedBodies | Skipped | Unparseable
 
 /** As a `Thread` of the entry `prepare` can be asked. */
-export type PrepareOperations = { readonly prepare: (request: PrepareRequest) => PrepareAnswer }
+export type PrepareOperations = {
+  /** An answer for each, in their order. */
+  readonly prepare: (requests: ReadonlyArray<PrepareRequest>) => ReadonlyArray<PrepareAnswer>
+}
 
 const encoder = new TextEncoder()
 let latest:
@@ -59,10 +62,12 @@ export const prepareOperation = (request: PrepareRequest): PrepareAnswer => {
   }
 }
 
-/** The buffers of an answer, to be moved instead of copied. */
-export const buffersOf = (answer: PrepareAnswer): ReadonlyArray<ArrayBuffer> =>
-  answer._tag === "Prepared"
-    ? [answer.descriptor, answer.text, answer.manifest].flatMap(({ buffer }) =>
-        buffer instanceof ArrayBuffer ? [buffer] : []
-      )
-    : []
+/** The buffers of answers, to be moved instead of copied. */
+export const buffersOf = (answers: ReadonlyArray<PrepareAnswer>): ReadonlyArray<ArrayBuffer> =>
+  answers.flatMap((answer) =>
+    answer._tag === "Prepared"
+      ? [answer.descriptor, answer.text, answer.manifest].flatMap(({ buffer }) =>
+          buffer instanceof ArrayBuffer ? [buffer] : []
+        )
+      : []
+  )

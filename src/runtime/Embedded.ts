@@ -21,6 +21,7 @@ import { IndexRecovery } from "../index/Recovery.ts"
 import * as ThreadProjections from "../index/ThreadProjections.ts"
 import { Log } from "../log/Log.ts"
 import * as ReadConnections from "../log/ReadConnections.ts"
+import * as RecentContent from "../log/RecentContent.ts"
 import * as SqliteContent from "../log/SqliteContent.ts"
 import * as SqliteLog from "../log/SqliteLog.ts"
 import * as SqliteLogReader from "../log/SqliteLogReader.ts"
@@ -86,6 +87,9 @@ const logLayer = (options: EmbeddedOptions) => {
     SqliteContent.layer
   ).pipe(Layer.provideMerge(connections), Layer.provideMerge(writer))
 }
+
+const logWithRecent = (options: EmbeddedOptions) =>
+  RecentContent.layer.pipe(Layer.provideMerge(logLayer(options)))
 
 const coordinatorSettings = (settings: Settings) =>
   Layer.effect(
@@ -181,6 +185,6 @@ const layerOn = (options: EmbeddedOptions, index: IndexOptions) => {
     Layer.provideMerge(reading),
     Layer.provideMerge(actors(options, index)),
     Layer.provideMerge(modelOf(options)),
-    Layer.provideMerge(logLayer(options))
+    Layer.provideMerge(logWithRecent(options))
   )
 }

@@ -14,7 +14,6 @@ import {
   Stream
 } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
-import { Preparer } from "../../actors/Ingestor/Preparer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import {
   type Command,
@@ -40,7 +39,7 @@ import {
   nextCommandId,
   nextKey,
   otherChunker,
-  preparerInThread,
+  preparerWith,
   specOf,
   submitOf,
   type WriteSide,
@@ -236,18 +235,11 @@ describe("a crash of the Coordinator", () => {
 })
 
 const unparseable = (word: string) =>
-  Layer.effect(
-    Preparer,
-    Effect.map(Preparer, (preparer) =>
-      Preparer.of({
-        ...preparer,
-        prepare: (request) =>
-          new TextDecoder().decode(request.raw).includes(word)
-            ? Effect.succeed({ _tag: "Unparseable", code: "parser-failed", message: "It cannot be parsed." })
-            : preparer.prepare(request)
-      })
-    )
-  ).pipe(Layer.provide(preparerInThread))
+  preparerWith((real, document) =>
+    new TextDecoder().decode(document.raw).includes(word)
+      ? Effect.succeed({ _tag: "Unparseable", code: "parser-failed", message: "It cannot be parsed." })
+      : real.prepare(document)
+  )
 
 describe("a log that fails to write", () => {
   let failing = 0

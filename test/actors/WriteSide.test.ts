@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
-import { Preparer, PreparerFailed } from "../../actors/Ingestor/Preparer.ts"
+import { PreparerFailed } from "../../actors/Ingestor/Preparer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import {
   type CommandAnswer,
@@ -45,7 +45,7 @@ import {
   nextCommandId,
   nextKey,
   otherChunkerSettings,
-  preparerInThread,
+  preparerWith,
   specOf,
   submitOf,
   testSource,
@@ -827,38 +827,40 @@ describe("failure", () => {
     }),
     { settings: { ...quick, attempts: 2 }, preparer: Layer.suspend(() => killedBy("killer")) }
   )
+
+  onDisk(
+    "of a thread is the fault of the document that killed it, not of those that were prepared beside it",
+    Effect.gen(function* () {
+      yield* begin
+      const names = Array.from({ length: 24 }, (_, n) => (n % 8 === 3 ? `killer-${n}` : `good-${n}`))
+      const ends = yield* Effect.forEach(names, (name) => settle(submitOf(name, `text of ${name}`)), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(
+        ends.map(({ outcome }) => outcome),
+        names.map((name) => (name.startsWith("killer") ? "parked" : "committed"))
+      )
+    }),
+    { settings: { ...quick, attempts: 1 }, preparer: Layer.suspend(() => killedBy("killer")) }
+  )
 })
 
 /** Documents called stubborn cannot be parsed under the chunker for now. */
 const unbuildableUnder = (chunkerOf: string, holds: () => boolean) =>
-  Layer.effect(
-    Preparer,
-    Effect.map(Preparer, (preparer) =>
-      Preparer.of({
-        ...preparer,
-        prepare: (request) =>
-          holds() &&
-          makeChunker(request.chunker).fingerprint === chunkerOf &&
-          new TextDecoder().decode(request.raw).includes("stubborn")
-            ? Effect.succeed({ _tag: "Unparseable", code: "parser-failed", message: "It cannot be parsed." })
-            : preparer.prepare(request)
-      })
-    )
-  ).pipe(Layer.provide(preparerInThread))
+  preparerWith((real, document) =>
+    holds() &&
+    makeChunker(document.chunker).fingerprint === chunkerOf &&
+    new TextDecoder().decode(document.raw).includes("stubborn")
+      ? Effect.succeed({ _tag: "Unparseable", code: "parser-failed", message: "It cannot be parsed." })
+      : real.prepare(document)
+  )
 
 const killedBy = (word: string) =>
-  Layer.effect(
-    Preparer,
-    Effect.map(Preparer, (preparer) =>
-      Preparer.of({
-        ...preparer,
-        prepare: (request) =>
-          new TextDecoder().decode(request.raw).includes(word)
-            ? new PreparerFailed({ code: "worker-died", detail: "It exited with 134." })
-            : preparer.prepare(request)
-      })
-    )
-  ).pipe(Layer.provide(preparerInThread))
+  preparerWith((real, document) =>
+    new TextDecoder().decode(document.raw).includes(word)
+      ? new PreparerFailed({ code: "worker-died", detail: "It exited with 134." })
+      : real.prepare(document)
+  )
 
 describe("after the program has ended", () => {
   const names = Array.from({ length: 30 }, (_, n) => `document-${n}`)

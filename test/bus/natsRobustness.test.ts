@@ -20,7 +20,6 @@ import {
 } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import * as Embedder from "../../actors/Embedder.ts"
-import { Preparer } from "../../actors/Ingestor/Preparer.ts"
 import * as Ingestor from "../../actors/Ingestor.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import { prepareJobId, sha256 } from "../../events/index.ts"
@@ -37,7 +36,7 @@ import { orderFor } from "../conformance/bus.ts"
 import { type NatsServer, natsServer } from "../support/NatsServer.ts"
 import { connected, optionsFor } from "../support/natsClient.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
-import { addSource, hashing, preparerInThread, submitOf, writeSide } from "../support/writeSide.ts"
+import { addSource, hashing, preparerWith, submitOf, writeSide } from "../support/writeSide.ts"
 
 const streams = { ...usualStreamOptions, ackWait: Duration.millis(500), capacity: 256 }
 /** Times short enough for a test. */
@@ -54,14 +53,7 @@ const impatient = {
 }
 
 /** Slow enough for something to happen meanwhile. */
-const slowPreparer = Layer.effect(
-  Preparer,
-  Effect.map(Preparer, (preparer) => ({
-    ...preparer,
-    prepare: (request: Parameters<typeof preparer.prepare>[0]) =>
-      Effect.delay(preparer.prepare(request), "30 millis")
-  }))
-).pipe(Layer.provide(preparerInThread))
+const slowPreparer = preparerWith((real, document) => Effect.delay(real.prepare(document), "30 millis"))
 
 const busOn = (url: string, name: string) =>
   NatsBus.layer(streams).pipe(Layer.provideMerge(Connection.layer(optionsFor(url, { name }))), Layer.orDie)

@@ -36,7 +36,7 @@ describe("preparation as an operation", () => {
     if (answer._tag !== "Prepared") return assert.fail(answer._tag)
     const sizes = [answer.descriptor, answer.text, answer.manifest].map((body) => body.byteLength)
     assert.deepStrictEqual(
-      buffersOf(answer).map((buffer) => buffer.byteLength),
+      buffersOf([answer]).map((buffer) => buffer.byteLength),
       sizes
     )
   })
@@ -44,7 +44,7 @@ describe("preparation as an operation", () => {
   it("what is not prepared is answered as it is", () => {
     const answer = prepareOperation(request(""))
     assert.deepStrictEqual(answer, { _tag: "Skipped", reason: "empty", detail: "no bytes" })
-    assert.deepStrictEqual(buffersOf(answer), [])
+    assert.deepStrictEqual(buffersOf([answer]), [])
   })
 
   it("other settings are another chunker", () => {

@@ -39,15 +39,21 @@ const passage = (letter: string): string =>
 
 export const preparer: Layer.Layer<Preparer.Preparer> = Layer.effect(
   Preparer.Preparer,
-  Effect.map(Preparer.Preparer, (real) =>
-    Preparer.Preparer.of({
+  Effect.map(Preparer.Preparer, (real) => {
+    const prepare = (document: Preparer.ToPrepare) =>
+      new TextDecoder().decode(document.raw).includes("unparseable")
+        ? Effect.succeed({
+            _tag: "Unparseable" as const,
+            code: "parser-failed",
+            message: "It cannot be parsed."
+          })
+        : real.prepare(document)
+    return Preparer.Preparer.of({
       ...real,
-      prepare: (request) =>
-        new TextDecoder().decode(request.raw).includes("unparseable")
-          ? Effect.succeed({ _tag: "Unparseable", code: "parser-failed", message: "It cannot be parsed." })
-          : real.prepare(request)
+      prepare,
+      prepareAll: (documents) => Effect.forEach(documents, prepare)
     })
-  )
+  })
 ).pipe(Layer.provide(Preparer.layerInThread({ chunkers: [chunking], limits: defaultPrepareLimits })))
 
 /** The direction of a text: eight numbers from its hash. */

@@ -27,6 +27,7 @@ import * as InProcessBus from "../../src/bus/InProcessBus.ts"
 import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
 import { defaultChunkerSettings, makeChunker } from "../../src/documents/Chunker.ts"
 import { defaultPrepareLimits } from "../../src/documents/PrepareLimits.ts"
+import type { PrepareAnswer } from "../../src/documents/PrepareOperation.ts"
 import { EmbeddingModel, type EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
 import * as HashingModel from "../../src/embedding/HashingModel.ts"
 import { Failpoints, type FailpointsService, inert } from "../../src/faults/Failpoints.ts"
@@ -98,6 +99,24 @@ export const preparerInThread = Preparer.layerInThread({
   chunkers: [defaultChunkerSettings, otherChunkerSettings],
   limits: defaultPrepareLimits
 })
+
+/** The preparer of these tests, with some documents treated otherwise; several together fail where one of them does. */
+export const preparerWith = (
+  prepare: (
+    real: Preparer.PreparerService,
+    document: Preparer.ToPrepare
+  ) => Effect.Effect<PrepareAnswer, Preparer.PreparerFailed>
+) =>
+  Layer.effect(
+    Preparer.Preparer,
+    Effect.map(Preparer.Preparer, (real) =>
+      Preparer.Preparer.of({
+        ...real,
+        prepare: (document) => prepare(real, document),
+        prepareAll: (documents) => Effect.forEach(documents, (document) => prepare(real, document))
+      })
+    )
+  ).pipe(Layer.provide(preparerInThread))
 
 export const writeSide = (options: WriteSideOptions) => {
   const model = options.model ?? hashing

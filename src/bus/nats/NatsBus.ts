@@ -217,23 +217,27 @@ const make = Effect.fnUntraced(function* (
       Effect.zipRight(Effect.never)
     )
 
+  const receive: BusService["receive"] = (lane) =>
+    taking(lanes[lane], (pulled) =>
+      Effect.map(
+        readFrame(held, pulled, decodeOrder, (order) => workSubject(order.lane, order.jobId)),
+        ({ value }): Delivery<WorkOrder> => ({
+          value,
+          ack: asAway(pulled.ack),
+          inProgress: asAway(pulled.inProgress)
+        })
+      )
+    )
+
   return {
     dispatch,
     withdraw,
     report,
     claim,
     serveClaims,
-    receive: (lane) =>
-      taking(lanes[lane], (pulled) =>
-        Effect.map(
-          readFrame(held, pulled, decodeOrder, (order) => workSubject(order.lane, order.jobId)),
-          ({ value }): Delivery<WorkOrder> => ({
-            value,
-            ack: asAway(pulled.ack),
-            inProgress: asAway(pulled.inProgress)
-          })
-        )
-      ),
+    receive,
+    // What a queue hands out to one worker is out of others' reach until it is acknowledged.
+    receiveMany: (lane) => Effect.map(receive(lane), (delivery) => [delivery]),
     results: Stream.unwrapScoped(resultsOf(held, results)),
     publish: (event) => asAway(nats.publish(hintSubject(event), JSON.stringify(event))),
     events: (filter) =>

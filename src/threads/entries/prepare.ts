@@ -3,8 +3,8 @@ import { buffersOf, type PrepareRequest, prepareOperation } from "../../document
 import { Moved, serve } from "../ThreadEntry.ts"
 
 serve({
-  prepare: (request: PrepareRequest) => {
-    const answer = prepareOperation(request)
-    return new Moved(answer, buffersOf(answer))
+  prepare: (requests: ReadonlyArray<PrepareRequest>) => {
+    const answers = requests.map(prepareOperation)
+    return new Moved(answers, buffersOf(answers))
   }
 })
