@@ -14,27 +14,11 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import Sqlite from "better-sqlite3"
 import { openTestWriter } from "../support/logEvents.ts"
+import { closeAll } from "./Connections.ts"
 
 /** In memory where there is such a place: what a power cut leaves is another test's question. */
 const room = existsSync("/dev/shm") ? "/dev/shm" : tmpdir()
-
-/** Connections that were opened here, whoever opened them: those of a dead process are closed by nobody else. */
-const opened = new Set<Sqlite.Database>()
-const { exec, pragma, prepare } = Sqlite.prototype
-Sqlite.prototype.prepare = function (this: Sqlite.Database, ...given: Parameters<typeof prepare>) {
-  opened.add(this)
-  return prepare.apply(this, given)
-} as typeof prepare
-Sqlite.prototype.exec = function (this: Sqlite.Database, ...given: Parameters<typeof exec>) {
-  opened.add(this)
-  return exec.apply(this, given)
-}
-Sqlite.prototype.pragma = function (this: Sqlite.Database, ...given: Parameters<typeof pragma>) {
-  opened.add(this)
-  return pragma.apply(this, given)
-}
 
 /**
  * Plain loops: `cpSync` and `rmSync` look at each file several times. The shared memory beside a database is left out: who
@@ -54,18 +38,6 @@ const removeFolder = (path: string): void => {
     else unlinkSync(join(path, entry.name))
   }
   rmdirSync(path)
-}
-
-const closeAll = (below: string): void => {
-  for (const one of opened) {
-    if (one.open && !one.name.startsWith(below)) continue
-    opened.delete(one)
-    try {
-      if (one.open) one.close()
-    } catch {
-      // Busy in a statement that its process will never end.
-    }
-  }
 }
 
 /** A directory as its first opening leaves it. Made once: migrations are a third of a short life. */

@@ -3,6 +3,7 @@ import { judge } from "./Expectations.ts"
 import type { Fault, Schedule } from "./Schedule.ts"
 import { shrink } from "./Shrink.ts"
 import { Broken, Simulation } from "./Simulation.ts"
+import { forgetFibers } from "./World.ts"
 
 export interface Verdict {
   /** The promise that was broken, beginning with its number; `undefined` where all were kept. */
@@ -32,6 +33,7 @@ export const trial = (schedule: Schedule): Verdict => {
     throw cause
   } finally {
     run.remove()
+    forgetFibers()
   }
 }
 

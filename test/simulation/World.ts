@@ -6,7 +6,17 @@
  * A process is a group of fibers with a scheduler and a clock of its own. One that is killed takes no further step, whatever
  * its code would do on being interrupted: as after SIGKILL.
  */
-import { Clock, Duration, Effect, type Exit, Logger, Random, Runtime, type Scheduler } from "effect"
+import {
+  Clock,
+  Duration,
+  Effect,
+  type Exit,
+  GlobalValue,
+  Logger,
+  Random,
+  Runtime,
+  type Scheduler
+} from "effect"
 import { randomOf } from "../support/random.ts"
 
 interface Step {
@@ -136,6 +146,14 @@ export class Process implements Scheduler.Scheduler {
     return () => fiber.unsafeInterruptAsFork(fiber.id())
   }
 }
+
+/** Effect holds every fiber that nobody is the parent of until it ends, which those of a dead process never do. */
+const orphans = GlobalValue.globalValue(Symbol.for("effect/FiberScope/Global"), () => ({
+  roots: new Set<unknown>()
+}))
+
+/** Lets go of all fibers, once no process of any world lives: else each run keeps its megabytes. */
+export const forgetFibers = (): void => orphans.roots.clear()
 
 /** 2026-01-01, where the wall clock begins. */
 const epochMs = Date.UTC(2026, 0, 1)
