@@ -1,20 +1,31 @@
 /**
  * The head's witness beside the log: a hash chain cannot see that its own tail is lost.
  *
- * It is replaced after each COMMIT without an fsync of its own, so it may be older than the log, never newer. A reader
+ * It is written after each COMMIT without an fsync of its own, so it may be older than the log, never newer. A reader
  * takes the file first and the log's snapshot second.
+ *
+ * The writer overwrites it in place: one sector, which a disk writes wholly or not at all. (A file that is renamed over
+ * another makes the file system flush it, which took longer than all else beside the log's own fsync.) Whoever reads it in
+ * that moment may see parts of both: `check` says so, and what does not fit it is no witness.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs"
+import { closeSync, constants, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs"
 import { Either, Schema } from "effect"
-import { Digest, Position } from "../../events/Ids.ts"
+import { Digest, Position, sha256 } from "../../events/Ids.ts"
 import { type Head, LogBehindIndex } from "./Log.ts"
 
 const HeadJson = Schema.parseJson(
-  Schema.Struct({ logId: Schema.String, epoch: Schema.Int, position: Position, hash: Digest })
+  Schema.Struct({
+    /** Absent in what an earlier version wrote, which replaced the file as a whole. */
+    check: Schema.optional(Schema.String),
+    logId: Schema.String,
+    epoch: Schema.Int,
+    position: Position,
+    hash: Digest
+  })
 )
 const decodeHead = Schema.decodeUnknownEither(HeadJson)
 
-/** The witnessed head; `undefined` where the file is absent or a power cut left no content in it. */
+/** The witnessed head; `undefined` where the file is absent, no whole one, or a power cut left no content in it. */
 export const readHeadFile = (path: string): Head | undefined => {
   let text: string
   try {
@@ -22,15 +33,36 @@ export const readHeadFile = (path: string): Head | undefined => {
   } catch {
     return undefined
   }
-  return Either.getOrUndefined(decodeHead(text))
+  const read = Either.getOrUndefined(decodeHead(text))
+  if (read === undefined) return undefined
+  const { check, ...head } = read
+  return check === undefined || check === checkOf(head) ? head : undefined
 }
 
+/** A file of its own, complete before it has its name. */
 export const writeHeadFile = (path: string, head: Head): void =>
-  replaceFile(
-    path,
-    JSON.stringify({ logId: head.logId, epoch: head.epoch, position: head.position, hash: head.hash }),
-    { sync: false }
-  )
+  replaceFile(path, sectorOf(head), { sync: false })
+
+/** The file that is there, or a new one where it was deleted. */
+export const overwriteHeadFile = (path: string, head: Head): void => {
+  const descriptor = openSync(path, constants.O_WRONLY | constants.O_CREAT, 0o600)
+  try {
+    writeSync(descriptor, sectorOf(head), 0)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** Bytes of a sector, all of which are always written: a shorter head leaves nothing of a longer one. */
+const sector = 512
+
+const sectorOf = ({ epoch, hash, logId, position }: Head): string => {
+  const head = { logId, epoch, position, hash }
+  return `${JSON.stringify({ check: checkOf(head), ...head }).padEnd(sector - 1)}\n`
+}
+
+const checkOf = ({ epoch, hash, logId, position }: Head): string =>
+  sha256(JSON.stringify([logId, epoch, position, hash])).slice(0, 16)
 
 /** A file's content is the old or the new one, never a part. */
 export const replaceFile = (path: string, text: string, options: { readonly sync: boolean }): void => {

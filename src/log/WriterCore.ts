@@ -16,7 +16,7 @@ import { ContentStore } from "./ContentStore.ts"
 import { dataColumns, metadataText } from "./EventRow.ts"
 import { writeContent } from "./GroupContent.ts"
 import { chainHash } from "./HashChain.ts"
-import { writeHeadFile } from "./HeadFile.ts"
+import { overwriteHeadFile, writeHeadFile } from "./HeadFile.ts"
 import type { Head } from "./Log.ts"
 import { type LogConnection, openLog, scopeOf } from "./LogConnection.ts"
 import { fileIdentity } from "./LogDatabase.ts"
@@ -349,7 +349,7 @@ export class WriterCore {
     const { failpoints, paths } = this.#options
     failpoints.hit("head.write.before")
     try {
-      writeHeadFile(paths.head, this.#head)
+      overwriteHeadFile(paths.head, this.#head)
     } catch (cause) {
       return `The head file could not be written: ${String(cause)}`
     }

@@ -5,6 +5,7 @@ import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import SqliteDatabase from "better-sqlite3"
 import { Effect } from "effect"
+import { writeHeadFile } from "../../src/log/HeadFile.ts"
 import { loadConfig } from "../../src/runtime/Config.ts"
 import { filesIn } from "../../src/runtime/DataDirectory.ts"
 import { diagnose, thisMachine } from "../../src/runtime/Doctor.ts"
@@ -185,7 +186,7 @@ describe("doctor", { timeout: 120_000 }, () => {
     Effect.gen(function* () {
       const { data } = yield* filled
       const head = JSON.parse(readFileSync(join(data, "head"), "utf8"))
-      writeFileSync(join(data, "head"), JSON.stringify({ ...head, position: head.position + 5 }))
+      writeHeadFile(join(data, "head"), { ...head, position: head.position + 5 })
       assertOnly(yield* examined(data), "log", /has seen/, /recover --accept-rollback/)
     })
   )

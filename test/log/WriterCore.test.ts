@@ -14,7 +14,7 @@ import { Effect } from "effect"
 import { defaultScope, documentStream, eventId, Position, sha256 } from "../../events/index.ts"
 import { armed, type FailpointName, type FailpointsService } from "../../src/faults/Failpoints.ts"
 import { DirectoryInvalid } from "../../src/log/DirectoryFormat.ts"
-import { readHeadFile } from "../../src/log/HeadFile.ts"
+import { readHeadFile, writeHeadFile } from "../../src/log/HeadFile.ts"
 import { LogBehindIndex, LogLocked } from "../../src/log/Log.ts"
 import { synchronousOf } from "../../src/log/LogDatabase.ts"
 import type { GroupResult, WriteOutcome } from "../../src/log/WriteGroup.ts"
@@ -501,9 +501,7 @@ describe("opening for writing", () => {
       core.writeGroup([submit("a")])
       const forked = { ...core.head, hash: sha256("another history") }
       close()
-      const file = join(directory, "head")
-      const text = readFileSync(file, "utf8").replace(core.head.hash, forked.hash)
-      yield* Effect.promise(async () => (await import("node:fs/promises")).writeFile(file, text))
+      writeHeadFile(join(directory, "head"), forked)
       const refusal = yield* Effect.flip(
         Effect.try({ try: () => openTestWriter(directory), catch: (cause) => cause })
       )
