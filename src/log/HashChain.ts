@@ -48,7 +48,8 @@ export const chainHash = (previous: Uint8Array, row: ChainedRow): Buffer => {
   end = writeText(row.data, end)
   end = writeText(row.metadata, end)
   end = writeInteger(row.recordedAt, end)
-  return hash("sha256", scratch.subarray(0, end), "buffer")
+  // As text and from there into Node's pool: memory of its own for each of these buffers costs more than both.
+  return Buffer.from(hash("sha256", scratch.subarray(0, end)), "hex")
 }
 
 const writeText = (text: string | Uint8Array, at: number): number => {

@@ -2,7 +2,7 @@
  * The log's writing connection with everything that is prepared on it.
  */
 import type { Database, Statement } from "better-sqlite3"
-import { Digest, eventId, Position, ProjectName, TeamName } from "../../events/Ids.ts"
+import { type EventId, eventId, Position, ProjectName, TeamName } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import { prepareInsert } from "./EventRow.ts"
 import { genesis } from "./HashChain.ts"
@@ -12,6 +12,11 @@ import { logMigrations, migrate } from "./migrations/Migrations.ts"
 import { prepareOperational } from "./OperationalState.ts"
 import { prepareReadModels, type ReadModelFold } from "./readModels/Rebuild.ts"
 import type { AppendedAt, EncodedAppend } from "./WriteGroup.ts"
+
+/** The head of the log with its hash as bytes: text of it is made for who asks, not for every event. */
+export interface Tip extends Omit<Head, "hash"> {
+  readonly hash: Buffer
+}
 
 /** The log's connection with everything that is prepared on it. */
 export interface LogConnection {
@@ -25,10 +30,15 @@ export interface LogConnection {
   /** The version of each stream that the open transaction asked for or appended to, as it sees it. */
   readonly versions: Map<string, number>
   readonly meta: (key: string) => string
-  readonly head: () => Head
+  readonly tip: () => Tip
   readonly version: (stream: string) => number
   readonly sequence: (team: string, project: string) => number
-  readonly causedBy: (append: EncodedAppend, epoch: number) => Omit<AppendedAt, "repeated"> | undefined
+  /** Where the events stand that the cause left before, if it did. `first`: the id of its first event in this epoch. */
+  readonly causedBy: (
+    append: EncodedAppend,
+    epoch: number,
+    first: EventId
+  ) => Omit<AppendedAt, "repeated"> | undefined
   /** What is known of what is rolled back is forgotten; of the tallies, what came after their mark. */
   readonly forget: (mark: number) => void
   /** Rolls back what is open; the connection is not used again. */
@@ -83,13 +93,13 @@ export const openLog = (
     sequences,
     versions,
     meta,
-    head: () => {
+    tip: () => {
       const last = statements.last.get()
       return {
         logId: meta("log_id"),
         epoch: Number(meta("epoch")),
         position: Position.make(last?.position ?? 0),
-        hash: Digest.make((last?.hash ?? genesis).toString("hex"))
+        hash: last?.hash ?? genesis
       }
     },
     version: (stream) => {
@@ -103,10 +113,10 @@ export const openLog = (
       sequences.set(key, known)
       return known
     },
-    causedBy: (append, epoch) => {
-      if (append.events.length === 0) return undefined
+    causedBy: (append, epoch, first) => {
       for (let opened = epoch; opened >= 1; opened--) {
-        const found = statements.caused.get(eventId(opened, scopeOf(append), append.cause, 0))
+        const id = opened === epoch ? first : eventId(opened, scopeOf(append), append.cause, 0)
+        const found = statements.caused.get(id)
         if (found !== undefined) return found
       }
       return undefined

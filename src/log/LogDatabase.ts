@@ -76,6 +76,19 @@ export const fileIdentity = (path: string): string => {
   return found === undefined ? "absent" : `${found.dev}:${found.ino}`
 }
 
+/** Which files these names stand for now. */
+export const identitiesOf = (paths: ReadonlyArray<string>): ReadonlyMap<string, string> =>
+  new Map(paths.map((path) => [path, fileIdentity(path)]))
+
+/** Throws where one of them is another file by now. */
+export const assertSameFiles = (identities: ReadonlyMap<string, string>): void => {
+  for (const [path, identity] of identities) {
+    if (fileIdentity(path) !== identity) {
+      throw new Error(`${path} was replaced or deleted while it was open. Stop this process and restore it.`)
+    }
+  }
+}
+
 /** Whether there is no database at all: an emptied file is none, SQLite would begin a new one in it. */
 export const isEmpty = (path: string): boolean => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0
 

@@ -17,11 +17,11 @@ import {
   Scope,
   Stream
 } from "effect"
-import { Event } from "../../events/Catalogue.ts"
 import { Position } from "../../events/Ids.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
 import { type OneThread, spawn } from "../threads/Thread.ts"
 import type { CollectionAsk, CollectionRules, CollectionStep } from "./ContentCollection.ts"
+import { encodeBatch } from "./EventEncoding.ts"
 import type { Witness } from "./HeadFile.ts"
 import {
   type Append,
@@ -37,7 +37,13 @@ import {
   type WriteBatch
 } from "./Log.ts"
 import { type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
-import type { AppendAnswer, GroupResult, Refusal, WriteRequest } from "./WriteGroup.ts"
+import {
+  type AppendAnswer,
+  type Refusal,
+  unpacked,
+  type WriteOutcome,
+  type WriteRequest
+} from "./WriteGroup.ts"
 import type { OpenAnswer, WriterOperations, WriterThreadData } from "./WriterThread.ts"
 
 export interface SqliteLogOptions {
@@ -52,8 +58,8 @@ export interface SqliteLogOptions {
   readonly checkpointPages?: number
 }
 
-/** 16 MiB: pages that every group changes are moved once for many groups, and a reader finds its way in them as fast. */
-const usualCheckpointPages = 4000
+/** 32 MiB: pages that every group changes are moved once for many groups, and a reader finds its way in them as fast. */
+const usualCheckpointPages = 8000
 
 /** How many writes may wait at a time; further ones suspend their callers. */
 const maxWaiting = 1024
@@ -134,9 +140,13 @@ const inThread = Effect.fnUntraced(function* (options: OpeningOptions, learn: Le
         const result = core.writeGroup(members.map(({ request }) => request))
         return Effect.zipRight(
           Effect.zipRight(learn(result.head), warn(result.warning)),
-          Effect.forEach(members, ({ reply }, at) => Deferred.complete(reply, outcomeOf(result, at)), {
-            discard: true
-          })
+          Effect.forEach(
+            members,
+            ({ reply }, at) => Deferred.complete(reply, answered(result.outcomes[at])),
+            {
+              discard: true
+            }
+          )
         )
       })
     )
@@ -236,6 +246,16 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
     one.withPermits(1)
   )
 
+  const sent = ({ thread }: Opened, request: WriteRequest): Effect.Effect<Written, LogFailed> =>
+    Effect.matchEffect(thread.call("write", request), {
+      onFailure: (cause) => Effect.fail(new LogFailed({ operation: "append", cause })),
+      onSuccess: (reply) => {
+        if (reply.head.position > newest.position) newest = reply.head
+        const heard = Effect.zipRight(learn(reply.head), answered(unpacked(reply)))
+        return reply.warning === undefined ? heard : Effect.zipRight(warn(reply.warning), heard)
+      }
+    })
+
   const transport: Transport = {
     head: first.head,
     collect: (ask) =>
@@ -248,20 +268,11 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
         )
       ),
     write: (request) =>
-      Effect.suspend(() => (current.thread.isGone() ? reopen : Effect.succeed(current))).pipe(
-        Effect.flatMap(({ thread }) =>
-          Effect.mapError(
-            thread.call("write", request),
-            (cause) => new LogFailed({ operation: "append", cause })
-          )
-        ),
-        Effect.tap(({ head, warning }) => {
-          if (head.position > newest.position) newest = head
-          return Effect.zipRight(learn(head), warn(warning))
-        }),
-        Effect.flatMap((result) => outcomeOf(result, 0)),
-        slots.withPermits(1)
-      )
+      Effect.suspend(() =>
+        current.thread.isGone()
+          ? Effect.flatMap(reopen, (again) => sent(again, request))
+          : sent(current, request)
+      ).pipe(slots.withPermits(1))
   }
   return transport
 })
@@ -282,7 +293,10 @@ const makeLog = Effect.fnUntraced(function* <R>(
   const newest = Effect.sync(() => learnt ?? transport.head)
 
   const send = (batch: WriteBatch) =>
-    Effect.map(Effect.flatMap(encoded(batch), transport.write), ({ answers }) => answers)
+    Effect.map(
+      Effect.flatMap(Clock.currentTimeMillis, (now) => transport.write(encodeBatch(batch, now))),
+      ({ answers }) => answers
+    )
 
   const write = Effect.fnUntraced(function* (batch: WriteBatch) {
     const answers = yield* send(batch)
@@ -293,12 +307,16 @@ const makeLog = Effect.fnUntraced(function* <R>(
     )
   })
 
-  const append = Effect.fnUntraced(function* (one: Append) {
-    const [answer] = yield* send({ appends: [one] })
-    if (answer === undefined) return yield* new LogFailed({ operation: "append", cause: "No answer came." })
-    if (answer._tag === "Refused") return yield* refusalOf(answer.refusal)
-    return appendedOf(answer)
-  })
+  const append = (one: Append) =>
+    Effect.flatMap(
+      send({ appends: [one] }),
+      ([answer]): Effect.Effect<Appended, AppendRefused | LogFailed> =>
+        answer === undefined
+          ? new LogFailed({ operation: "append", cause: "No answer came." })
+          : answer._tag === "Refused"
+            ? refusalOf(answer.refusal)
+            : Effect.succeed(appendedOf(answer))
+    )
 
   const collecting = yield* Effect.makeSemaphore(1)
   const collect = Effect.fn("Log.collect")((rules: CollectionRules) =>
@@ -338,37 +356,19 @@ const makeLog = Effect.fnUntraced(function* <R>(
   return Log.of({ write, append, collect, purge, head: newest, heads })
 })
 
-/** Events leave the caller's thread as their schema encodes them: an invalid one is a defect here, before it is stored. */
-const encoded = (batch: WriteBatch): Effect.Effect<WriteRequest> =>
-  Effect.map(Clock.currentTimeMillis, (recordedAt) => ({
-    recordedAt,
-    blobs: (batch.blobs ?? []).map((blob) => ({ ...blob, bytes: owned(blob.bytes) })),
-    vectors: batch.vectors ?? [],
-    appends: (batch.appends ?? []).map((append) => ({
-      ...append,
-      events: append.events.map(({ stream, event }) => ({ stream, event: encodeEvent(event) }))
-    })),
-    operational: batch.operational ?? []
-  }))
-
-const encodeEvent = Schema.encodeSync(Event)
-
-/** A view into a larger buffer (a pooled one of Node's) would be sent with all that surrounds it. */
-const owned = (bytes: Uint8Array): Uint8Array =>
-  bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.prototype.slice.call(bytes)
-
-const outcomeOf = (result: GroupResult, at: number): Effect.Effect<Written, LogFailed> => {
-  const outcome = result.outcomes[at]
-  if (outcome === undefined)
-    return Effect.fail(new LogFailed({ operation: "append", cause: "No answer came." }))
-  return outcome._tag === "Written"
-    ? Effect.succeed({ answers: outcome.answers })
-    : Effect.fail(new LogFailed({ operation: outcome.operation, cause: outcome.reason }))
-}
+const answered = (outcome: WriteOutcome | undefined): Effect.Effect<Written, LogFailed> =>
+  outcome?._tag === "Written"
+    ? Effect.succeed(outcome)
+    : Effect.fail(
+        new LogFailed({
+          operation: outcome?.operation ?? "append",
+          cause: outcome?.reason ?? "No answer came."
+        })
+      )
 
 const appendedOf = ({ appended }: Extract<AppendAnswer, { readonly _tag: "Appended" }>): Appended => ({
-  firstPosition: Position.make(appended.firstPosition),
-  lastPosition: Position.make(appended.lastPosition),
+  firstPosition: Position.make(appended.firstPosition, { disableValidation: true }),
+  lastPosition: Position.make(appended.lastPosition, { disableValidation: true }),
   lastSequence: appended.lastSequence,
   repeated: appended.repeated
 })

@@ -44,6 +44,51 @@ export type WriteOutcome =
   | { readonly _tag: "Written"; readonly answers: ReadonlyArray<AppendAnswer> }
   | { readonly _tag: "Failed"; readonly operation: string; readonly reason: string }
 
+/**
+ * What crosses back for one request of a group: its outcome in numbers, because objects cost as much to send as an event
+ * costs to store.
+ */
+export interface WriteReply {
+  readonly head: Head
+  readonly warning?: string
+  /** Of each append, in order: first position, last position, last sequence, and 1 where it was repeated; zeros if refused. */
+  readonly places?: ReadonlyArray<number>
+  /** By the append's place in its request. */
+  readonly refusals?: ReadonlyArray<readonly [at: number, refusal: Refusal]>
+  readonly failed?: Extract<WriteOutcome, { readonly _tag: "Failed" }>
+}
+
+export const packed = (outcome: WriteOutcome): Pick<WriteReply, "places" | "refusals" | "failed"> => {
+  if (outcome._tag === "Failed") return { failed: outcome }
+  const places: Array<number> = []
+  const refusals: Array<readonly [number, Refusal]> = []
+  for (const [at, answer] of outcome.answers.entries()) {
+    if (answer._tag === "Refused") {
+      refusals.push([at, answer.refusal])
+      places.push(0, 0, 0, 0)
+      continue
+    }
+    const { firstPosition, lastPosition, lastSequence, repeated } = answer.appended
+    places.push(firstPosition, lastPosition, lastSequence, repeated ? 1 : 0)
+  }
+  return refusals.length === 0 ? { places } : { places, refusals }
+}
+
+/** Nothing where the reply holds none. */
+export const unpacked = ({ failed, places, refusals = [] }: WriteReply): WriteOutcome | undefined => {
+  if (failed !== undefined || places === undefined) return failed
+  const answers: Array<AppendAnswer> = []
+  for (let at = 0; at < places.length; at += 4) {
+    const [firstPosition = 0, lastPosition = 0, lastSequence = 0, repeated] = places.slice(at, at + 4)
+    answers.push({
+      _tag: "Appended",
+      appended: { firstPosition, lastPosition, lastSequence, repeated: repeated === 1 }
+    })
+  }
+  for (const [at, refusal] of refusals) answers[at] = { _tag: "Refused", refusal }
+  return { _tag: "Written", answers }
+}
+
 export interface GroupResult {
   /** One for each request, in order. */
   readonly outcomes: ReadonlyArray<WriteOutcome>

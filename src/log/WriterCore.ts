@@ -9,7 +9,7 @@
  * the caller is concerned, and the files are opened again before the next write.
  */
 import type { Database } from "better-sqlite3"
-import { Digest, eventId, Position } from "../../events/Ids.ts"
+import { Digest, type EventId, eventId, Position } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import { type CollectionAsk, type CollectionStep, ContentCollection } from "./ContentCollection.ts"
 import { ContentStore } from "./ContentStore.ts"
@@ -18,8 +18,8 @@ import { writeContent } from "./GroupContent.ts"
 import { chainHash } from "./HashChain.ts"
 import { overwriteHeadFile, writeHeadFile } from "./HeadFile.ts"
 import type { Head } from "./Log.ts"
-import { type LogConnection, openLog, scopeOf } from "./LogConnection.ts"
-import { fileIdentity } from "./LogDatabase.ts"
+import { type LogConnection, openLog, scopeOf, type Tip } from "./LogConnection.ts"
+import { assertSameFiles, identitiesOf } from "./LogDatabase.ts"
 import { purge } from "./Purge.ts"
 import { WalUpkeep } from "./WalUpkeep.ts"
 import { endsTheGroup, failure } from "./WriteFailure.ts"
@@ -51,7 +51,7 @@ export class WriterCore {
   readonly #wal: WalUpkeep
   #log: LogConnection
   #content: ContentStore
-  #head: Head
+  #head: Tip
   #writer: number
   #identities: ReadonlyMap<string, string>
   /** Set from a failure until the files are open again. */
@@ -72,13 +72,14 @@ export class WriterCore {
     this.#content.db
       .prepare("INSERT INTO meta VALUES ('log_id', ?) ON CONFLICT DO NOTHING")
       .run(this.#log.meta("log_id"))
-    this.#head = this.#log.head()
+    this.#head = this.#log.tip()
     this.#writer = Number(this.#log.meta("writer"))
-    this.#identities = identities(options)
+    this.#identities = identitiesOf([options.paths.log, options.paths.content, options.paths.lock])
   }
 
   get head(): Head {
-    return this.#head
+    const { hash, ...head } = this.#head
+    return { ...head, hash: Digest.make(hash.toString("hex"), { disableValidation: true }) }
   }
 
   /** The log that the content belongs to. */
@@ -103,8 +104,8 @@ export class WriterCore {
     })()
     failpoints.hit("epoch.write.after")
     this.#writer += 1
-    this.#head = this.#log.head()
-    writeHeadFile(paths.head, this.#head)
+    this.#head = this.#log.tip()
+    writeHeadFile(paths.head, this.head)
   }
 
   /** The epoch up to which an accepted rollback's losses are recorded in the log. */
@@ -146,7 +147,7 @@ export class WriterCore {
       // All of it is on disk, its answer is lost: a retry finds the events by their cause.
       return this.#failed(requests, "answer", cause)
     }
-    return { outcomes, head: this.#head, warning }
+    return { outcomes, head: this.head, warning }
   }
 
   /** A collection's beginning, one of its steps between two groups, its end. Throws. */
@@ -186,7 +187,7 @@ export class WriterCore {
   }
 
   #failed(requests: ReadonlyArray<WriteRequest>, operation: string, cause: unknown): GroupResult {
-    return { outcomes: requests.map(() => failure(operation, cause)), head: this.#head, warning: undefined }
+    return { outcomes: requests.map(() => failure(operation, cause)), head: this.head, warning: undefined }
   }
 
   /** One transaction; throws with nothing of it kept where it cannot be committed. */
@@ -261,19 +262,26 @@ export class WriterCore {
   }
 
   #append(append: EncodedAppend, recordedAt: number): AppendAnswer {
-    const repeated = this.#log.causedBy(append, this.#head.epoch)
+    const { epoch, position } = this.#head
+    const ids = append.events.map((_, n) => eventId(epoch, scopeOf(append), append.cause, n))
+    const repeated = ids[0] === undefined ? undefined : this.#log.causedBy(append, epoch, ids[0])
     if (repeated !== undefined) return { _tag: "Appended", appended: { ...repeated, repeated: true } }
     const refusal = this.#refusal(append)
     if (refusal !== undefined) return { _tag: "Refused", refusal }
-    const first = this.#head.position + 1
-    for (const [n, event] of append.events.entries()) {
-      this.#insert(append, n, event, first + append.events.length - 1, recordedAt)
+    const metadata = metadataText(append, {
+      epoch,
+      writer: this.#writer,
+      appendEnd: position + append.events.length
+    })
+    for (const [n, id] of ids.entries()) {
+      const event = append.events[n]
+      if (event !== undefined) this.#insert(append, id, event, metadata, recordedAt)
     }
     for (const change of append.operational ?? []) this.#log.operate(change)
     return {
       _tag: "Appended",
       appended: {
-        firstPosition: append.events.length === 0 ? this.#head.position : first,
+        firstPosition: append.events.length === 0 ? position : position + 1,
         lastPosition: this.#head.position,
         lastSequence: this.#log.sequence(append.team, append.project),
         repeated: false
@@ -300,9 +308,9 @@ export class WriterCore {
 
   #insert(
     append: EncodedAppend,
-    n: number,
+    id: EventId,
     { event, stream }: EncodedAppend["events"][number],
-    appendEnd: number,
+    metadata: string,
     recordedAt: number
   ): void {
     const { failpoints } = this.#options
@@ -311,17 +319,17 @@ export class WriterCore {
     const { epoch, hash: previous, logId } = this.#head
     const row = {
       position: this.#head.position + 1,
-      id: eventId(epoch, scopeOf(append), append.cause, n),
+      id,
       stream,
       version: this.#log.version(stream) + 1,
       team: append.team,
       project: append.project,
       sequence: this.#log.sequence(append.team, append.project) + 1,
-      metadata: metadataText(append, { epoch, writer: this.#writer, appendEnd }),
+      metadata,
       recordedAt,
       ...dataColumns(event)
     }
-    const hash = chainHash(Buffer.from(previous, "hex"), row)
+    const hash = chainHash(previous, row)
     this.#log.insert(row, hash)
     this.#log.sequences.set(`${row.team}/${row.project}`, row.sequence)
     this.#log.versions.set(stream, row.version)
@@ -329,7 +337,7 @@ export class WriterCore {
       logId,
       epoch,
       position: Position.make(row.position, { disableValidation: true }),
-      hash: Digest.make(hash.toString("hex"), { disableValidation: true })
+      hash
     }
     failpoints.hit("log.readmodel")
     this.#log.readModels.fold({
@@ -349,7 +357,7 @@ export class WriterCore {
     const { failpoints, paths } = this.#options
     failpoints.hit("head.write.before")
     try {
-      overwriteHeadFile(paths.head, this.#head)
+      overwriteHeadFile(paths.head, this.head)
     } catch (cause) {
       return `The head file could not be written: ${String(cause)}`
     }
@@ -369,21 +377,15 @@ export class WriterCore {
 
   /** Before each group: the files are the ones that were opened, and open. */
   #ready(): void {
-    for (const [path, identity] of this.#identities) {
-      if (fileIdentity(path) !== identity) {
-        throw new Error(
-          `${path} was replaced or deleted while it was open. Stop this process and restore it.`
-        )
-      }
-    }
+    assertSameFiles(this.#identities)
     if (!this.#stopped) return
-    const acknowledged = this.#head
+    const acknowledged = this.head
     this.#collection = undefined
     this.#log.close()
     this.#content.db.close()
     this.#log = this.#openLog()
     this.#content = this.#openContent()
-    const head = this.#log.head()
+    const head = this.#log.tip()
     if (acknowledged.position > 0 && this.hashAt(acknowledged.position) !== acknowledged.hash) {
       throw new Error(
         `The log ends at ${head.position}, but ${acknowledged.position} was acknowledged: the disk lost it. Stop this process and run: reprise log verify`
@@ -393,6 +395,3 @@ export class WriterCore {
     this.#stopped = false
   }
 }
-
-const identities = ({ paths }: CoreOptions): ReadonlyMap<string, string> =>
-  new Map([paths.log, paths.content, paths.lock].map((path) => [path, fileIdentity(path)]))

@@ -6,7 +6,7 @@ import { armed, type FailpointsService, inert } from "../faults/Failpoints.ts"
 import type { CollectionAsk, CollectionStep } from "./ContentCollection.ts"
 import type { Head } from "./Log.ts"
 import { type OpenedWriter, type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
-import type { GroupResult, WriteRequest } from "./WriteGroup.ts"
+import { packed, type WriteReply, type WriteRequest } from "./WriteGroup.ts"
 
 export interface WriterThreadData {
   /** In the notation of `armed`; empty for none. */
@@ -19,8 +19,8 @@ export type OpenAnswer =
 
 export type WriterOperations = {
   readonly open: (options: OpeningOptions) => OpenAnswer
-  /** One request of a group; the answer's only outcome is its own. */
-  readonly write: (request: WriteRequest) => GroupResult
+  /** One request of a group. */
+  readonly write: (request: WriteRequest) => WriteReply
   readonly collect: (ask: CollectionAsk) => CollectionStep | undefined
   readonly close: (argument: undefined) => undefined
 }
@@ -66,10 +66,10 @@ export class WriterThread {
     const result = core.writeGroup(group.map(({ argument }) => argument as WriteRequest))
     for (const [at, call] of group.entries()) {
       const outcome = result.outcomes[at]
-      const answer: GroupResult = {
-        outcomes: outcome === undefined ? [] : [outcome],
-        head: result.head,
-        warning: at === 0 ? result.warning : undefined
+      const answer: WriteReply = {
+        ...(outcome === undefined ? {} : packed(outcome)),
+        ...(at === 0 && result.warning !== undefined ? { warning: result.warning } : {}),
+        head: result.head
       }
       call.succeed(answer)
     }

@@ -9,7 +9,7 @@ import type { Database } from "better-sqlite3"
 import type { RemovalReason } from "../../../events/Document.ts"
 import type { Digest, DocumentId, JobId, ProjectName, SourceId, TeamName } from "../../../events/Ids.ts"
 import type { DocumentRow } from "../ReadModels.ts"
-import type { Folded, Projector } from "./Projector.ts"
+import { beginsDocument, type Folded, type Projector } from "./Projector.ts"
 import type { Counted, Tallies } from "./Tallies.ts"
 
 export const documents: Projector = {
@@ -78,14 +78,11 @@ const prepareStatements = (db: Database) => ({
     WHERE document_id = (SELECT document_id FROM jobs WHERE job_id = ?) AND parked_job = ?`)
 })
 
-const fold = (
-  statements: ReturnType<typeof prepareStatements>,
-  tallies: Tallies,
-  { event, position, version, team, project }: Folded
-): void => {
+const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies, folded: Folded): void => {
+  const { event, position, version, team, project } = folded
   switch (event._tag) {
     case "DocumentSubmitted": {
-      const before = statements.known.get(event.documentId)
+      const before = beginsDocument(folded) ? undefined : statements.known.get(event.documentId)
       const sync = event.sync ?? null
       const movedFrom = event.movedFrom ?? null
       if (before === undefined) {

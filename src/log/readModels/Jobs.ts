@@ -16,7 +16,7 @@ import {
 } from "../../../events/Ids.ts"
 import { buildJobId, embedJobId, type JobState, type Lane, prepareJobId } from "../../../events/Job.ts"
 import type { JobAttempt, JobRow } from "../ReadModels.ts"
-import type { Folded, Projector } from "./Projector.ts"
+import { beginsDocument, type Folded, type Projector } from "./Projector.ts"
 import type { CountedJob, Tallies } from "./Tallies.ts"
 
 export const jobs: Projector = {
@@ -51,17 +51,15 @@ const prepareStatements = (db: Database) => ({
   insert: db.prepare(`
     INSERT INTO jobs (job_id, lane, build, team, project, document_id, version, state, reason, queued_position, queued_at,
       document)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${rowOfDocument}) ON CONFLICT (job_id) DO NOTHING`),
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce(?, ${rowOfDocument})) ON CONFLICT (job_id) DO NOTHING`),
   change: db.prepare("UPDATE jobs SET state = ?, reason = ? WHERE queued_position = ?"),
   cancel: db.prepare("UPDATE jobs SET state = 'cancelled' WHERE queued_position = ?"),
   live: db.prepare<[string, number]>("SELECT 1 FROM documents WHERE document_id = ? AND live_version = ?")
 })
 
-const fold = (
-  statements: ReturnType<typeof prepareStatements>,
-  tallies: Tallies,
-  { event, position, team, project, epoch, recordedAt }: Folded
-): void => {
+const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies, folded: Folded): void => {
+  const { event, position, team, project, epoch, recordedAt } = folded
+  const isFirst = beginsDocument(folded)
   const move = (before: Known, state: StoredState) => {
     tallies.job(before, -1)
     tallies.job({ ...before, state }, 1)
@@ -86,20 +84,20 @@ const fold = (
     if (!("documentId" in event) || !("version" in event)) return false
     const { documentId, version } = event
     const { changes } = statements.insert.run(
-      ...[
-        job,
-        lane,
-        build,
-        team,
-        project,
-        documentId,
-        version,
-        state,
-        reason,
-        position,
-        recordedAt,
-        documentId
-      ]
+      job,
+      lane,
+      build,
+      team,
+      project,
+      documentId,
+      version,
+      state,
+      reason,
+      position,
+      recordedAt,
+      // A document's row is the position of its first event.
+      isFirst ? position : null,
+      documentId
     )
     if (changes > 0) tallies.job({ team, project, lane, state }, 1)
     return changes > 0
@@ -113,7 +111,7 @@ const fold = (
   switch (event._tag) {
     case "DocumentSubmitted": {
       const document = trusted.document(event.documentId)
-      for (const job of statements.unfinished.all(document)) if (job.build === 0) cancel(job)
+      if (!isFirst) for (const job of statements.unfinished.all(document)) if (job.build === 0) cancel(job)
       queue(prepareJobId(epoch, document, event.version, trusted.digest(event.raw)), "prepare")
       return
     }

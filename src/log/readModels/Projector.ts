@@ -4,6 +4,8 @@
  */
 import type { Database } from "better-sqlite3"
 import type { EventEncoded } from "../../../events/Catalogue.ts"
+import { documentStream } from "../../../events/Document.ts"
+import { DocumentId } from "../../../events/Ids.ts"
 import type { Tallies } from "./Tallies.ts"
 
 /** An event as the projectors take it, at today's schema version. */
@@ -18,6 +20,12 @@ export interface Folded {
   readonly recordedAt: number
   readonly event: EventEncoded
 }
+
+/** Whether this is a document's first submission: no row can know of it, and nobody has to look. */
+export const beginsDocument = ({ event, stream, version }: Folded): boolean =>
+  version === 1 &&
+  event._tag === "DocumentSubmitted" &&
+  stream === documentStream(DocumentId.make(event.documentId, { disableValidation: true }))
 
 export interface Projector {
   /** Its tables, those of its tallies among them, each with its key: by it rows are compared. Emptied before a rebuild. */
