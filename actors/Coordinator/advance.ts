@@ -18,7 +18,7 @@ import { vectorsRoot } from "../../events/Vectors.ts"
 import type { AppendRefused, LogFailed, NewEvent } from "../../src/log/Log.ts"
 import type { Chunking, DocumentRow } from "../../src/log/ReadModels.ts"
 import { type Desk, documentKey, unfinished } from "./Desk.ts"
-import { chainOf, documentEvent, type Known, leavingWith } from "./decide.ts"
+import { chainOf, checkedByLog, documentEvent, type Known, leavingWith } from "./decide.ts"
 import type { Job } from "./Jobs.ts"
 import { manifestOutline } from "./Manifest.ts"
 import type { Turn } from "./Turn.ts"
@@ -124,7 +124,10 @@ export const complete = Effect.fnUntraced(function* (
       })
     )
   }
-  const end = work.purpose === "commit" ? DocumentCommitted.make(fields) : DocumentBuilt.make(fields)
+  const end =
+    work.purpose === "commit"
+      ? DocumentCommitted.make(fields, checkedByLog)
+      : DocumentBuilt.make(fields, checkedByLog)
   const events: ReadonlyArray<NewEvent> = [
     ...(chunked === undefined ? [] : [documentEvent(chunked)]),
     ...leaving,

@@ -98,6 +98,9 @@ export const leavingWith = (
     ? []
     : removalOf(move.from, "moved", cause, [...spokenFor, move.from.id])
 
+/** For events that every document has: the log checks each event that it is given. */
+export const checkedByLog = { disableValidation: true } as const
+
 const asVersion = (version: number): DocumentVersion =>
   DocumentVersion.make(version, { disableValidation: true })
 
@@ -147,18 +150,21 @@ export const decideSubmit = (command: DocumentSubmit, facts: SubmitFacts): Decis
   const takenOver = leaving === undefined && inherited !== undefined ? [inherited.id] : []
   const movedFrom = leaving?.id ?? inherited?.id
   const version = asVersion((document.row?.submittedVersion ?? 0) + 1)
-  const submitted = DocumentSubmitted.make({
-    documentId: document.id,
-    sourceId: command.sourceId,
-    version,
-    raw: facts.raw,
-    rawBytes: command.raw.length,
-    descriptor: facts.descriptor,
-    commandId: command.commandId,
-    orderKey,
-    ...(command.sync === undefined ? {} : { sync: command.sync }),
-    ...(movedFrom === undefined ? {} : { movedFrom })
-  })
+  const submitted = DocumentSubmitted.make(
+    {
+      documentId: document.id,
+      sourceId: command.sourceId,
+      version,
+      raw: facts.raw,
+      rawBytes: command.raw.length,
+      descriptor: facts.descriptor,
+      commandId: command.commandId,
+      orderKey,
+      ...(command.sync === undefined ? {} : { sync: command.sync }),
+      ...(movedFrom === undefined ? {} : { movedFrom })
+    },
+    checkedByLog
+  )
   return {
     outcome: "accepted",
     events: [

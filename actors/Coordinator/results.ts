@@ -12,7 +12,7 @@ import { probeKey } from "../../src/embedding/Probe.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
 import { complete, expecting, knownVectors, openNextJob, park, refusedContent, startOver } from "./advance.ts"
 import { type Desk, documentKey, unfinished } from "./Desk.ts"
-import { chainOf, documentEvent, skipping } from "./decide.ts"
+import { chainOf, checkedByLog, documentEvent, skipping } from "./decide.ts"
 import type { Job } from "./Jobs.ts"
 import { manifestOutline } from "./Manifest.ts"
 import type { Turn } from "./Turn.ts"
@@ -116,11 +116,14 @@ const takePrepared = Effect.fnUntraced(function* (
   work.inputs = outline.inputs
   prepared.set(
     work,
-    DocumentChunked.make({
-      documentId: work.documentId,
-      version: DocumentVersion.make(work.version, { disableValidation: true }),
-      ...chunking
-    })
+    DocumentChunked.make(
+      {
+        documentId: work.documentId,
+        version: DocumentVersion.make(work.version, { disableValidation: true }),
+        ...chunking
+      },
+      checkedByLog
+    )
   )
   const known = yield* knownVectors(desk, turn, work, outline.inputs)
   for (const [input, digest] of known) work.vectors.set(input, digest)

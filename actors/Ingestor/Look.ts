@@ -12,7 +12,7 @@ import {
   sha256
 } from "../../events/Ids.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
-import type { DocumentRow, FileState, ReadModelsService } from "../../src/log/ReadModels.ts"
+import type { DocumentRow, ReadModelsService, RememberedFile } from "../../src/log/ReadModels.ts"
 import { sameStamp } from "../../src/sources/Difference.ts"
 import { type RawPath, toBytes } from "../../src/sources/RawPath.ts"
 import type { ItemBytes, OpenSource, Stamp } from "../../src/sources/SourceReader.ts"
@@ -26,9 +26,8 @@ export type Work =
       readonly _tag: "Look"
       readonly path: RawPath
       readonly stamp: Stamp
-      /** What is remembered of it, and its document if it was read with that. */
-      readonly state: FileState | undefined
-      readonly document: DocumentRow | undefined
+      /** What is remembered of it, and its document if that was read with it. */
+      readonly state: RememberedFile | undefined
     }
   | {
       readonly _tag: "Wait"
@@ -81,7 +80,7 @@ export const look = Effect.fnUntraced(function* <E>(
     steps.push(work._tag === "Wait" ? work : settled)
     if (work._tag === "Wait") continue
     const id = idOf(input, work.path)
-    const row = work.document ?? (fresh ? undefined : yield* readModels.document(id))
+    const row = work.state?.document ?? (fresh ? undefined : yield* readModels.document(id))
     if (isTakenOut(row) && !readmits) tally.count("skipped")
     else if (work.stamp.size > source.maxItemBytes) steps[at] = skip(input, { id, row })
     else toRead.push({ at, work, id, row })
@@ -149,7 +148,7 @@ const compare = <E>(
 
 /** Nothing about it would be remembered otherwise. */
 const remembers = (
-  state: FileState | undefined,
+  state: RememberedFile | undefined,
   stamp: Stamp,
   content: { readonly raw: Digest; readonly descriptor: Digest }
 ): boolean =>

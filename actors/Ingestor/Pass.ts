@@ -8,7 +8,7 @@ import { Chunk, Deferred, Effect, Option, Stream } from "effect"
 import type { DocumentId } from "../../events/Ids.ts"
 import type { FailpointsService } from "../../src/faults/Failpoints.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
-import type { DocumentRow, FileState, ReadModelsService } from "../../src/log/ReadModels.ts"
+import type { ReadModelsService, RememberedFile } from "../../src/log/ReadModels.ts"
 import { type Difference, differences, type Remembered } from "../../src/sources/Difference.ts"
 import { ofBytes, type RawPath, toBytes } from "../../src/sources/RawPath.ts"
 import type { SourceUnreadable } from "../../src/sources/SourceReader.ts"
@@ -39,7 +39,7 @@ export type PassEnd =
   | { readonly _tag: "Stopped" }
 
 interface KnownFile extends Remembered {
-  readonly state: FileState & { readonly document: DocumentRow | undefined }
+  readonly state: RememberedFile
 }
 
 const statesPage = 500
@@ -168,9 +168,8 @@ class Pass<E> {
         return Effect.succeed(this.noteSame(difference))
       case "Look": {
         const { known, path, stamp } = difference
-        const document = known?.state.document
-        this.remember(path, document)
-        return Effect.succeed({ _tag: "Look", path, stamp, state: known?.state, document })
+        this.remember(path, known?.state)
+        return Effect.succeed({ _tag: "Look", path, stamp, state: known?.state })
       }
       case "Unreadable": {
         const { broken, path, reason } = difference.scanned
@@ -180,21 +179,25 @@ class Pass<E> {
         return Effect.succeed(undefined)
       }
       case "Kept":
-        this.remember(difference.known.path, difference.known.state.document)
+        this.remember(difference.known.path, difference.known.state)
         return Effect.succeed(undefined)
       case "Missing":
       case "Excluded": {
-        const { document } = difference.known.state
+        const { state } = difference.known
         if (!this.isWanted(difference.known.path)) return Effect.succeed(undefined)
-        this.remember(difference.known.path, document)
-        if (!isThere(document)) {
-          return Effect.as(acts.forget(difference.known.state.documentId), undefined)
+        this.remember(difference.known.path, state)
+        if (!state.settled && !isThere(state.document)) {
+          return Effect.as(acts.forget(state.documentId), undefined)
         }
         this.missing.add({
-          documentId: document.documentId,
+          documentId: state.documentId,
           why: difference._tag === "Missing" ? "missing" : "excluded",
-          inode: difference.known.inode,
-          raw: isSettled(document) ? document.raw : undefined
+          inode: state.inode,
+          raw: state.settled
+            ? state.raw
+            : state.document !== undefined && isSettled(state.document)
+              ? state.document.raw
+              : undefined
         })
         return Effect.succeed(undefined)
       }
@@ -207,11 +210,17 @@ class Pass<E> {
     stamp
   }: Extract<Difference<KnownFile>, { _tag: "Same" }>): Work | undefined {
     const { options, tally } = this.input
-    const { document, raw } = known.state
-    this.remember(path, document)
-    const look: Work = { _tag: "Look", path, stamp, state: known.state, document }
-    if (options.full === true || document === undefined) return look
-    const verdict = judge(document, { raw, descriptor: descriptorOf(this.input.source, path) }, this.readmits)
+    const { descriptor: was, document, raw, settled } = known.state
+    this.remember(path, known.state)
+    const look: Work = { _tag: "Look", path, stamp, state: known.state }
+    if (options.full === true) return look
+    const descriptor = descriptorOf(this.input.source, path)
+    if (settled && descriptor === was) {
+      tally.count("unchanged")
+      return undefined
+    }
+    if (document === undefined) return look
+    const verdict = judge(document, { raw, descriptor }, this.readmits)
     switch (verdict._tag) {
       case "Submit":
         return look
@@ -224,9 +233,9 @@ class Pass<E> {
     }
   }
 
-  private remember(path: RawPath, document: DocumentRow | undefined): void {
-    if (document?.live !== undefined) this.live += 1
-    this.seen?.add(document?.documentId ?? idOf(this.input, path))
+  private remember(path: RawPath, state: RememberedFile | undefined): void {
+    if (state?.settled === true || state?.document?.live !== undefined) this.live += 1
+    this.seen?.add(state?.documentId ?? idOf(this.input, path))
   }
 
   private get readmits(): boolean {

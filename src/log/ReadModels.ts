@@ -142,6 +142,14 @@ export interface FileState {
   readonly sync: number
 }
 
+/** A file as the last sync saw it, with the state of its document. */
+export interface RememberedFile extends FileState {
+  /** The document is found with just these bytes under this descriptor, and nothing newer was said of it. */
+  readonly settled: boolean
+  /** Where it is not settled; `undefined` also where there is none. */
+  readonly document: DocumentRow | undefined
+}
+
 export interface Counts {
   readonly events: number
   readonly documents: number
@@ -238,12 +246,12 @@ export interface ReadModelsService {
     cause: string
   ) => Read<{ readonly lastPosition: number; readonly lastSequence: number } | undefined>
   readonly orderKey: (id: DocumentId) => Read<string | undefined>
-  /** What the last sync saw of a source's files, by path (raw bytes), together with the documents' state. */
+  /** What the last sync saw of a source's files, by path (raw bytes), together with the state of their documents. */
   readonly fileStates: (
     source: SourceId,
     afterPath: Uint8Array | undefined,
     limit: number
-  ) => Read<ReadonlyArray<FileState & { readonly document: DocumentRow | undefined }>>
+  ) => Read<ReadonlyArray<RememberedFile>>
   readonly counts: (scope?: ProjectScope) => Read<Counts>
   /** The version of any stream, 0 before its first event: what an append expects. */
   readonly streamVersion: (stream: string) => Read<number>

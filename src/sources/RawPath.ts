@@ -86,9 +86,11 @@ const sequenceLength = (byte: number): number => {
 }
 
 const unreserved = /[A-Za-z0-9\-._~!$&'()*+,;=:@/]/
+const allUnreserved = /^[A-Za-z0-9\-._~!$&'()*+,;=:@/]*$/
 
 /** The `file:` URL of an absolute path, its bytes percent-encoded: never a control or bidi character in it. */
 export const fileUri = (absolute: RawPath): string => {
+  if (allUnreserved.test(absolute)) return `file://${absolute}`
   let uri = "file://"
   for (const char of absolute) {
     uri += unreserved.test(char) ? char : `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`

@@ -4,6 +4,7 @@
  */
 import { Effect, Layer, Stream } from "effect"
 import { CommandRefused, Coordinator } from "../../actors/Coordinator.ts"
+import { isSettled } from "../../actors/Ingestor/judge.ts"
 import { canonicalJson } from "../../events/Canonical.ts"
 import type { Command, CommandAnswer, DocumentSubmit, MutationEnd } from "../../events/Commands.ts"
 import type { Reason } from "../../events/Document.ts"
@@ -262,7 +263,15 @@ export const layer = (state: InstantState): Layer.Layer<Coordinator | ReadModels
             .sort((a, b) => Buffer.compare(a.path, b.path))
             .filter(({ path }) => after === undefined || Buffer.compare(path, after) > 0)
             .slice(0, limit)
-            .map((file) => ({ ...file, document: state.documents.get(file.documentId) }))
+            .map((file) => {
+              const document = state.documents.get(file.documentId)
+              const settled =
+                document !== undefined &&
+                isSettled(document) &&
+                document.raw === file.raw &&
+                document.descriptor === file.descriptor
+              return { ...file, settled, document: settled ? undefined : document }
+            })
         )
     }),
     Layer.mock(Content, { blob: (_scope, digest) => Effect.sync(() => state.blobs.get(digest)) }),

@@ -9,7 +9,7 @@ import { decodeEvent } from "../../../events/Upcasters.ts"
 import { LogFailed } from "../Log.ts"
 import type { VersionContents } from "../LogSnapshot.ts"
 import { reading } from "../ReadConnections.ts"
-import type { Chunking, DocumentRow, FileState, ReadModelsService } from "../ReadModels.ts"
+import type { Chunking, DocumentRow, ReadModelsService, RememberedFile } from "../ReadModels.ts"
 import type { ReadSql } from "../ReadSql.ts"
 import { type DocumentColumns, documentColumns, toDocumentRow } from "./Documents.ts"
 import { pageOf } from "./Paging.ts"
@@ -148,43 +148,46 @@ const sourceOf = (sql: ReadSql, document: string) =>
 const rowOf = (sql: ReadSql, document: string) =>
   sql`coalesce((SELECT first_position FROM documents WHERE document_id = ${document}), 0)`
 
-interface FileStateColumns
-  extends Omit<DocumentColumns, "document_id" | "source_id" | "sync" | "raw" | "descriptor"> {
-  readonly file_document: DocumentId
-  readonly file_path: Uint8Array
-  readonly file_size: number
-  readonly file_mtime: string
-  readonly file_inode: string
-  readonly file_raw: Digest
-  readonly file_descriptor: Digest
-  readonly file_sync: number
-  readonly document_id: DocumentId | null
-  readonly source_id: SourceId
-  readonly sync: number | null
+interface FileStateColumns {
+  readonly documentId: DocumentId
+  readonly path: Uint8Array
+  readonly size: number
+  readonly mtime: string
+  readonly inode: string
   readonly raw: Digest
   readonly descriptor: Digest
+  readonly sync: number
+  readonly settled: number
 }
 
+/** Of most files nothing but their state is asked: whole documents are read only of those that are not settled. */
 const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | undefined, limit: number) =>
-  sql<FileStateColumns>`
-    SELECT f.document_id AS file_document, f.path AS file_path, f.size AS file_size, f.mtime_ns AS file_mtime,
-      f.inode AS file_inode, f.raw AS file_raw, f.descriptor AS file_descriptor, f.sync AS file_sync,
-      ${sql.literal(documentColumns)}
-    FROM file_states f LEFT JOIN documents d ON d.document_id = f.document_id
-    WHERE ${sql.and([
-      sql`f.source_id = ${source}`,
-      ...(afterPath === undefined ? [] : [sql`f.path > ${Buffer.from(afterPath)}`])
-    ])}
-    ORDER BY f.path LIMIT ${limit}`.pipe(Effect.map((rows) => rows.map(toFileState)))
-
-const toFileState = (row: FileStateColumns): FileState & { readonly document: DocumentRow | undefined } => ({
-  documentId: row.file_document,
-  path: row.file_path,
-  size: row.file_size,
-  mtimeNs: BigInt(row.file_mtime),
-  inode: BigInt(row.file_inode),
-  raw: row.file_raw,
-  descriptor: row.file_descriptor,
-  sync: row.file_sync,
-  document: row.document_id === null ? undefined : toDocumentRow({ ...row, document_id: row.document_id })
-})
+  Effect.gen(function* () {
+    const files = yield* sql<FileStateColumns>`
+      SELECT f.document_id AS documentId, f.path, f.size, f.mtime_ns AS mtime, f.inode, f.raw, f.descriptor, f.sync,
+        coalesce(d.live_version = d.submitted_version AND d.open = 0 AND d.removed IS NULL
+          AND d.raw = f.raw AND d.descriptor = f.descriptor, 0) AS settled
+      FROM file_states f LEFT JOIN documents d ON d.document_id = f.document_id
+      WHERE ${sql.and([
+        sql`f.source_id = ${source}`,
+        ...(afterPath === undefined ? [] : [sql`f.path > ${Buffer.from(afterPath)}`])
+      ])}
+      ORDER BY f.path LIMIT ${limit}`
+    const others = files.flatMap(({ documentId, settled }) => (settled === 1 ? [] : [documentId]))
+    const rows =
+      others.length === 0
+        ? []
+        : yield* sql<DocumentColumns>`
+            SELECT ${sql.literal(documentColumns)} FROM documents d
+            WHERE document_id IN (SELECT value FROM json_each(${JSON.stringify(others)}))`
+    const documents = new Map(rows.map((row) => [row.document_id, toDocumentRow(row)]))
+    return files.map(
+      ({ inode, mtime, settled, ...file }): RememberedFile => ({
+        ...file,
+        mtimeNs: BigInt(mtime),
+        inode: BigInt(inode),
+        settled: settled === 1,
+        document: documents.get(file.documentId)
+      })
+    )
+  })
