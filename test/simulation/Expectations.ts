@@ -13,10 +13,11 @@ import {
   readIndex
 } from "../model/IndexFile.ts"
 import { eventsIn, faultsOfLog, type LogRow, liveVersionsAt } from "../model/LogFile.ts"
+import { Broken } from "./Broken.ts"
 import { idOf, type Sent } from "./Commands.ts"
 import { breachOf } from "./Files.ts"
 import type { AtRest, Proof } from "./Rest.ts"
-import { Broken, type Searched, type Simulation } from "./Simulation.ts"
+import type { Searched, Simulation } from "./Simulation.ts"
 import { batchSize, concurrency } from "./Surroundings.ts"
 
 /** Throws {@link Broken}, naming the oracle. */

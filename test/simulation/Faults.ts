@@ -4,7 +4,7 @@ import type { Fault, FaultKind, Place, Schedule } from "./Schedule.ts"
 
 const kindsAt: { readonly [place in Place]: ReadonlyArray<FaultKind> } = {
   step: ["kill", "throw"],
-  turn: ["kill"],
+  turn: ["kill", "jump"],
   message: ["lose", "repeat", "delay"],
   provider: ["busy", "away", "slow", "refuse", "shape", "nan"]
 }
@@ -14,6 +14,10 @@ const rarity: { readonly [place in Place]: number } = { step: 1, turn: 0.1, mess
 
 /** Most kills of one run: recovery is to be disturbed, not prevented. */
 const mostDeaths = 6
+
+/** From a tenth of a second to ten years, forth or back. */
+const jumpOf = (random: () => number): number =>
+  Math.round((random() < 0.5 ? -1 : 1) * 10 ** (2 + 9.5 * random()))
 
 export class Faults {
   readonly struck: Array<Fault> = []
@@ -35,6 +39,7 @@ export class Faults {
       for (const kind of kindsAt[place]) {
         if (random() >= (rates.get(kind) ?? 0) * rarity[place]) continue
         if (kind === "kill" && this.deaths >= mostDeaths) return undefined
+        if (kind === "jump") return { place, nth, kind, ms: jumpOf(random) }
         return kind === "delay" || kind === "slow" || kind === "busy"
           ? { place, nth, kind, ms: Math.floor(random() ** 3 * 8000) }
           : { place, nth, kind }

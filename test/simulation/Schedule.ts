@@ -41,6 +41,8 @@ export type Place =
 export type FaultKind =
   | "kill"
   | "throw"
+  /** The wall clock is set to another time, up to ten years off. */
+  | "jump"
   | "lose"
   | "repeat"
   | "delay"
@@ -91,11 +93,12 @@ const kinds: ReadonlyArray<readonly [FaultKind, number]> = [
   ["slow", 0.2],
   ["refuse", 0.05],
   ["shape", 0.08],
-  ["nan", 0.05]
+  ["nan", 0.05],
+  ["jump", 0.01]
 ]
-/** Now and then a kind that kills nobody strikes most of the time. */
+/** Now and then a kind that is not rare strikes most of the time. */
 const burst = 0.6
-const deadly: ReadonlySet<FaultKind> = new Set(["kill", "throw"])
+const rare: ReadonlySet<FaultKind> = new Set(["kill", "throw", "jump"])
 
 /** A third of the kinds are left out in each. */
 export const scheduleOf = (seed: number): Schedule => {
@@ -144,7 +147,7 @@ export const scheduleOf = (seed: number): Schedule => {
     kinds.flatMap(([kind, rate]) => {
       const dice = random()
       if (dice < 1 / 3) return []
-      return [[kind, dice > 0.95 && !deadly.has(kind) ? burst : rate * random()]]
+      return [[kind, dice > 0.95 && !rare.has(kind) ? burst : rate * random()]]
     })
   )
   return { seed, inOrder: random() < 0.2, operations, faults }

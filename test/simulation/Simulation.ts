@@ -10,6 +10,7 @@ import { type Command, CommandId, JobRetry } from "../../events/index.ts"
 import { Log } from "../../src/log/Log.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
 import { Search, type SearchAnswer } from "../../src/search/Search.ts"
+import { Broken } from "./Broken.ts"
 import { type Sent, scopeOf, sentAs, sourceAdded } from "./Commands.ts"
 import { Disk } from "./Disk.ts"
 import { Faults } from "./Faults.ts"
@@ -19,11 +20,6 @@ import { type Operation, type Schedule, senders } from "./Schedule.ts"
 import { type Served, server } from "./Server.ts"
 import { busWith, everywhere, failpointsOf, preparer, providerWith, specOf } from "./Surroundings.ts"
 import { Process, World } from "./World.ts"
-
-/** A promise that a run broke. */
-export class Broken extends Error {
-  override readonly name = "Broken"
-}
 
 export interface Searched {
   readonly life: number
@@ -95,7 +91,9 @@ export class Simulation {
     while (ended === undefined && this.#broken === undefined) {
       if (!this.world.step()) this.#break("I14: nothing will ever happen again, and not everything is done")
       this.#disk.bury()
-      if (this.faults.at("turn") !== undefined) this.#kill("between two steps")
+      const turn = this.faults.at("turn")
+      if (turn?.kind === "jump") this.world.skewMs += turn.ms ?? 0
+      else if (turn !== undefined) this.#kill("between two steps")
       if (this.faults.isOver) {
         peaceAt ??= this.world.now
         livesBefore ??= this.#life

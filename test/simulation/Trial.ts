@@ -1,8 +1,9 @@
 /** A schedule on trial: what it broke, and the shortest form of that for people. */
+import { Broken } from "./Broken.ts"
 import { judge } from "./Expectations.ts"
 import type { Fault, Schedule } from "./Schedule.ts"
 import { shrink } from "./Shrink.ts"
-import { Broken, Simulation } from "./Simulation.ts"
+import { Simulation } from "./Simulation.ts"
 import { forgetFibers } from "./World.ts"
 
 export interface Verdict {

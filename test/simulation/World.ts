@@ -31,6 +31,8 @@ interface Timer extends Step {
 export class World {
   /** Virtual milliseconds since the beginning. */
   now = 0
+  /** Milliseconds by which the machine's wall clock is wrong. */
+  skewMs = 0
   /** Steps taken so far. */
   steps = 0
   readonly #random: () => number
@@ -95,8 +97,6 @@ export class Process implements Scheduler.Scheduler {
   readonly #seed: number
   readonly #mourners = new Set<() => void>()
   #alive = true
-  /** Milliseconds by which its wall clock is wrong. */
-  skewMs = 0
 
   constructor(world: World, name: string, seed: number) {
     this.world = world
@@ -169,7 +169,8 @@ class ProcessClock implements Clock.Clock {
   }
 
   unsafeCurrentTimeMillis(): number {
-    return Math.floor(epochMs + this.#process.world.now + this.#process.skewMs)
+    const { now, skewMs } = this.#process.world
+    return Math.floor(epochMs + now + skewMs)
   }
 
   unsafeCurrentTimeNanos(): bigint {
