@@ -19,6 +19,19 @@ const common = {
   logLevel: "warning"
 }
 
+/** What `@effect/cli` imports for options whose values are files in these formats. No command has one. */
+const noFileFormats = {
+  name: "no-file-formats",
+  setup: ({ onLoad, onResolve }) => {
+    onResolve({ filter: /^(?:ini|toml|yaml)$/ }, ({ importer, path }) =>
+      importer.includes(join("@effect", "cli")) ? { path, namespace: "no-file-formats" } : undefined
+    )
+    onLoad({ filter: /./, namespace: "no-file-formats" }, ({ path }) => ({
+      contents: `export const parse = () => { throw new Error("No option is a file of ${path}.") }; export default { parse }`
+    }))
+  }
+}
+
 /**
  * Every thread entry (src/threads/entries/*.ts): a worker cannot be started from a `.ts` file. Each by itself, because what
  * is shared would hold all that any of them needs. What is imported lazily (an engine's HTTP client) becomes a chunk.
@@ -62,6 +75,7 @@ export const buildCli = async (outDirectory) => {
   await build({
     ...common,
     entryPoints: { main: join(root, "src", "cli", "Main.ts") },
+    plugins: [noFileFormats],
     outdir: outDirectory,
     splitting: true,
     chunkNames: "chunks/[name]-[hash]"

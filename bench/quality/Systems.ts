@@ -52,10 +52,10 @@ export const ours = ({ documents }: Collection): Search => {
     }
   })
   const frequency = (token: number) => postings.get(token)?.length ?? 0
-  const index = new WordIndex(words.values())
+  const index = new WordIndex()
   const vocabulary = {
     frequency: (stem: string) => frequency(tokenId(stem)),
-    candidates: (word: string, distance: number) => index.candidates(word, distance)
+    candidates: (word: string, distance: number) => index.candidates(word, distance, () => words.values())
   }
 
   const candidates = (query: string): ReadonlyArray<Scored> => {

@@ -1,6 +1,7 @@
 /**
  * Colours and tables for people. Every cell is made printable here, whatever it holds.
  */
+import { counted as grouped } from "../runtime/SettingForms.ts"
 import { printable } from "./Printable.ts"
 
 export interface Style {
@@ -97,7 +98,7 @@ const cut = (text: string, room: number): string => {
   return `${kept}…`
 }
 
-export const number = (value: number): string => value.toLocaleString("en-US")
+export const number = grouped
 
 /** `1 document`, `2 documents`. */
 export const counted = (value: number, noun: string): string =>

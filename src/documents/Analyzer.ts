@@ -6,8 +6,9 @@
  * the text as given. Then stop words go and the rest is stemmed with Snowball. Plain and synchronous; a text costs about
  * 0.3 µs a word. What a word becomes is remembered ({@link Lexicon}).
  */
+import { createRequire } from "node:module"
 import { stem as porter2 } from "porter2"
-import snowball from "snowball-stemmers"
+import type snowball from "snowball-stemmers"
 import { type CodeFingerprint, codeFingerprint } from "../../events/Ids.ts"
 import { languages } from "./Languages.ts"
 import { Lexicon, type Vocabulary, type Words } from "./Lexicon.ts"
@@ -100,10 +101,14 @@ const beginsOtherwise = (codes: Uint16Array, start: number, end: number, begins:
   return begins[isCapital ? first | 0x20 : first] !== 1
 }
 
+const require = createRequire(import.meta.url)
+
+/** Snowball's package is as large as all the rest that a search loads: only a language that needs it loads it. */
 const stemmer = (language: string): ((word: string) => string) => {
   if (language === "none") return (word) => word
   if (language === "english") return porter2
-  const algorithm = snowball.newStemmer(language)
+  const { newStemmer }: typeof snowball = require("snowball-stemmers")
+  const algorithm = newStemmer(language)
   return (word) => algorithm.stem(word)
 }
 

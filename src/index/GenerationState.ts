@@ -305,15 +305,17 @@ export class GenerationState {
     return found
   }
 
-  /** The project's surface words that live, paged by word: the vocabulary of corrections. */
+  /** The project's surface words that live: all of such lengths in UTF-16 code units (four bytes are two), perhaps others. */
   vocabulary(
     scope: number,
-    after: string,
-    limit: number
+    shortest: number,
+    longest: number
   ): ReadonlyArray<{ readonly word: string; readonly stem: string; readonly frequency: number }> {
-    return this.#prepare<[number, string, number], { word: string; stem: string; frequency: number }>(
-      "SELECT word, stem, frequency FROM words WHERE scope = ? AND word > ? AND frequency > 0 ORDER BY word LIMIT ?"
-    ).all(scope, after, limit)
+    return this.#prepare<[number, number, number], { word: string; stem: string; frequency: number }>(
+      `SELECT word, stem, frequency FROM words
+       WHERE scope = ? AND length(word) <= ? AND (length(word) >= ? OR length(CAST(word AS BLOB)) >= length(word) + 3)
+         AND frequency > 0 ORDER BY word`
+    ).all(scope, longest, shortest)
   }
 
   /** One read transaction: every answer within it is of the same checkpoint. */

@@ -42,8 +42,14 @@ export interface Frequencies {
   /** Chunks. */
   readonly total: number
   readonly frequency: (token: number) => number
-  /** Surface words with their stem and the number of chunks they occur in. */
-  readonly vocabulary: () => Iterable<{
+  /**
+   * Surface words with their stem and the number of chunks they occur in: all whose length in UTF-16 code units lies between
+   * two, both included, and perhaps others.
+   */
+  readonly vocabulary: (
+    shortest: number,
+    longest: number
+  ) => Iterable<{
     readonly word: string
     readonly stem: string
     readonly frequency: number

@@ -3,7 +3,7 @@
  * this order, decoded by one schema. Every value knows where it came from.
  */
 import { parseEnv } from "node:util"
-import { FileSystem } from "@effect/platform"
+import * as FileSystem from "@effect/platform/FileSystem"
 import { Array as Arr, Context, Effect, Schema } from "effect"
 import { sha256 } from "../../events/Ids.ts"
 import { ConfigInvalid, type ConfigProblem, kindOf, shown, withoutPassword } from "./ConfigInvalid.ts"

@@ -1,7 +1,8 @@
 /**
  * Which directory holds everything, and the names of what is in it.
  */
-import { FileSystem, Path } from "@effect/platform"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
 import { Effect } from "effect"
 import { ConfigInvalid, shown } from "./ConfigInvalid.ts"
 import { dataDirectoryVariable } from "./SettingKeys.ts"

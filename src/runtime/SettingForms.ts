@@ -17,7 +17,8 @@ export const described = <A, I>(
     jsonSchema: { ...json, description }
   })
 
-export const counted = (number: number): string => number.toLocaleString("en-US")
+/** An integer with its thousands apart. ICU, asked for the same, takes 20 ms to be ready. */
+export const counted = (integer: number): string => String(integer).replaceAll(/\B(?=(?:\d{3})+$)/gu, ",")
 
 export const integer = (minimum: number, maximum: number, description: string) =>
   described(

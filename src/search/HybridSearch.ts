@@ -17,7 +17,6 @@ import type { Candidate, EngineError, EngineQuery, SparseVector } from "../index
 import { type Frequencies, LogIndex, type MayMatch } from "../index/LogIndex.ts"
 import type { OpenGeneration, ProjectionContext } from "../index/Projection.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
-import type { VocabularyWord } from "./Correction.ts"
 import { defaultDepth, fuse } from "./Fusion.ts"
 import { liveGeneration } from "./LiveGeneration.ts"
 import { QueryTooLong, type ReadQuery, readQuery } from "./Query.ts"
@@ -285,7 +284,7 @@ const readAt = (
   const withFrequencies = (at: number, key: string, frequencies: Frequencies): ReadAt | QueryTooLong => {
     const read = readQuery(query, analyzer, {
       frequency: (stem) => frequencies.frequency(tokenId(stem)),
-      candidates: (word, distance) => vocabularies.of(key, frequencies.vocabulary).candidates(word, distance)
+      candidates: (word, distance) => vocabularies.of(key).candidates(word, distance, frequencies.vocabulary)
     })
     if (read instanceof QueryTooLong) return read
     const sparse = mode === "dense" ? undefined : queryVector(read.terms, frequencies)
@@ -322,16 +321,7 @@ const stateFrequencies = (
   return {
     total: row.total,
     frequency: (token) => state.frequency(row.id, token),
-    *vocabulary() {
-      let after = ""
-      while (true) {
-        const page = state.vocabulary(row.id, after, 5_000)
-        yield* page
-        const last = page.at(-1)
-        if (last === undefined) return
-        after = last.word
-      }
-    }
+    vocabulary: (shortest, longest) => state.vocabulary(row.id, shortest, longest)
   }
 }
 
@@ -339,8 +329,8 @@ const stateFrequencies = (
 class VocabularyCache {
   #last: { readonly key: string; readonly index: WordIndex } | undefined
 
-  of(key: string, words: () => Iterable<VocabularyWord>): WordIndex {
-    if (this.#last?.key !== key) this.#last = { key, index: new WordIndex(words()) }
+  of(key: string): WordIndex {
+    if (this.#last?.key !== key) this.#last = { key, index: new WordIndex() }
     return this.#last.index
   }
 }

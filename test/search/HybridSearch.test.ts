@@ -78,6 +78,26 @@ describe("a search", () => {
     })
   )
 
+  it.scopedLive("corrects a word by one of another length, in letters of one, two and four bytes too", () =>
+    Effect.gen(function* () {
+      const { commit, index, search } = yield* world()
+      const slips: ReadonlyArray<readonly [slip: string, word: string]> = [
+        ["lihthouse", "lighthouse"],
+        ["lightthousee", "lighthouse"],
+        ["fery", "ferry"],
+        ["маяяк", "маяк"],
+        ["\u{10428}\u{10429}\u{1042a}\u{1042b}", "\u{10428}\u{10429}\u{1042a}\u{1042b}\u{1042c}"]
+      ]
+      yield* commit("a.md", 1, slips.map(([, word]) => word).join(" "))
+      yield* index
+      for (const [slip, word] of slips) {
+        const { corrections, hits } = yield* search(slip)
+        assert.deepStrictEqual(corrections, [{ from: slip, to: word }])
+        assert.isNotEmpty(hits)
+      }
+    })
+  )
+
   it.scopedLive("compares no vectors of two models, also where they have one length", () =>
     Effect.gen(function* () {
       const other = { ...model, fingerprint: codeFingerprint("other", ["other"]), name: "other" }

@@ -14,10 +14,11 @@ const analyzer = makeAnalyzer({ language: "english", unicodeVersion: "15.1" })
 
 const vocabularyOf = (text: string) => {
   const { terms, words } = analyzer.analyze(text)
-  const index = new WordIndex(Array.from(words, ([word, stem]) => ({ word, stem, frequency: 1 })))
+  const index = new WordIndex()
+  const all = Array.from(words, ([word, stem]) => ({ word, stem, frequency: 1 }))
   return {
     frequency: (stem: string) => terms.get(stem) ?? 0,
-    candidates: (word: string, distance: number) => index.candidates(word, distance)
+    candidates: (word: string, distance: number) => index.candidates(word, distance, () => all)
   }
 }
 
