@@ -1,5 +1,5 @@
 /** How code is bundled for Node: one format for the command line, its lazily loaded parts, and worker threads. */
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
@@ -28,6 +28,35 @@ const noFileFormats = {
     )
     onLoad({ filter: /./, namespace: "no-file-formats" }, ({ path }) => ({
       contents: `export const parse = () => { throw new Error("No option is a file of ${path}.") }; export default { parse }`
+    }))
+  }
+}
+
+const named = /^import \{([^}]*)\} from "(effect|@effect\/(?:cli|platform))"/gmu
+
+/**
+ * Imports each module of Effect by itself instead of all by the package's name: through that, whatever any command needs
+ * would belong to what all of them load at once, a megabyte more than a search looks at.
+ */
+const eachModule = {
+  name: "each-module",
+  setup: ({ onLoad }) => {
+    const importOf = (from) => (name) => {
+      const [module, local = module] = name.split(" as ")
+      return existsSync(join(root, "node_modules", from, "dist", "esm", `${module}.js`))
+        ? `import * as ${local} from "${from}/${module}"`
+        : `import { ${name} } from "${from}/Function"`
+    }
+    const imports = (names, from) =>
+      names
+        .split(",")
+        .map((name) => name.trim())
+        .filter((name) => name !== "" && !name.startsWith("type "))
+        .map(importOf(from))
+        .join(";")
+    onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+      loader: "ts",
+      contents: readFileSync(path, "utf8").replaceAll(named, (_, names, from) => imports(names, from))
     }))
   }
 }
@@ -75,7 +104,7 @@ export const buildCli = async (outDirectory) => {
   await build({
     ...common,
     entryPoints: { main: join(root, "src", "cli", "Main.ts") },
-    plugins: [noFileFormats],
+    plugins: [noFileFormats, eachModule],
     outdir: outDirectory,
     splitting: true,
     chunkNames: "chunks/[name]-[hash]"
