@@ -109,6 +109,17 @@ export const rows: ReadonlyArray<Row> = [
     }))
   },
   {
+    figure: "two-tenant pairs",
+    option: "tenants",
+    ci: 10,
+    long: 10_000,
+    run: tests(["test/simulation/simulation.test.ts"], (asked, seed) => ({
+      REPRISE_SCHEDULES: "1",
+      REPRISE_TENANTS: String(asked),
+      REPRISE_FROM: String(seed)
+    }))
+  },
+  {
     figure: "planted bugs caught",
     option: "bugs",
     ci: 10,

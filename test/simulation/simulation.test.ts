@@ -11,6 +11,7 @@ import { reportCount } from "../support/figures.ts"
 import { bundleFolder, bundleWorker, runFleet } from "./Fleet.ts"
 import { type Fault, type Operation, type Schedule, scheduleOf } from "./Schedule.ts"
 import { shrink } from "./Shrink.ts"
+import { pairOf, toldToFirst } from "./Tenants.ts"
 import { report, trial } from "./Trial.ts"
 
 const numberIn = (name: string): number | undefined => {
@@ -71,6 +72,23 @@ describe("whatever is interleaved, lost, repeated, refused or killed", () => {
       // Written down with the faults that struck, it runs the same way, too.
       assert.deepStrictEqual(trial({ ...scheduleOf(one), faults: first.struck }).head, first.head)
     }
+  })
+})
+
+describe("two tenants", () => {
+  /** `REPRISE_TENANTS` pairs from seed `REPRISE_FROM`. */
+  const pairs = numberIn("REPRISE_TENANTS") ?? 10
+
+  it("G5: one is told the same to the last byte, with the other one's data and without", {
+    timeout: 48 * 3_600_000
+  }, () => {
+    for (let seed = from; seed < from + pairs; seed++) {
+      const { alone, together } = pairOf(seed)
+      const told = toldToFirst(together)
+      assert.isAbove(told.length, 0)
+      assert.deepStrictEqual(told, toldToFirst(alone), `seed ${seed}`)
+    }
+    reportCount({ figure: "two-tenant pairs", count: pairs, seed: from })
   })
 })
 
