@@ -20,6 +20,7 @@ import type { LogSnapshot } from "../log/LogSnapshot.ts"
 import { uuidBytes, uuidText } from "./Fingerprint.ts"
 import type { GenerationState } from "./GenerationState.ts"
 import { forever, type Point } from "./Index.ts"
+import type { VersionsAhead } from "./ReadAhead.ts"
 import type { FoldedDocument, LedgerRow, ScopeChange, StateChange, StateWord } from "./StateSchema.ts"
 import { openVersion, skipping } from "./VersionPoints.ts"
 import { WordCounts } from "./WordCounts.ts"
@@ -58,26 +59,40 @@ export interface FoldLimits {
 
 export const defaultLimits: FoldLimits = { points: 10_000, events: 4_000 }
 
+export type Folded = Either.Either<FoldedBatch | undefined, UnknownEvent>
+
 /** The next batch after the state's checkpoint; `undefined` where there is nothing to fold, or the fold has ended. */
-export const foldNext = (
+export const foldNext = (context: FoldContext, upTo: number, limits?: FoldLimits): Folded => {
+  const steps = foldSteps(context, upTo, limits)
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  return step.value
+}
+
+/** Events that are read at a time: those whose positions follow a multiple of it. */
+export const pageEvents = 200
+
+/** As {@link foldNext}, a page of events at a time: what was opened ahead of it is asked for by the position before it. */
+export function* foldSteps(
   context: FoldContext,
   upTo: number,
   limits: FoldLimits = defaultLimits
-): Either.Either<FoldedBatch | undefined, UnknownEvent> => {
+): Generator<number, Folded, VersionsAhead | undefined> {
   const { state, snapshot } = context
   if (state.replacedAt > 0) return Either.right(undefined)
   const batch = new Batch(context)
   let seen = state.checkpoint
   let appendEnd = seen
   while (seen < upTo) {
-    const events = snapshot.events(seen, upTo, Math.min(limits.events, 500))
-    if (events.length === 0) break
+    const pageEnd = Math.min(upTo, seen - (seen % pageEvents) + pageEvents)
+    batch.ahead = yield seen
+    const events = snapshot.events(seen, pageEnd, pageEvents)
+    seen = pageEnd
     for (const event of events) {
       const folded = batch.fold(event)
       if (Either.isLeft(folded)) return Either.left(folded.left)
-      seen = event.position
       appendEnd = event.metadata.appendEnd
-      const isEnd = seen === appendEnd
+      const isEnd = event.position === appendEnd
       if (isEnd && (batch.isFull(limits) || batch.replacedAt !== undefined))
         return Either.right(batch.close(event))
       if (isEnd) batch.last = event
@@ -125,6 +140,7 @@ class Batch {
   #promoted: boolean
   replacedAt: number | undefined
   last: StoredEvent | undefined
+  ahead: VersionsAhead | undefined
 
   constructor(context: FoldContext) {
     this.#context = context
@@ -195,13 +211,7 @@ class Batch {
 
   /** Makes a version's chunks the living ones; a chunk that survives with its payload is not touched. */
   #take(stored: StoredEvent, document: OpenDocument, event: DocumentCommitted | DocumentBuilt): void {
-    const { snapshot, analyzer, skips, spec } = this.#context
-    const version = snapshot.versionAt(event.documentId, stored.position)
-    if (version === undefined)
-      throw new Error(`No version of ${event.documentId} at position ${stored.position}.`)
-    const scope = { team: stored.team, project: stored.project }
-    const open = () => openVersion(snapshot, analyzer, spec, scope, version.sourceId, event.documentId, event)
-    const opened = skips ? skipping(open) : open()
+    const opened = this.ahead?.get(stored.position) ?? this.#openVersion(stored, event)
     if (opened._tag === "Missing") {
       this.#collected.add(event.documentId)
       return this.#empty(stored, document, opened.what)
@@ -245,6 +255,16 @@ class Batch {
       })
       document.living.set(chunk, { _tag: "Pending", key: id, row: ledger })
     }
+  }
+
+  #openVersion(stored: StoredEvent, event: DocumentCommitted | DocumentBuilt) {
+    const { snapshot, analyzer, skips, spec } = this.#context
+    const version = snapshot.versionAt(event.documentId, stored.position)
+    if (version === undefined)
+      throw new Error(`No version of ${event.documentId} at position ${stored.position}.`)
+    const scope = { team: stored.team, project: stored.project }
+    const open = () => openVersion(snapshot, analyzer, spec, scope, version.sourceId, event.documentId, event)
+    return skips ? skipping(open) : open()
   }
 
   #endAll(stored: StoredEvent, document: OpenDocument): void {

@@ -7,7 +7,7 @@
  * An engine that is behind its state (emptied, restored older, deleted) is refilled from the ledger, never patched. A
  * state that is gone or older than the engine's sweep is folded anew into an emptied engine.
  */
-import { Clock, Effect, Either, Schema, type Scope } from "effect"
+import { Clock, Effect, Schema, type Scope } from "effect"
 import { canonicalJson } from "../../events/Canonical.ts"
 import type { Spec } from "../../events/Generation.ts"
 import type { UnknownEvent } from "../../events/Upcasters.ts"
@@ -15,7 +15,7 @@ import type { Analyzer } from "../documents/Analyzer.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
 import { ContentDamaged, type LogSnapshot } from "../log/LogSnapshot.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
-import { defaultLimits, type FoldContext, type FoldLimits, foldNext } from "./Fold.ts"
+import { defaultLimits, type FoldContext, type FoldLimits, foldSteps } from "./Fold.ts"
 import { GenerationState } from "./GenerationState.ts"
 import {
   type EngineError,
@@ -26,7 +26,9 @@ import {
   type Point
 } from "./Index.ts"
 import { pointMaker } from "./PointMaker.ts"
+import type { VersionsAhead } from "./ReadAhead.ts"
 import { type LedgerRow, type StateIdentity, StateUnusable } from "./StateSchema.ts"
+import type { ReadAhead } from "./ThreadReadAhead.ts"
 
 /** The fold cannot go on: an event or body that this program cannot take. The live generation stays as it is. */
 export class ProjectionStopped extends Schema.TaggedError<ProjectionStopped>()("ProjectionStopped", {
@@ -85,6 +87,8 @@ export interface ProjectionContext {
   readonly limits?: FoldLimits
   /** Documents whose content cannot be taken are left out, with a record, instead of stopping the fold. */
   readonly skips?: boolean
+  /** Opens versions ahead, where much is to be folded. */
+  readonly readAhead?: (spec: Spec) => Effect.Effect<ReadAhead, never, Scope.Scope>
 }
 
 export const refOf = (
@@ -176,6 +180,30 @@ export const openProjection: (
       yield* engine.mark(markerOf(ref, state))
     }
 
+    const ahead = yield* context.readAhead?.(row.spec) ?? Effect.succeed(undefined)
+    const folding = Effect.fnUntraced(function* (upTo: number) {
+      const isFar = ahead !== undefined && upTo - state.checkpoint >= ahead.worthFrom
+      if (!isFar && ahead !== undefined) yield* ahead.release
+      const steps = foldSteps(fold, upTo, context.limits ?? (isFar ? farLimits : defaultLimits))
+      const next = (versions?: VersionsAhead) =>
+        Effect.try({
+          try: () => steps.next(versions),
+          catch: (cause) =>
+            new ProjectionStopped({
+              generation: row.generation,
+              position: state.checkpoint,
+              detail:
+                cause instanceof ContentDamaged
+                  ? cause.message
+                  : `the events after it could not be folded (${String(cause)}). reprise log verify checks the log.`,
+              cause
+            })
+        })
+      let step = yield* next()
+      while (step.done !== true) step = yield* next(isFar ? yield* ahead.take(step.value, upTo) : undefined)
+      return yield* step.value
+    })
+
     let isDirty = false
     let leads = false
     /** Other clients are pointed at the live generation. Where that fails, nothing of ours depends on it. */
@@ -206,19 +234,7 @@ export const openProjection: (
         })
       }
       const upTo = context.snapshot.head().position
-      const batch = yield* Effect.try({
-        try: () => foldNext(fold, upTo, context.limits ?? defaultLimits),
-        catch: (cause) =>
-          new ProjectionStopped({
-            generation: row.generation,
-            position: state.checkpoint,
-            detail:
-              cause instanceof ContentDamaged
-                ? cause.message
-                : `the events after it could not be folded (${String(cause)}). reprise log verify checks the log.`,
-            cause
-          })
-      }).pipe(Effect.flatMap(Either.match({ onLeft: Effect.fail, onRight: Effect.succeed })))
+      const batch = yield* folding(upTo)
       if (batch === undefined) {
         isDirty = false
         yield* lead
@@ -318,6 +334,9 @@ const openOrAnew = (path: string, identity: StateIdentity, target: number): Gene
     return state
   }
 }
+
+/** Smaller, as what is opened ahead of the next batch is in memory, too. */
+const farLimits: FoldLimits = { points: 5_000, events: 4_000 }
 
 const refillPage = 2_000
 

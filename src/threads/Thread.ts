@@ -33,7 +33,7 @@ export interface Thread<Ops extends Operations> {
 }
 
 /** The entries that the build (and the tests' global set-up) bundles, by name: `src/threads/entries/<name>.ts`. */
-export const threadNames = ["log-writer", "indexer", "prepare", "search", "embed", "files"] as const
+export const threadNames = ["log-writer", "indexer", "prepare", "search", "embed", "files", "reader"] as const
 export type ThreadName = (typeof threadNames)[number]
 
 /** Where a bundled entry lies: beside the built package, or in the cache that the tests' set-up fills. */
@@ -97,6 +97,7 @@ const heapMiB: { readonly [name in ThreadName]: number } = {
   prepare: 384,
   // Bytes of files are not in the heap.
   files: 64,
+  reader: 192,
   search: 384,
   // The tables of a large tokenizer; the weights are not in the heap.
   embed: 1024

@@ -1,5 +1,6 @@
 /** The thread in which generations are folded, applied, verified and dropped. */
 import { Effect, Layer, ManagedRuntime, Redacted } from "effect"
+import type { Spec } from "../../../events/Generation.ts"
 import { armed, Failpoints, inert } from "../../faults/Failpoints.ts"
 import {
   layer,
@@ -8,6 +9,7 @@ import {
   type ProjectionsService
 } from "../../index/Projections.ts"
 import { type CrossingThreadData, crossing, type IndexerOperations } from "../../index/ThreadProjections.ts"
+import { make as readAhead } from "../../index/ThreadReadAhead.ts"
 import { openSnapshot } from "../../log/SqliteSnapshot.ts"
 import { indexContext } from "../../runtime/IndexContext.ts"
 import { serve, threadData } from "../ThreadEntry.ts"
@@ -23,8 +25,13 @@ const options = {
   }
 }
 
+const context = Effect.map(indexContext(options, openSnapshot(data.directory), failpoints), (found) => ({
+  ...found,
+  readAhead: (spec: Spec) => readAhead({ directory: data.directory }, spec)
+}))
+
 const runtime = ManagedRuntime.make(
-  Layer.unwrapScoped(Effect.map(indexContext(options, openSnapshot(data.directory), failpoints), layer)).pipe(
+  Layer.unwrapScoped(Effect.map(context, layer)).pipe(
     Layer.provideMerge(Layer.succeed(Failpoints, failpoints))
   )
 )

@@ -1,0 +1,275 @@
+/**
+ * Versions opened ahead of the fold, in a thread of their own: content, analysis and digests need nothing but the log.
+ *
+ * Only what is sure is done ahead: a version whose contents are all there, of a document that cannot have living chunks
+ * yet. What is damaged, missing, too large, or not done for any other reason the fold opens itself, and says what is wrong.
+ * So a version comes out the same with and without.
+ */
+import { Either } from "effect"
+import { isEventType } from "../../events/Catalogue.ts"
+import type { DocumentBuilt, DocumentCommitted } from "../../events/Document.ts"
+import type { StoredEvent } from "../../events/Envelope.ts"
+import { type Spec, samePair } from "../../events/Generation.ts"
+import type { ChunkId } from "../../events/Ids.ts"
+import { decodeEvent } from "../../events/Upcasters.ts"
+import type { Analyzer } from "../documents/Analyzer.ts"
+import type { Words } from "../documents/Lexicon.ts"
+import type { LogSnapshot } from "../log/LogSnapshot.ts"
+import { uuidBytes } from "./Fingerprint.ts"
+import { type OpenedVersion, openVersion, type VersionPoint } from "./VersionPoints.ts"
+
+/** What of a version the fold takes. */
+export interface FoldedVersion extends Pick<OpenedVersion, "_tag" | "payload" | "payloadDigest" | "point"> {
+  readonly entries: ReadonlyArray<{ readonly chunkId: ChunkId }>
+}
+
+/** Opened versions by the position of the event that names them. */
+export type VersionsAhead = ReadonlyMap<number, FoldedVersion>
+
+/** The events in (after, upTo]. */
+export interface AheadRequest {
+  readonly spec: Spec
+  readonly after: number
+  readonly upTo: number
+}
+
+/** What a vocabulary has learnt since it was last told of. */
+export interface Learnt {
+  /** Tells vocabularies apart. */
+  readonly vocabulary: number
+  readonly words: ReadonlyArray<string>
+  readonly terms: Uint32Array
+  readonly stems: ReadonlyArray<string>
+  readonly tokens: Uint32Array
+}
+
+/** Opened versions as they cross between threads: what their chunks have lies end to end. */
+export interface AheadPiece {
+  readonly learnt: ReadonlyArray<Learnt>
+  readonly versions: ReadonlyArray<{
+    readonly position: number
+    readonly payload: string
+    readonly payloadDigest: Uint8Array
+    readonly chunkIds: ReadonlyArray<ChunkId>
+  }>
+  /** Of each chunk its vocabulary, and where its tokens and words end. */
+  readonly chunks: Uint32Array<ArrayBuffer>
+  readonly leaves: Uint8Array<ArrayBuffer>
+  readonly dense: Float32Array<ArrayBuffer>
+  readonly tokens: Uint32Array<ArrayBuffer>
+  readonly weights: Float32Array<ArrayBuffer>
+  readonly words: Uint32Array<ArrayBuffer>
+}
+
+/** Chunks in a piece at most, so that what waits for the fold is bounded. */
+const mostChunks = 512
+
+interface Told {
+  readonly number: number
+  words: number
+  stems: number
+}
+
+/** In the reading thread. */
+export class AheadReader {
+  readonly #snapshot: LogSnapshot
+  readonly #analyzerOf: (spec: Spec) => Analyzer
+  /** How much of each vocabulary was told. */
+  readonly #told = new Map<Words, Told>()
+  #vocabularies = 0
+
+  constructor(snapshot: LogSnapshot, analyzerOf: (spec: Spec) => Analyzer) {
+    this.#snapshot = snapshot
+    this.#analyzerOf = analyzerOf
+  }
+
+  read({ after, spec, upTo }: AheadRequest): AheadPiece {
+    const points: Array<VersionPoint> = []
+    const versions: Array<AheadPiece["versions"][number]> = []
+    for (const event of this.#snapshot.events(after, upTo, upTo - after)) {
+      const opened = this.#open(spec, event, mostChunks - points.length)
+      if (opened === undefined) continue
+      points.push(...opened.points)
+      versions.push({
+        position: event.position,
+        payload: opened.payload,
+        payloadDigest: opened.payloadDigest,
+        chunkIds: opened.points.map(({ chunkId }) => chunkId)
+      })
+    }
+    return this.#piece(versions, points, spec.dimensions)
+  }
+
+  #open(spec: Spec, stored: StoredEvent, room: number) {
+    const event = contentsIn(stored)
+    if (event === undefined || !samePair(event, spec) || event.count > room) return undefined
+    try {
+      const version = this.#snapshot.versionAt(event.documentId, stored.position)
+      if (version === undefined) return undefined
+      const analyzer = this.#analyzerOf(spec)
+      const { documentId } = event
+      const opened = openVersion(this.#snapshot, analyzer, spec, stored, version.sourceId, documentId, event)
+      if (opened._tag === "Missing") return undefined
+      const { entries, payload, payloadDigest, point } = opened
+      const points = entries.map((_, index) => point(index))
+      const fit = points.length <= room && points.every(({ dense }) => dense.length === spec.dimensions)
+      return fit ? { payload, payloadDigest, points } : undefined
+    } catch {
+      // Whatever it is, the fold meets it again and can tell.
+      return undefined
+    }
+  }
+
+  #piece(
+    versions: AheadPiece["versions"],
+    points: ReadonlyArray<VersionPoint>,
+    dimensions: number
+  ): AheadPiece {
+    const sum = (size: (point: VersionPoint) => number) =>
+      points.reduce((total, point) => total + size(point), 0)
+    const tokens = new Uint32Array(sum(({ sparse }) => sparse.ids.length))
+    const weights = new Float32Array(tokens.length)
+    const words = new Uint32Array(sum((point) => point.words.numbers.length))
+    const chunks = new Uint32Array(chunkFields * points.length)
+    const leaves = new Uint8Array(leafBytes * points.length)
+    const dense = new Float32Array(dimensions * points.length)
+    let token = 0
+    let word = 0
+    points.forEach(({ dense: vector, leaf, sparse, words: { numbers, vocabulary } }, at) => {
+      tokens.set(sparse.ids, token)
+      weights.set(sparse.weights, token)
+      words.set(numbers, word)
+      token += sparse.ids.length
+      word += numbers.length
+      chunks.set([this.#numberOf(vocabulary).number, token, word], chunkFields * at)
+      leaves.set(leaf, leafBytes * at)
+      dense.set(vector, dimensions * at)
+    })
+    return { learnt: this.#learnt(), versions, chunks, leaves, dense, tokens, weights, words }
+  }
+
+  #numberOf(vocabulary: Words): Told {
+    const known = this.#told.get(vocabulary)
+    if (known !== undefined) return known
+    const told = { number: ++this.#vocabularies, words: 0, stems: 0 }
+    this.#told.set(vocabulary, told)
+    return told
+  }
+
+  #learnt(): ReadonlyArray<Learnt> {
+    const learnt: Array<Learnt> = []
+    for (const [{ stems, terms, tokens, words }, told] of this.#told) {
+      if (words.length > told.words)
+        learnt.push({
+          vocabulary: told.number,
+          words: words.slice(told.words),
+          terms: terms.slice(told.words, words.length),
+          stems: stems.slice(told.stems),
+          tokens: tokens.slice(told.stems, stems.length)
+        })
+      told.words = words.length
+      told.stems = stems.length
+    }
+    // A vocabulary that was followed by another learns nothing any more.
+    const [...all] = this.#told.keys()
+    for (const former of all.slice(0, -1)) this.#told.delete(former)
+    return learnt
+  }
+}
+
+const chunkFields = 3
+const leafBytes = 32
+
+/** Of a document that has no living chunk: its first version, or one that is built under another pair. */
+const contentsIn = ({
+  data,
+  schemaVersion,
+  type
+}: StoredEvent): DocumentCommitted | DocumentBuilt | undefined => {
+  if (!isEventType(type) || (type !== "DocumentCommitted" && type !== "DocumentBuilt")) return undefined
+  const decoded = decodeEvent(type, schemaVersion, data)
+  if (Either.isLeft(decoded)) return undefined
+  const event = decoded.right
+  if (event._tag === "DocumentBuilt") return event
+  return event._tag === "DocumentCommitted" && event.version === 1 ? event : undefined
+}
+
+/** What was learnt elsewhere, put together again. */
+class ToldWords implements Words {
+  readonly words: Array<string> = []
+  readonly stems: Array<string> = []
+  terms: Uint32Array = new Uint32Array(1 << 12)
+  tokens: Uint32Array = new Uint32Array(1 << 12)
+
+  take({ stems, terms, tokens, words }: Learnt): void {
+    this.terms = joined(this.terms, this.words.length, terms)
+    this.tokens = joined(this.tokens, this.stems.length, tokens)
+    for (const word of words) this.words.push(word)
+    for (const stem of stems) this.stems.push(stem)
+  }
+}
+
+const joined = (known: Uint32Array, size: number, more: Uint32Array): Uint32Array => {
+  const room = size + more.length <= known.length ? known : new Uint32Array(2 * (size + more.length))
+  if (room !== known) room.set(known)
+  room.set(more, size)
+  return room
+}
+
+/** In the folding thread: pieces as versions. They are to be taken in the order in which they were read. */
+export class AheadWords {
+  readonly #vocabularies = new Map<number, ToldWords>()
+
+  take(piece: AheadPiece, dimensions: number): VersionsAhead {
+    for (const learnt of piece.learnt) {
+      const words = this.#vocabularies.get(learnt.vocabulary) ?? new ToldWords()
+      this.#vocabularies.set(learnt.vocabulary, words)
+      words.take(learnt)
+    }
+    const newest = Math.max(...this.#vocabularies.keys())
+    const vocabularies = new Map(this.#vocabularies)
+    for (const number of this.#vocabularies.keys()) if (number < newest) this.#vocabularies.delete(number)
+    const versions = new Map<number, FoldedVersion>()
+    let first = 0
+    for (const { chunkIds, payload, payloadDigest, position } of piece.versions) {
+      const begin = first
+      first += chunkIds.length
+      versions.set(position, {
+        _tag: "Opened",
+        payload,
+        payloadDigest: Buffer.from(payloadDigest),
+        entries: chunkIds.map((chunkId) => ({ chunkId })),
+        point: (index) => {
+          const chunkId = chunkIds[index]
+          if (chunkId === undefined) throw new RangeError(`No chunk ${index} in the version.`)
+          return pointOf(piece, vocabularies, begin + index, chunkId, dimensions)
+        }
+      })
+    }
+    return versions
+  }
+}
+
+const pointOf = (
+  { chunks, dense, leaves, tokens, weights, words }: AheadPiece,
+  vocabularies: ReadonlyMap<number, Words>,
+  at: number,
+  chunkId: ChunkId,
+  dimensions: number
+): VersionPoint => {
+  const field = (chunk: number, which: number) => (chunk < 0 ? 0 : (chunks[chunkFields * chunk + which] ?? 0))
+  const vocabulary = vocabularies.get(field(at, 0))
+  if (vocabulary === undefined) throw new Error(`A vocabulary of chunk ${chunkId} was not told.`)
+  const [tokensBegin, tokensEnd] = [field(at - 1, 1), field(at, 1)]
+  return {
+    chunkId,
+    chunk: uuidBytes(chunkId),
+    dense: dense.subarray(dimensions * at, dimensions * (at + 1)),
+    sparse: {
+      ids: tokens.subarray(tokensBegin, tokensEnd),
+      weights: weights.subarray(tokensBegin, tokensEnd)
+    },
+    words: { vocabulary, numbers: words.subarray(field(at - 1, 2), field(at, 2)) },
+    leaf: Buffer.from(leaves.buffer, leaves.byteOffset + leafBytes * at, leafBytes)
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The reading thread as the fold uses it: pieces are asked for a window ahead, so that they are read while batches are
+ * applied. A thread that fails is done without.
+ */
+import { Effect, Exit, Fiber, Scope } from "effect"
+import type { Spec } from "../../events/Generation.ts"
+import { spawn, type Thread } from "../threads/Thread.ts"
+import { pageEvents } from "./Fold.ts"
+import { type AheadPiece, type AheadRequest, AheadWords, type VersionsAhead } from "./ReadAhead.ts"
+
+/** What the thread is started with. */
+export interface ReaderThreadData {
+  readonly directory: string
+}
+
+export type ReaderOperations = { readonly read: (request: AheadRequest) => Promise<AheadPiece> }
+
+/** For one generation, which asks in the order of the log. */
+export interface ReadAhead {
+  /** How many events are worth it. */
+  readonly worthFrom: number
+  /** What was opened of the page after a position; `undefined` where nothing can be said. */
+  readonly take: (after: number, upTo: number) => Effect.Effect<VersionsAhead | undefined>
+  /** Ends the thread, until something is asked for again. */
+  readonly release: Effect.Effect<void>
+}
+
+/** Pieces that are read, waiting, or in hand at a time: some 5,000 chunks, or 25 MB. */
+const window = 12
+
+interface Reading {
+  readonly scope: Scope.CloseableScope
+  readonly thread: Thread<ReaderOperations>
+  readonly words: AheadWords
+  /** A piece is lost, and what it told of words with it: those after it cannot be read. */
+  isBroken: boolean
+  /** By page. */
+  readonly pieces: Map<number, Fiber.Fiber<VersionsAhead | undefined>>
+  next: number
+}
+
+export const make = (data: ReaderThreadData, spec: Spec): Effect.Effect<ReadAhead, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    let reading: Reading | undefined
+
+    const begin = Effect.fnUntraced(function* (page: number) {
+      const scope = yield* Scope.make()
+      const thread = yield* Scope.extend(spawn<ReaderOperations>("reader", data), scope)
+      const words = new AheadWords()
+      const pieces: Reading["pieces"] = new Map()
+      return { scope, thread, words, isBroken: false, pieces, next: page } satisfies Reading
+    })
+
+    const ask = (from: Reading, page: number, upTo: number) =>
+      from.thread
+        .call("read", { spec, after: page * pageEvents, upTo: Math.min(upTo, (page + 1) * pageEvents) })
+        .pipe(
+          Effect.map((piece) => (from.isBroken ? undefined : from.words.take(piece, spec.dimensions))),
+          Effect.catchAllCause((cause) => {
+            from.isBroken = true
+            return Effect.as(Effect.logDebug("versions are not read ahead any more", cause), undefined)
+          }),
+          Effect.forkIn(from.scope)
+        )
+
+    const release = Effect.suspend(() => {
+      const ended = reading
+      reading = undefined
+      return ended === undefined ? Effect.void : Scope.close(ended.scope, Exit.void)
+    })
+    yield* Effect.addFinalizer(() => release)
+
+    return {
+      worthFrom: 2_000,
+      take: (after, upTo) =>
+        Effect.gen(function* () {
+          const page = Math.floor(after / pageEvents)
+          const current = reading ?? (yield* begin(page))
+          reading = current
+          for (const passed of current.pieces.keys()) if (passed < page) current.pieces.delete(passed)
+          for (; current.next < page + window && current.next * pageEvents < upTo; current.next++)
+            current.pieces.set(current.next, yield* ask(current, current.next, upTo))
+          // What was asked for is sent now, and not after an apply that blocks this thread.
+          yield* Effect.yieldNow()
+          const piece = current.pieces.get(page)
+          return piece === undefined ? undefined : yield* Fiber.join(piece)
+        }),
+      release
+    }
+  })
