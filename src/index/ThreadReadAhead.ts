@@ -25,8 +25,8 @@ export interface ReadAhead {
   readonly release: Effect.Effect<void>
 }
 
-/** Pieces that are read, waiting, or in hand at a time: some 5,000 chunks, or 25 MB. */
-const window = 12
+/** Pieces that are read, waiting, or in hand at a time: some 4,000 chunks, or 20 MB. */
+const window = 8
 
 interface Reading {
   readonly scope: Scope.CloseableScope
