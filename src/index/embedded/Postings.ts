@@ -3,6 +3,7 @@
  *
  * A member is a point's place in its segment, so that a query adds up a segment's scores in an array that fits a cache.
  */
+import { ascending } from "../../documents/RadixSort.ts"
 import type { SparseVector } from "../Index.ts"
 
 /** Members are stored as u16. */
@@ -18,71 +19,101 @@ export interface Postings {
   readonly weights: Float32Array
 }
 
-const digitBits = 11
-const digits = 1 << digitBits
-
-/** A stable radix sort of all (token, member) pairs by token: linear, and members stay in their order. */
+/**
+ * Counts each token's members first, then puts every pair at its place: nothing is sorted but the distinct tokens, and
+ * members stay in their order.
+ */
 export const invert = (vectors: ReadonlyArray<SparseVector>): Postings => {
+  const distinct = new Tokens()
   let total = 0
   for (const { ids } of vectors) total += ids.length
-  const sorted = sortedPlaces(vectors, total)
-  const { members: memberAt, tokens: tokenAt, weights: weightAt } = sorted.flat
-  const tokenOf = (at: number): number => tokenAt[sorted.order[at] ?? 0] ?? 0
-  let distinct = 0
-  for (let at = 0; at < total; at++) if (at === 0 || tokenOf(at) !== tokenOf(at - 1)) distinct++
-  const tokens = new Uint32Array(distinct)
-  const starts = new Uint32Array(distinct + 1)
+  const numbers = new Uint32Array(total)
+  let pair = 0
+  for (const { ids } of vectors)
+    for (let at = 0; at < ids.length; at++) numbers[pair++] = distinct.count(ids[at] ?? 0)
+
+  const found = distinct.tokens.slice(0, distinct.size)
+  const order = ascending(found)
+  const tokens = new Uint32Array(found.length)
+  const starts = new Uint32Array(found.length + 1)
+  /** Where the next pair of a token goes, by the token's number. */
+  const next = new Uint32Array(found.length)
+  for (let row = 0; row < found.length; row++) {
+    const number = order[row] ?? 0
+    tokens[row] = found[number] ?? 0
+    next[number] = starts[row] ?? 0
+    starts[row + 1] = (starts[row] ?? 0) + (distinct.counts[number] ?? 0)
+  }
   const members = new Uint16Array(total)
   const weights = new Float32Array(total)
-  let rows = 0
-  for (let at = 0; at < total; at++) {
-    const place = sorted.order[at] ?? 0
-    const token = tokenAt[place] ?? 0
-    if (rows === 0 || tokens[rows - 1] !== token) {
-      tokens[rows] = token
-      starts[rows++] = at
+  pair = 0
+  for (let member = 0; member < vectors.length; member++) {
+    const { weights: given } = vectors[member] ?? nothing
+    for (let at = 0; at < given.length; at++) {
+      const number = numbers[pair++] ?? 0
+      const to = next[number] ?? 0
+      next[number] = to + 1
+      members[to] = member
+      weights[to] = given[at] ?? 0
     }
-    members[at] = memberAt[place] ?? 0
-    weights[at] = weightAt[place] ?? 0
   }
-  starts[rows] = total
   return { tokens, starts, members, weights }
 }
 
-/** Every pair side by side, and their places by ascending token. */
-const sortedPlaces = (vectors: ReadonlyArray<SparseVector>, total: number) => {
-  const flat = {
-    tokens: new Uint32Array(total),
-    members: new Uint16Array(total),
-    weights: new Float32Array(total)
-  }
-  let at = 0
-  vectors.forEach(({ ids, weights }, member) => {
-    flat.tokens.set(ids, at)
-    flat.weights.set(weights, at)
-    flat.members.fill(member, at, at + ids.length)
-    at += ids.length
-  })
-  let order = new Uint32Array(total)
-  for (let place = 0; place < total; place++) order[place] = place
-  let next = new Uint32Array(total)
-  for (let shift = 0; shift < 32; shift += digitBits) {
-    const counts = new Uint32Array(digits + 1)
-    for (const token of flat.tokens) {
-      const digit = (token >>> shift) & (digits - 1)
-      counts[digit + 1] = (counts[digit + 1] ?? 0) + 1
+const nothing: SparseVector = { ids: new Uint32Array(0), weights: new Float32Array(0) }
+
+/** Odd, and nobody's to know: whoever writes texts cannot choose words that all fall into one place. */
+const scatter = (Math.random() * 2 ** 31) | 1
+
+const placeOf = (token: number, mask: number): number => {
+  const mixed = Math.imul(token, scatter)
+  return (mixed ^ (mixed >>> 16)) & mask
+}
+
+/** Distinct tokens, numbered as they come, in a hash table with open addressing. */
+class Tokens {
+  size = 0
+  tokens = new Uint32Array(1 << 10)
+  counts = new Uint32Array(1 << 10)
+  /** A token's number plus one, 0 where it is free. At most half are taken. */
+  #slots = new Uint32Array(1 << 11)
+
+  /** Answers the token's number. */
+  count(token: number): number {
+    const mask = this.#slots.length - 1
+    for (let slot = placeOf(token, mask); ; slot = (slot + 1) & mask) {
+      const number = (this.#slots[slot] ?? 0) - 1
+      if (number < 0) return this.#begin(token, slot)
+      if (this.tokens[number] !== token) continue
+      this.counts[number] = (this.counts[number] ?? 0) + 1
+      return number
     }
-    for (let digit = 1; digit <= digits; digit++)
-      counts[digit] = (counts[digit] ?? 0) + (counts[digit - 1] ?? 0)
-    for (const place of order) {
-      const digit = ((flat.tokens[place] ?? 0) >>> shift) & (digits - 1)
-      const to = counts[digit] ?? 0
-      counts[digit] = to + 1
-      next[to] = place
-    }
-    const done = order
-    order = next
-    next = done
   }
-  return { flat, order }
+
+  #begin(token: number, slot: number): number {
+    if (this.size === this.tokens.length) {
+      this.#widen()
+      return this.count(token)
+    }
+    this.tokens[this.size] = token
+    this.counts[this.size] = 1
+    this.size += 1
+    this.#slots[slot] = this.size
+    return this.size - 1
+  }
+
+  #widen(): void {
+    const [tokens, counts] = [this.tokens, this.counts]
+    this.tokens = new Uint32Array(2 * this.size)
+    this.counts = new Uint32Array(2 * this.size)
+    this.tokens.set(tokens)
+    this.counts.set(counts)
+    this.#slots = new Uint32Array(4 * this.size)
+    const mask = this.#slots.length - 1
+    for (let number = 0; number < this.size; number++) {
+      let slot = placeOf(tokens[number] ?? 0, mask)
+      while (this.#slots[slot] !== 0) slot = (slot + 1) & mask
+      this.#slots[slot] = number + 1
+    }
+  }
 }
