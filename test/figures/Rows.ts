@@ -109,6 +109,13 @@ export const rows: ReadonlyArray<Row> = [
     }))
   },
   {
+    figure: "hostile files, messages, queries",
+    option: "hostile",
+    ci: 1_500,
+    long: 2_000_000,
+    run: tests(["test/hostile/Hostile.test.ts"], seeded("REPRISE_HOSTILE"))
+  },
+  {
     figure: "two-tenant pairs",
     option: "tenants",
     ci: 10,
