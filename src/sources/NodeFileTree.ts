@@ -1,10 +1,10 @@
 /**
- * The file tree of this machine. Files are examined and read by a thread that starts with the first of them, directories
- * listed in Node's thread pool; the main thread only passes results on.
+ * The file tree of this machine. Files are examined and read by threads, one of which starts with the first of them;
+ * directories are listed in Node's thread pool. The main thread only passes results on.
  */
 import { type Dir, type Dirent, promises } from "node:fs"
 import { Chunk, Effect, Either, Layer, Option, Scope, Stream } from "effect"
-import { spawnAnew, type Thread, type ThreadFailed } from "../threads/Thread.ts"
+import { spawnAnew } from "../threads/Thread.ts"
 import {
   codeOf,
   type Examined,
@@ -19,61 +19,68 @@ import {
 import {
   type DirectoryEntry,
   type FileKind,
+  type FileStat,
   FileTree,
   FileTreeError,
   type FileTreeService
 } from "./FileTree.ts"
 import { append, asPrefix, ofBytes, ofLatin1, type RawPath, toBytes, toText } from "./RawPath.ts"
+import { spreadOver } from "./Spread.ts"
 
 /** Entries that a directory hands out at a time. */
 const batchSize = 1024
 
-/** What is done to files, here or in a thread. A thread that ends under them is a bug, and a defect. */
-interface Files {
-  readonly examine: (paths: ReadonlyArray<RawPath>) => Effect.Effect<Examined>
-  readonly read: FileTreeService["read"]
-}
+/** Threads that start where files are slow to answer. */
+const threads = 4
+
+type Examine = FileTreeService["examine"]
 
 export const layer: Layer.Layer<FileTree> = Layer.scoped(
   FileTree,
   Effect.gen(function* () {
     const scope = yield* Effect.scope
-    const started = yield* Effect.cached(
+    const started = Effect.cached(
       Effect.provideService(spawnAnew<FileOperations>("files", undefined), Scope.Scope, scope)
     )
-    const asking = <A>(
-      ask: (thread: Thread<FileOperations>) => Effect.Effect<A, ThreadFailed>
-    ): Effect.Effect<A> => Effect.orDie(Effect.flatMap(started, ask))
-    return treeOn({
-      examine: (paths) => asking((thread) => thread.call("examine", paths)),
-      read: (paths, maxBytes) => asking((thread) => thread.call("read", { paths, maxBytes }))
-    })
+    const spread = spreadOver(yield* Effect.all(Array.from({ length: threads }, () => started)))
+    return treeOn(
+      (paths) =>
+        spread(paths, (thread, some) =>
+          Effect.flatMap(thread, ({ call }) => call("examine", some)).pipe(
+            // A thread that ends under this is a bug.
+            Effect.orDie,
+            Effect.map((examined) => statsOf(some, examined))
+          )
+        ),
+      (paths, maxBytes) =>
+        spread(paths, (thread, some) =>
+          Effect.orDie(Effect.flatMap(thread, ({ call }) => call("read", { paths: some, maxBytes })))
+        )
+    )
   })
 )
 
 /** In the caller's thread, with the calls of a test. */
 export const layerInThread = (calls: FileCalls = nodeCalls): Layer.Layer<FileTree> =>
   Layer.sync(FileTree, () =>
-    treeOn({
-      examine: (paths) => Effect.sync(() => examineAll(calls, paths)),
-      read: (paths, maxBytes) => Effect.sync(() => readAll(calls, paths, maxBytes))
-    })
+    treeOn(
+      (paths) => Effect.sync(() => statsOf(paths, examineAll(calls, paths))),
+      (paths, maxBytes) => Effect.sync(() => readAll(calls, paths, maxBytes))
+    )
   )
 
-const treeOn = (files: Files): FileTreeService => {
-  const examine: FileTreeService["examine"] = (paths) =>
-    paths.length === 0
-      ? Effect.succeed([])
-      : Effect.map(files.examine(paths), (examined) => {
-          const codes = new Map(examined.codes)
-          return paths.map((path, at) => {
-            const code = codes.get(at)
-            return code === undefined
-              ? Either.right(statAt(examined, at))
-              : Either.left(new FileTreeError({ operation: "examine", path: toText(path), code }))
-          })
-        })
-  return FileTree.of({
+const statsOf = (paths: ReadonlyArray<RawPath>, examined: Examined) => {
+  const codes = new Map(examined.codes)
+  return paths.map((path, at): Either.Either<FileStat, FileTreeError> => {
+    const code = codes.get(at)
+    return code === undefined
+      ? Either.right(statAt(examined, at))
+      : Either.left(new FileTreeError({ operation: "examine", path: toText(path), code }))
+  })
+}
+
+const treeOn = (examine: Examine, read: FileTreeService["read"]): FileTreeService =>
+  FileTree.of({
     resolve: (path) =>
       Effect.tryPromise({
         try: () => promises.realpath(toBytes(path), { encoding: "buffer" }),
@@ -81,19 +88,15 @@ const treeOn = (files: Files): FileTreeService => {
       }).pipe(Effect.map(ofBytes)),
     examine,
     list: (directory) => list(directory, examine),
-    read: (paths, maxBytes) => (paths.length === 0 ? Effect.succeed([]) : files.read(paths, maxBytes))
+    read
   })
-}
 
 const failure =
   (operation: FileTreeError["operation"], path: RawPath) =>
   (cause: unknown): FileTreeError =>
     new FileTreeError({ operation, path: toText(path), code: codeOf(cause) })
 
-const list = (
-  directory: RawPath,
-  examine: FileTreeService["examine"]
-): Stream.Stream<DirectoryEntry, FileTreeError> =>
+const list = (directory: RawPath, examine: Examine): Stream.Stream<DirectoryEntry, FileTreeError> =>
   Stream.acquireRelease(
     Effect.tryPromise({
       // latin1 keeps each byte of a name, valid UTF-8 or not.
@@ -106,7 +109,7 @@ const list = (
 const nextEntries = (
   directory: RawPath,
   opened: Dir,
-  examine: FileTreeService["examine"]
+  examine: Examine
 ): Effect.Effect<Chunk.Chunk<DirectoryEntry>, Option.Option<FileTreeError>> =>
   Effect.gen(function* () {
     const entries = yield* Effect.tryPromise({

@@ -1,0 +1,35 @@
+/**
+ * Spreads what is asked about many files over lanes, each of which does one file after the other. A local disk answers from
+ * memory, and one lane is all that it needs; a disk or network that is slow to answer serves several at a time.
+ */
+import { Effect } from "effect"
+import { monotonicMs } from "../clock/Monotonic.ts"
+
+/** Milliseconds for a file, on average, from which on all lanes are used. */
+const slowMs = 1
+/** Of fewer files nothing can be said. */
+const fewest = 16
+
+/** Answers in the order of `items`. */
+export type Spread<Lane> = <Item, Answer>(
+  items: ReadonlyArray<Item>,
+  ask: (lane: Lane, items: ReadonlyArray<Item>) => Effect.Effect<ReadonlyArray<Answer>>
+) => Effect.Effect<ReadonlyArray<Answer>>
+
+export const spreadOver = <Lane>(lanes: ReadonlyArray<Lane>): Spread<Lane> => {
+  let used = 1
+  return (items, ask) =>
+    Effect.gen(function* () {
+      if (items.length === 0) return []
+      const began = yield* monotonicMs
+      const share = Math.ceil(items.length / used)
+      const answers = yield* Effect.forEach(
+        lanes.slice(0, Math.ceil(items.length / share)),
+        (lane, at) => ask(lane, items.slice(at * share, (at + 1) * share)),
+        { concurrency: "unbounded" }
+      )
+      const took = (yield* monotonicMs) - began
+      if (items.length >= fewest && took / items.length > slowMs) used = lanes.length
+      return answers.flat()
+    })
+}
