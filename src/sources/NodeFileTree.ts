@@ -39,8 +39,10 @@ export const layer: Layer.Layer<FileTree> = Layer.scoped(
   FileTree,
   Effect.gen(function* () {
     const scope = yield* Effect.scope
-    const started = Effect.cached(
-      Effect.provideService(spawnAnew<FileOperations>("files", undefined), Scope.Scope, scope)
+    // An interruption in the moment of the start would be remembered as its outcome.
+    const started = Effect.map(
+      Effect.cached(Effect.provideService(spawnAnew<FileOperations>("files", undefined), Scope.Scope, scope)),
+      Effect.uninterruptible
     )
     const spread = spreadOver(yield* Effect.all(Array.from({ length: threads }, () => started)))
     return treeOn(
