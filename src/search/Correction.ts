@@ -67,35 +67,50 @@ const isBetter = (
   return one.word < other.word
 }
 
-/** Optimal string alignment over UTF-16 code units; `limit + 1` stands for everything beyond `limit`. */
+const threeRows = (width: number) =>
+  [new Int32Array(width), new Int32Array(width), new Int32Array(width)] as const
+
+/** Of an alignment; kept, because a vocabulary has thousands of words that are near enough to be compared. */
+let rows = threeRows(2 * longest)
+
+/**
+ * Optimal string alignment over UTF-16 code units; `limit + 1` stands for everything beyond `limit`. Only places that are
+ * no further apart than the limit are looked at: to get to another costs more.
+ */
 export const alignmentDistance = (one: string, other: string, limit: number): number => {
   const beyond = limit + 1
   if (Math.abs(one.length - other.length) > limit) return beyond
-  let before: Array<number> = []
-  let previous = Array.from({ length: other.length + 1 }, (_, index) => index)
+  if (rows[0].length < other.length + 2) rows = threeRows(2 * other.length + 2)
+  let [before, previous, current] = rows
+  for (let j = 0; j <= other.length; j += 1) previous[j] = j
   for (let i = 1; i <= one.length; i += 1) {
-    const current = [i]
-    let least = i
-    for (let j = 1; j <= other.length; j += 1) {
+    const from = Math.max(1, i - limit)
+    const to = Math.min(other.length, i + limit)
+    current[from - 1] = from === 1 ? i : beyond
+    let least = current[from - 1] ?? 0
+    for (let j = from; j <= to; j += 1) {
       const same = one.charCodeAt(i - 1) === other.charCodeAt(j - 1)
       let cost = Math.min(
-        (previous[j] ?? beyond) + 1,
-        (current[j - 1] ?? beyond) + 1,
-        (previous[j - 1] ?? beyond) + (same ? 0 : 1)
+        (previous[j] ?? 0) + 1,
+        (current[j - 1] ?? 0) + 1,
+        (previous[j - 1] ?? 0) + (same ? 0 : 1)
       )
       const swapped =
         i > 1 &&
         j > 1 &&
         one.charCodeAt(i - 1) === other.charCodeAt(j - 2) &&
         one.charCodeAt(i - 2) === other.charCodeAt(j - 1)
-      if (swapped) cost = Math.min(cost, (before[j - 2] ?? beyond) + 1)
-      current.push(cost)
+      if (swapped) cost = Math.min(cost, (before[j - 2] ?? 0) + 1)
+      current[j] = cost
       if (cost < least) least = cost
     }
+    current[to + 1] = beyond
     // A swap reaches back two rows, so one row beyond the limit is not yet the end.
     if (least > beyond) return beyond
+    const done = before
     before = previous
     previous = current
+    current = done
   }
-  return Math.min(previous[other.length] ?? beyond, beyond)
+  return Math.min(previous[other.length] ?? 0, beyond)
 }
