@@ -336,7 +336,7 @@ const openOrAnew = (path: string, identity: StateIdentity, target: number): Gene
 }
 
 /** Smaller, as what is opened ahead of the next batch is in memory, too. */
-const farLimits: FoldLimits = { points: 8_000, events: 4_000 }
+const farLimits: FoldLimits = { points: 5_000, events: 4_000 }
 
 const refillPage = 2_000
 

@@ -25,8 +25,8 @@ export interface ReadAhead {
   readonly release: Effect.Effect<void>
 }
 
-/** Pieces that are read, waiting, or in hand at a time: some 4,000 chunks, or 20 MB. */
-const window = 8
+/** Pieces that are read, waiting, or in hand at a time: some 3,000 chunks, or 15 MB. */
+const window = 6
 
 interface Reading {
   readonly scope: Scope.CloseableScope
@@ -39,7 +39,23 @@ interface Reading {
   next: number
 }
 
-export const make = (data: ReaderThreadData, spec: Spec): Effect.Effect<ReadAhead, never, Scope.Scope> =>
+/** For as many generations as there are; one at a time is read ahead for, the others go on without. */
+export const make = (
+  data: ReaderThreadData
+): ((spec: Spec) => Effect.Effect<ReadAhead, never, Scope.Scope>) => {
+  const shared: Shared = { isTaken: false }
+  return (spec) => makeFor(data, spec, shared)
+}
+
+interface Shared {
+  isTaken: boolean
+}
+
+const makeFor = (
+  data: ReaderThreadData,
+  spec: Spec,
+  shared: Shared
+): Effect.Effect<ReadAhead, never, Scope.Scope> =>
   Effect.gen(function* () {
     let reading: Reading | undefined
 
@@ -64,9 +80,11 @@ export const make = (data: ReaderThreadData, spec: Spec): Effect.Effect<ReadAhea
         )
 
     const release = Effect.suspend(() => {
-      const ended = reading
+      if (reading === undefined) return Effect.void
+      const { scope } = reading
       reading = undefined
-      return ended === undefined ? Effect.void : Scope.close(ended.scope, Exit.void)
+      shared.isTaken = false
+      return Scope.close(scope, Exit.void)
     })
     yield* Effect.addFinalizer(() => release)
 
@@ -74,7 +92,9 @@ export const make = (data: ReaderThreadData, spec: Spec): Effect.Effect<ReadAhea
       worthFrom: 2_000,
       take: (after, upTo) =>
         Effect.gen(function* () {
+          if (reading === undefined && shared.isTaken) return undefined
           const page = Math.floor(after / pageEvents)
+          shared.isTaken = true
           const current = reading ?? (yield* begin(page))
           reading = current
           for (const passed of current.pieces.keys()) if (passed < page) current.pieces.delete(passed)

@@ -97,7 +97,7 @@ const heapMiB: { readonly [name in ThreadName]: number } = {
   prepare: 384,
   // Bytes of files are not in the heap.
   files: 64,
-  reader: 192,
+  reader: 96,
   search: 384,
   // The tables of a large tokenizer; the weights are not in the heap.
   embed: 1024

@@ -102,26 +102,32 @@ describe("versions that are opened ahead of the fold", () => {
     })
   )
 
-  it.scopedLive("come from a thread, and the fold goes on without them where it is gone", () =>
-    Effect.gen(function* () {
-      const { contextFor, directory, log, row } = yield* makeDirectory
-      yield* Effect.provide(history, log)
-      // By name the thread knows the analyzers of this machine, not that of the tests.
-      const { fingerprint } = analyzerFor("english")
-      const thread = yield* make({ directory }, { ...firstSpec, analyzer: fingerprint })
-      const versions = yield* thread.take(0, pageEvents)
-      assert.deepStrictEqual(
-        Array.from(versions?.values() ?? [], ({ entries }) => entries.length),
-        [3, 3, 3]
-      )
-      yield* thread.release
-      const nowhere = (spec: Spec) =>
-        Effect.map(make({ directory: join(directory, "nowhere") }, spec), (gone) => ({
-          ...gone,
-          worthFrom: 0
-        }))
-      const { state } = yield* opened({ ...contextFor("."), readAhead: nowhere }, row(1))
-      assert.strictEqual(state.counts.documents, 3)
-    })
+  it.scopedLive(
+    "come from a thread, for one generation at a time, and the fold goes on without them where it is gone",
+    () =>
+      Effect.gen(function* () {
+        const { contextFor, directory, log, row } = yield* makeDirectory
+        yield* Effect.provide(history, log)
+        // By name the thread knows the analyzers of this machine, not that of the tests.
+        const { fingerprint } = analyzerFor("english")
+        const readers = make({ directory })
+        const thread = yield* readers({ ...firstSpec, analyzer: fingerprint })
+        const other = yield* readers({ ...firstSpec, analyzer: fingerprint })
+        const versions = yield* thread.take(0, pageEvents)
+        assert.deepStrictEqual(
+          Array.from(versions?.values() ?? [], ({ entries }) => entries.length),
+          [3, 3, 3]
+        )
+        assert.isUndefined(yield* other.take(0, pageEvents))
+        yield* thread.release
+        assert.strictEqual((yield* other.take(0, pageEvents))?.size, 3)
+        const nowhere = (spec: Spec) =>
+          Effect.map(make({ directory: join(directory, "nowhere") })(spec), (gone) => ({
+            ...gone,
+            worthFrom: 0
+          }))
+        const { state } = yield* opened({ ...contextFor("."), readAhead: nowhere }, row(1))
+        assert.strictEqual(state.counts.documents, 3)
+      })
   )
 })

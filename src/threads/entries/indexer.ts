@@ -1,6 +1,5 @@
 /** The thread in which generations are folded, applied, verified and dropped. */
 import { Effect, Layer, ManagedRuntime, Redacted } from "effect"
-import type { Spec } from "../../../events/Generation.ts"
 import { armed, Failpoints, inert } from "../../faults/Failpoints.ts"
 import {
   layer,
@@ -27,7 +26,7 @@ const options = {
 
 const context = Effect.map(indexContext(options, openSnapshot(data.directory), failpoints), (found) => ({
   ...found,
-  readAhead: (spec: Spec) => readAhead({ directory: data.directory }, spec)
+  readAhead: readAhead({ directory: data.directory })
 }))
 
 const runtime = ManagedRuntime.make(
