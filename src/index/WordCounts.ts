@@ -25,6 +25,7 @@ interface PlacedWord extends StateWord {
 export class WordCounts {
   readonly #source: WordSource
   readonly #words: Array<PlacedWord> = []
+  readonly #newWords: Array<PlacedWord> = []
   readonly #placeOf = new Map<string, number>()
   readonly #placeOfId = new Map<number, number>()
   readonly #tokens: Array<number> = []
@@ -49,8 +50,14 @@ export class WordCounts {
     for (let place = 0; place < this.#words.length; place++) {
       const word = this.#words[place]
       const delta = this.#deltas[place] ?? 0
-      if (word !== undefined && (word.isNew || delta !== 0)) yield { ...word, delta }
+      if (word === undefined || (delta === 0 && !word.isNew)) continue
+      yield { id: word.id, word: word.word, stem: word.stem, token: word.token, isNew: word.isNew, delta }
     }
+  }
+
+  /** Those that the state does not hold yet. */
+  get newWords(): ReadonlyArray<{ readonly id: number; readonly word: string }> {
+    return this.#newWords
   }
 
   *tokens(): Generator<TokenChange> {
@@ -126,7 +133,9 @@ export class WordCounts {
     }
     const tokenPlace = this.#tokenPlaceOf.get(token) ?? this.#tokens.push(token) - 1
     this.#tokenPlaceOf.set(token, tokenPlace)
-    this.#words.push({ id, word, stem, token, isNew })
+    const placed = { id, word, stem, token, isNew }
+    this.#words.push(placed)
+    if (isNew) this.#newWords.push(placed)
     this.#placeOf.set(word, place)
     this.#placeOfId.set(id, place)
     this.#ids[place] = id

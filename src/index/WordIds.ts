@@ -69,7 +69,7 @@ export class KnownWords {
 
   committed({ scopes }: StateChange): void {
     for (const { counts, id } of scopes.values())
-      for (const word of counts.words()) if (word.isNew) this.#note(id, word.word, word.id)
+      for (const word of counts.newWords) this.#note(id, word.word, word.id)
   }
 
   #note(scope: number, word: string, id: number): void {
