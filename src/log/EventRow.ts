@@ -60,10 +60,15 @@ export const metadataText = (
 ): string =>
   JSON.stringify({ correlationId, ...(causationId === undefined ? {} : { causationId }), actor, ...at })
 
-/** The one statement that writes a row, prepared; `hash` is the row's place in the chain. */
-export const prepareInsert = (log: Database): ((row: ChainedRow, hash: Buffer) => void) => {
-  const insert = log.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-  return (row, hash) => {
+/**
+ * The one statement that writes a row, prepared; `hash` is the row's place in the chain. Answers whether it was written: a
+ * row whose id, place in its stream or position is taken is not.
+ */
+export const prepareInsert = (log: Database): ((row: ChainedRow, hash: Buffer) => boolean) => {
+  const insert = log.prepare(
+    "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+  )
+  return (row, hash) =>
     insert.run(
       row.position,
       row.id,
@@ -78,6 +83,5 @@ export const prepareInsert = (log: Database): ((row: ChainedRow, hash: Buffer) =
       row.metadata,
       row.recordedAt,
       hash
-    )
-  }
+    ).changes === 1
 }

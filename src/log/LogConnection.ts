@@ -33,11 +33,16 @@ export interface LogConnection {
   readonly tip: () => Tip
   readonly version: (stream: string) => number
   readonly sequence: (team: string, project: string) => number
+  /**
+   * Takes the stream of the append's first event for new where the append expects it to be, without a look. Answers that
+   * stream; who finds it is not forgets its version.
+   */
+  readonly assumeNew: (append: EncodedAppend) => string | undefined
   /** Where the events stand that the cause left before, if it did. `first`: the id of its first event in this epoch. */
   readonly causedBy: (
     append: EncodedAppend,
     epoch: number,
-    first: EventId
+    first: EventId | undefined
   ) => Omit<AppendedAt, "repeated"> | undefined
   /** What is known of what is rolled back is forgotten; of the tallies, what came after their mark. */
   readonly forget: (mark: number) => void
@@ -113,7 +118,14 @@ export const openLog = (
       sequences.set(key, known)
       return known
     },
+    assumeNew: ({ events: [first], expected = [] }) => {
+      if (first === undefined || versions.has(first.stream)) return undefined
+      if (!expected.some(({ stream, version }) => version === 0 && stream === first.stream)) return undefined
+      versions.set(first.stream, 0)
+      return first.stream
+    },
     causedBy: (append, epoch, first) => {
+      if (first === undefined) return undefined
       for (let opened = epoch; opened >= 1; opened--) {
         const id = opened === epoch ? first : eventId(opened, scopeOf(append), append.cause, 0)
         const found = statements.caused.get(id)

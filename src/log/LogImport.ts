@@ -4,7 +4,6 @@
  */
 import { createHash } from "node:crypto"
 import { join } from "node:path"
-import SqliteDatabase from "better-sqlite3"
 import { Either, Schema } from "effect"
 import { CodeFingerprint, sha256 } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
@@ -138,10 +137,7 @@ export class LogImport {
     if (event.position === this.#header?.position && event.hash !== this.#header.hash) {
       throw this.#refused("the last event is not the one that the header names")
     }
-    try {
-      this.#staged?.event(row, hash)
-    } catch (cause) {
-      if (!isConstraint(cause)) throw cause
+    if (this.#staged?.event(row, hash) === false) {
       throw this.#refused(
         `the event at position ${event.position} has the id of an earlier one, or its place in the stream ${event.stream}`
       )
@@ -190,9 +186,6 @@ export class LogImport {
     return new ArchiveRefused({ line: this.#line, detail })
   }
 }
-
-const isConstraint = (cause: unknown): boolean =>
-  cause instanceof SqliteDatabase.SqliteError && cause.code.startsWith("SQLITE_CONSTRAINT")
 
 /** Whether the directory's log is this one, at least up to the archive's head. An empty one is none yet. */
 const holdsAlready = (directory: string, header: ArchiveHeader): boolean => {

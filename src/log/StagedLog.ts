@@ -44,8 +44,9 @@ export class StagedLog {
     this.#log.exec("BEGIN IMMEDIATE")
   }
 
-  event(row: ChainedRow, hash: Buffer): void {
-    this.#insert(row, hash)
+  /** Answers whether its id and its place in its stream were free. */
+  event(row: ChainedRow, hash: Buffer): boolean {
+    return this.#insert(row, hash)
   }
 
   blob(put: BlobPut): void {

@@ -21,16 +21,10 @@ import type { Head } from "./Log.ts"
 import { type LogConnection, openLog, scopeOf, type Tip } from "./LogConnection.ts"
 import { assertSameFiles, identitiesOf } from "./LogDatabase.ts"
 import { purge } from "./Purge.ts"
+import { refusalOf } from "./Refusals.ts"
 import { WalUpkeep } from "./WalUpkeep.ts"
 import { endsTheGroup, failure } from "./WriteFailure.ts"
-import type {
-  AppendAnswer,
-  EncodedAppend,
-  GroupResult,
-  Refusal,
-  WriteOutcome,
-  WriteRequest
-} from "./WriteGroup.ts"
+import type { AppendAnswer, EncodedAppend, GroupResult, WriteOutcome, WriteRequest } from "./WriteGroup.ts"
 
 export interface CoreOptions {
   readonly paths: {
@@ -261,21 +255,21 @@ export class WriterCore {
     return { _tag: "Written", answers }
   }
 
+  /**
+   * Nobody is asked whether the cause was here before, or whether a stream that is to be new is: the first row that is
+   * written finds its id or its place taken then. Only after that, or where the append is refused, somebody looks.
+   */
   #append(append: EncodedAppend, recordedAt: number): AppendAnswer {
     const { epoch, position } = this.#head
     const ids = append.events.map((_, n) => eventId(epoch, scopeOf(append), append.cause, n))
-    const repeated = ids[0] === undefined ? undefined : this.#log.causedBy(append, epoch, ids[0])
-    if (repeated !== undefined) return { _tag: "Appended", appended: { ...repeated, repeated: true } }
-    const refusal = this.#refusal(append)
-    if (refusal !== undefined) return { _tag: "Refused", refusal }
-    const metadata = metadataText(append, {
-      epoch,
-      writer: this.#writer,
-      appendEnd: position + append.events.length
-    })
-    for (const [n, id] of ids.entries()) {
-      const event = append.events[n]
-      if (event !== undefined) this.#insert(append, id, event, metadata, recordedAt)
+    const assumed = epoch === 1 ? this.#log.assumeNew(append) : undefined
+    const isWritten =
+      (epoch === 1 || this.#log.causedBy(append, epoch, ids[0]) === undefined) &&
+      refusalOf(append, this.#head.position, this.#log, this.#content) === undefined &&
+      this.#insertAll(append, ids, recordedAt)
+    if (!isWritten) {
+      if (assumed !== undefined) this.#log.versions.delete(assumed)
+      return this.#notAppended(append, ids[0])
     }
     for (const change of append.operational ?? []) this.#log.operate(change)
     return {
@@ -289,21 +283,26 @@ export class WriterCore {
     }
   }
 
-  #refusal(append: EncodedAppend): Refusal | undefined {
-    if (append.expectedHead !== undefined && append.expectedHead !== this.#head.position) {
-      return { _tag: "HeadMoved", expected: append.expectedHead, actual: this.#head.position }
+  #notAppended(append: EncodedAppend, first: EventId | undefined): AppendAnswer {
+    const repeated = this.#log.causedBy(append, this.#head.epoch, first)
+    if (repeated !== undefined) return { _tag: "Appended", appended: { ...repeated, repeated: true } }
+    const refusal = refusalOf(append, this.#head.position, this.#log, this.#content)
+    if (refusal !== undefined) return { _tag: "Refused", refusal }
+    throw new Error(`The place of an event that ${append.cause} caused is taken.`)
+  }
+
+  /** Answers whether the place of the first one was free; of the others it is then, too, or this is no log of ours. */
+  #insertAll(append: EncodedAppend, ids: ReadonlyArray<EventId>, recordedAt: number): boolean {
+    const { epoch, position } = this.#head
+    const appendEnd = position + append.events.length
+    const metadata = metadataText(append, { epoch, writer: this.#writer, appendEnd })
+    for (const [n, id] of ids.entries()) {
+      const event = append.events[n]
+      if (event === undefined || this.#insert(append, id, event, metadata, recordedAt)) continue
+      if (n === 0) return false
+      throw new Error(`The place of event ${n} that ${append.cause} caused is taken.`)
     }
-    for (const { stream, version: expected } of append.expected ?? []) {
-      const actual = this.#log.version(stream)
-      if (actual !== expected) return { _tag: "VersionConflict", stream, expected, actual }
-    }
-    const { team, project } = append
-    const { blobs = [], vectors } = append.requires ?? {}
-    const missing = blobs.filter((digest) => !this.#content.hasBlob(team, project, digest))
-    for (const input of vectors?.inputs ?? []) {
-      if (!this.#content.hasVector(team, project, vectors?.model ?? "", input)) missing.push(input)
-    }
-    return missing.length > 0 ? { _tag: "ContentMissing", missing } : undefined
+    return true
   }
 
   #insert(
@@ -312,7 +311,7 @@ export class WriterCore {
     { event, stream }: EncodedAppend["events"][number],
     metadata: string,
     recordedAt: number
-  ): void {
+  ): boolean {
     const { failpoints } = this.#options
     failpoints.hit("log.insert")
     if (!stream.isWellFormed() || stream.includes("\0")) throw new Error("A stream's name is not plain text.")
@@ -330,7 +329,7 @@ export class WriterCore {
       ...dataColumns(event)
     }
     const hash = chainHash(previous, row)
-    this.#log.insert(row, hash)
+    if (!this.#log.insert(row, hash)) return false
     this.#log.sequences.set(`${row.team}/${row.project}`, row.sequence)
     this.#log.versions.set(stream, row.version)
     this.#head = {
@@ -350,6 +349,7 @@ export class WriterCore {
       recordedAt,
       event
     })
+    return true
   }
 
   /** The head file, after its commit. Failing to write it loses a witness, not the group. */

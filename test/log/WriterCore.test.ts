@@ -163,6 +163,49 @@ describe("the log's writer", () => {
       })
   )
 
+  it.scoped("refuses a stream that is expected to be new and is not, and nothing beside it", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const { core } = yield* opened(directory)
+      const stream = `document-${documentNamed("a")}`
+      const expected = [{ stream, version: 0 }]
+      core.writeGroup([submit("a"), submit("a", 2)])
+      const result = core.writeGroup([
+        submit("b"),
+        submit("a", 3, { expected, requires: { blobs: [sha256("not stored")] } }),
+        submit("a", 3)
+      ])
+      assert.deepStrictEqual(answersOf(result.outcomes[1])[0], {
+        _tag: "Refused",
+        refusal: { _tag: "VersionConflict", stream, expected: 0, actual: 2 }
+      })
+      assert.deepStrictEqual(
+        rows(directory).map(({ position, version }) => [position, version]),
+        [
+          [1, 1],
+          [2, 2],
+          [3, 1],
+          [4, 3]
+        ]
+      )
+    })
+  )
+
+  it.scoped("answers a repeated cause that expected a new stream where its events stand", () =>
+    Effect.gen(function* () {
+      const { core } = yield* opened(yield* temporaryDirectory)
+      const expected = [{ stream: `document-${documentNamed("a")}`, version: 0 }]
+      core.writeGroup([submit("before"), submit("a", 1, { expected })])
+      const result = core.writeGroup([submit("after"), submit("a", 1, { expected }), submit("a", 2)])
+      assert.deepInclude(answersOf(result.outcomes[1])[0], {
+        appended: { firstPosition: 2, lastPosition: 2, lastSequence: 2, repeated: true }
+      })
+      assert.deepInclude(answersOf(result.outcomes[2])[0], {
+        appended: { firstPosition: 4, lastPosition: 4, lastSequence: 4, repeated: false }
+      })
+    })
+  )
+
   it.scoped("refuses an append whose expected head has moved", () =>
     Effect.gen(function* () {
       const { core } = yield* opened(yield* temporaryDirectory)
