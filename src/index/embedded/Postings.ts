@@ -3,6 +3,7 @@
  *
  * A member is a point's place in its segment, so that a query adds up a segment's scores in an array that fits a cache.
  */
+import { randomInt } from "node:crypto"
 import { ascending } from "../../documents/RadixSort.ts"
 import type { SparseVector } from "../Index.ts"
 
@@ -63,7 +64,7 @@ export const invert = (vectors: ReadonlyArray<SparseVector>): Postings => {
 const nothing: SparseVector = { ids: new Uint32Array(0), weights: new Float32Array(0) }
 
 /** Odd, and nobody's to know: whoever writes texts cannot choose words that all fall into one place. */
-const scatter = (Math.random() * 2 ** 31) | 1
+const scatter = randomInt(2 ** 31) | 1
 
 const placeOf = (token: number, mask: number): number => {
   const mixed = Math.imul(token, scatter)
