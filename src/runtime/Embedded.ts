@@ -33,6 +33,7 @@ import type { Configuration } from "./Config.ts"
 import { configuredBus } from "./ConfiguredBus.ts"
 import { configuredModel } from "./ConfiguredModel.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
+import * as EventLoop from "./EventLoop.ts"
 import { type IndexOptions, indexContext, indexOptions, qdrantIndex } from "./IndexContext.ts"
 import * as Push from "./Push.ts"
 import * as Reading from "./Reading.ts"
@@ -185,6 +186,7 @@ const layerOn = (options: EmbeddedOptions, index: IndexOptions) => {
     Layer.provideMerge(reading),
     Layer.provideMerge(actors(options, index)),
     Layer.provideMerge(modelOf(options)),
-    Layer.provideMerge(logWithRecent(options))
+    Layer.provideMerge(logWithRecent(options)),
+    Layer.provideMerge(EventLoop.layer)
   )
 }
