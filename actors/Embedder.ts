@@ -62,16 +62,24 @@ export const layer = (
       const takeOrders = (batches: Batches) =>
         Effect.gen(function* () {
           yield* batches.untilRoom
-          const deliveries = yield* batches.asWaiting(bus.receiveMany("embed", ordersTogether))
+          const deliveries = yield* batches.asWaiting(bus.receive("embed", ordersTogether))
           const gathered: Array<readonly [Taken, ReadonlyMap<Digest, string>]> = []
           let unfit: string | undefined
+          let away: BusUnavailable | undefined
           for (const delivery of deliveries) {
-            const taken = yield* takeOne(delivery)
+            const one = yield* Effect.either(takeOne(delivery))
+            if (one._tag === "Left") {
+              // What is left comes again; what was granted so far is worked on.
+              away = one.left
+              break
+            }
+            const taken = one.right
             if (taken === undefined) continue
             if ("unfit" in taken) unfit = taken.unfit
             else gathered.push([taken.taken, taken.texts])
           }
           yield* batches.add(gathered, model)
+          if (away !== undefined) return yield* away
           if (unfit === undefined) return
           // It is sent again at once, and comes to others while this one keeps away.
           yield* Effect.logWarning("this worker is not fit for the work there is", unfit)

@@ -2,7 +2,7 @@
  * Prepares documents: takes orders from the bus, parses and chunks from content alone, and reports. It changes nothing
  * official, so any number of slots may run anywhere.
  */
-import { Cause, Duration, Effect, Layer, Schema } from "effect"
+import { Cause, Duration, Effect, Either, Layer, Schema } from "effect"
 import { Descriptor } from "../events/Document.ts"
 import {
   Bus,
@@ -56,7 +56,12 @@ export const layer = (
         worker: string,
         deliveries: ReadonlyArray<Delivery<WorkOrder>>
       ): Effect.fn.Return<
-        { readonly claimed: ReadonlyArray<Claimed>; readonly unfit: string | undefined },
+        {
+          readonly claimed: ReadonlyArray<Claimed>
+          readonly unfit: string | undefined
+          /** Nobody answered any more. */
+          readonly away: BusUnavailable | undefined
+        },
         BusUnavailable
       > {
         const claimed: Array<Claimed> = []
@@ -78,7 +83,10 @@ export const layer = (
             code,
             ...(settings.version !== undefined && { version: settings.version })
           })
-          const claim = yield* asking
+          const answer = yield* Effect.either(asking)
+          // What is left comes again; what was granted so far is worked on.
+          if (Either.isLeft(answer)) return { claimed, unfit, away: answer.left }
+          const claim = answer.right
           if (claim._tag === "Granted") {
             claimed.push({ order, ack: delivery.ack, alive: Effect.zipRight(delivery.inProgress, asking) })
             continue
@@ -86,14 +94,14 @@ export const layer = (
           if (claim.unfit === true) unfit = claim.reason
           yield* delivery.ack
         }
-        return { claimed, unfit }
+        return { claimed, unfit, away: undefined }
       })
 
       const take = (worker: string, inbox: Inbox<never>, inHand: Set<Claimed>) =>
         Effect.gen(function* () {
-          const { claimed, unfit } = yield* claimAll(
+          const { away, claimed, unfit } = yield* claimAll(
             worker,
-            yield* bus.receiveMany("prepare", settings.together)
+            yield* bus.receive("prepare", settings.together)
           )
           for (const one of claimed) inHand.add(one)
           const report = (one: Claimed, result: WorkResult) =>
@@ -111,6 +119,7 @@ export const layer = (
               })
             )
           )
+          if (away !== undefined) return yield* away
           if (unfit === undefined) return
           // It is sent again at once, and comes to others while this one keeps away.
           yield* Effect.logWarning("this worker is not fit for the work there is", unfit)

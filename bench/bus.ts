@@ -6,6 +6,7 @@
  *
  * Starts a nats-server of its own. Prints a table and, as the last line, JSON.
  */
+
 import { parseArgs } from "node:util"
 import { Duration, Effect, Layer, Stream } from "effect"
 import { CodeFingerprint, defaultScope, documentId, prepareJobId, sha256, sourceId } from "../events/index.ts"
@@ -15,6 +16,7 @@ import * as Connection from "../src/bus/nats/Connection.ts"
 import * as NatsBus from "../src/bus/nats/NatsBus.ts"
 import { natsServer } from "../test/support/NatsServer.ts"
 import { optionsFor } from "../test/support/natsClient.ts"
+import { receiveOne } from "../test/support/receiveOne.ts"
 
 const { values } = parseArgs({
   options: { orders: { type: "string", default: "1000" } },
@@ -58,7 +60,7 @@ const throughput = (
       yield* Effect.forkScoped(
         Effect.forever(
           Effect.gen(function* () {
-            const { ack, value } = yield* bus.receive("prepare")
+            const { ack, value } = yield* receiveOne(bus, "prepare")
             const { attempt, jobId, lane } = value
             const worker = `worker-${n}`
             yield* bus.claim({ lane, jobId, attempt, worker, code })

@@ -151,10 +151,11 @@ export interface BusState {
 export interface BusService {
   /** Puts a work order into its lane. An order with the same job and attempt that still waits there is not doubled. */
   readonly dispatch: (order: WorkOrder) => Effect.Effect<void, BusUnavailable>
-  /** Takes the next order of a lane; waits where there is none. Call it only for a free slot. */
-  readonly receive: (lane: Lane) => Effect.Effect<Delivery<WorkOrder>, BusUnavailable>
-  /** Takes what waits in a lane, `most` orders at most; waits for one where nothing does. */
-  readonly receiveMany: (
+  /**
+   * Takes what waits in a lane, at least one order and `most` at most; waits where there is none. Call it only for free
+   * slots.
+   */
+  readonly receive: (
     lane: Lane,
     most: number
   ) => Effect.Effect<ReadonlyArray<Delivery<WorkOrder>>, BusUnavailable>

@@ -56,9 +56,9 @@ const make = Effect.fnUntraced(function* (bus: BusService) {
   }
 
   /** What arrives in the very moment of the stop goes back: nobody is there to work on it. */
-  const taken = (receive: ReturnType<BusService["receiveMany"]>) =>
+  const taken = (receiving: ReturnType<BusService["receive"]>) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(receive), (deliveries) =>
+      Effect.flatMap(restore(receiving), (deliveries) =>
         stopping
           ? Effect.as(
               Effect.forEach(deliveries, (delivery) => giveBack({ delivery, worker: undefined })),
@@ -67,18 +67,14 @@ const make = Effect.fnUntraced(function* (bus: BusService) {
           : Effect.sync(() => deliveries.map(kept))
       )
     )
-  const receiveMany: BusService["receiveMany"] = (lane, most) =>
-    Effect.raceFirst(taken(bus.receiveMany(lane, most)), Effect.as(Deferred.await(stopped), undefined)).pipe(
+  const receive: BusService["receive"] = (lane, most) =>
+    Effect.raceFirst(taken(bus.receive(lane, most)), Effect.as(Deferred.await(stopped), undefined)).pipe(
       Effect.flatMap((deliveries) => (deliveries === undefined ? Effect.never : Effect.succeed(deliveries)))
     )
 
   const whole: BusService = {
     ...bus,
-    receiveMany,
-    receive: (lane) =>
-      Effect.flatMap(receiveMany(lane, 1), ([delivery]) =>
-        delivery === undefined ? Effect.never : Effect.succeed(delivery)
-      ),
+    receive,
     claim: (request) =>
       Effect.tap(bus.claim(request), ({ _tag }) => {
         const one = inHand.get(keyOf(request))

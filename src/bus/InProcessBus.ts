@@ -41,8 +41,7 @@ export const layer = (options: BusOptions = usualOptions): Layer.Layer<Bus> =>
 
       return Bus.of({
         dispatch: (order) => lanes[order.lane].put(order, orderKey(order)),
-        receive: (lane) => lanes[lane].take,
-        receiveMany: (lane, most) => lanes[lane].takeMany(most),
+        receive: (lane, most) => lanes[lane].takeMany(most),
         withdraw: (lane, job) => Effect.sync(() => lanes[lane].withdraw((order) => order.jobId === job)),
         claim: (request) =>
           Effect.suspend(() =>

@@ -10,15 +10,15 @@ const longest = 5
 
 const fairScheduler = (): Scheduler.Scheduler => {
   let since = 0
-  let fresh = false
+  let isBurst = false
   return Scheduler.makeBatched((run) => {
     const now = performance.now()
-    if (!fresh) {
+    if (!isBurst) {
       // The first of a burst: something outside has just woken a fiber.
-      fresh = true
+      isBurst = true
       since = now
       setImmediate(() => {
-        fresh = false
+        isBurst = false
       })
     }
     if (now - since < longest) queueMicrotask(run)

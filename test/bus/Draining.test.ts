@@ -1,4 +1,5 @@
 /** What becomes of orders that a worker has in hand when it is told to stop. */
+
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
@@ -6,6 +7,7 @@ import { Bus, type BusService, type WorkOrder } from "../../src/bus/Bus.ts"
 import * as Draining from "../../src/bus/Draining.ts"
 import * as InProcessBus from "../../src/bus/InProcessBus.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
+import { receiveOne } from "../support/receiveOne.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import { addSource, chunker, submitOf, writeSide } from "../support/writeSide.ts"
 
@@ -41,13 +43,13 @@ describe("a worker that is told to stop", () => {
     Effect.gen(function* () {
       const { left, right, submit } = yield* office
       yield* submit("one")
-      const one = yield* left.bus.receive("prepare")
+      const one = yield* receiveOne(left.bus, "prepare")
       yield* claimed(left.bus, one.value, "left")
-      yield* Effect.fork(left.bus.receive("prepare"))
+      yield* Effect.fork(receiveOne(left.bus, "prepare"))
       const drained = yield* Effect.fork(left.drain("20 seconds"))
       yield* Effect.sleep("20 millis")
       yield* submit("two")
-      const two = yield* right.bus.receive("prepare").pipe(Effect.timeout(soon))
+      const two = yield* receiveOne(right.bus, "prepare").pipe(Effect.timeout(soon))
       assert.notStrictEqual(two.value.documentId, one.value.documentId)
       // It did not come by the one that stops.
       assert.strictEqual(two.value.attempt, 1)
@@ -63,10 +65,10 @@ describe("a worker that is told to stop", () => {
       Effect.gen(function* () {
         const { attempts, left, right, submit } = yield* office
         yield* submit("one")
-        const { value } = yield* left.bus.receive("prepare")
+        const { value } = yield* receiveOne(left.bus, "prepare")
         assert.deepInclude(yield* claimed(left.bus, value, "left"), { _tag: "Granted" })
         assert.strictEqual(yield* left.drain("20 millis"), 1)
-        const again = yield* right.bus.receive("prepare").pipe(Effect.timeout(soon))
+        const again = yield* receiveOne(right.bus, "prepare").pipe(Effect.timeout(soon))
         assert.deepInclude(again.value, { jobId: value.jobId, attempt: value.attempt + 1 })
         assert.deepInclude(yield* claimed(right.bus, again.value, "right"), { _tag: "Granted" })
         const [first] = yield* attempts(value.jobId)
@@ -78,9 +80,9 @@ describe("a worker that is told to stop", () => {
     Effect.gen(function* () {
       const { left, right, submit } = yield* office
       yield* submit("one")
-      const { value } = yield* left.bus.receive("prepare")
+      const { value } = yield* receiveOne(left.bus, "prepare")
       assert.strictEqual(yield* left.drain("20 millis"), 1)
-      const again = yield* right.bus.receive("prepare").pipe(Effect.timeout(soon))
+      const again = yield* receiveOne(right.bus, "prepare").pipe(Effect.timeout(soon))
       assert.strictEqual(again.value.jobId, value.jobId)
     })
   )
@@ -89,7 +91,7 @@ describe("a worker that is told to stop", () => {
     Effect.gen(function* () {
       const { bus, left, submit } = yield* office
       yield* submit("one")
-      const { value } = yield* left.bus.receive("prepare")
+      const { value } = yield* receiveOne(left.bus, "prepare")
       yield* claimed(left.bus, value, "left")
       const { attempt, jobId } = value
       yield* bus.report({ _tag: "GivenBack", jobId, attempt, worker: "right" })

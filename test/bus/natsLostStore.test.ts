@@ -1,4 +1,5 @@
 /** Orders that a server or a taker lost come again at once, before anybody has to miss them. */
+
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Logger, LogLevel, Option, Schedule, type Scope } from "effect"
 import { Bus, type BusService, type WorkOrder } from "../../src/bus/Bus.ts"
@@ -8,6 +9,7 @@ import { usualStreamOptions } from "../../src/bus/nats/Streams.ts"
 import { orderFor } from "../conformance/bus.ts"
 import { type NatsServer, natsServer } from "../support/NatsServer.ts"
 import { connected, optionsFor } from "../support/natsClient.ts"
+import { receiveOne } from "../support/receiveOne.ts"
 
 const busOn = ({ url }: NatsServer, ackWait = Duration.seconds(1)) =>
   Effect.map(
@@ -31,7 +33,7 @@ const onServer = (
 /** The jobs of so many orders, and of one more if it comes within half a second. */
 const jobsFrom = (bus: BusService, count: number) =>
   Effect.gen(function* () {
-    const next = Effect.tap(bus.receive("prepare"), ({ ack }) => ack)
+    const next = Effect.tap(receiveOne(bus, "prepare"), ({ ack }) => ack)
     const some = yield* Effect.replicateEffect(next, count).pipe(Effect.timeout("15 seconds"))
     const more = yield* Effect.timeoutOption(next, "500 millis")
     return new Set([...some, ...Option.toArray(more)].map(({ value }) => value.jobId))
@@ -43,7 +45,7 @@ describe("an order that came for a worker who had given up waiting", () => {
     Effect.gen(function* () {
       const bus = yield* busOn(yield* natsServer(), Duration.minutes(5))
       // Its request stands at the server for two seconds more.
-      assert.isTrue(Option.isNone(yield* Effect.timeoutOption(bus.receive("prepare"), "100 millis")))
+      assert.isTrue(Option.isNone(yield* Effect.timeoutOption(receiveOne(bus, "prepare"), "100 millis")))
       const order = orderFor("one")
       yield* bus.dispatch(order)
       assert.deepStrictEqual(yield* jobsFrom(bus, 1), jobs(order))

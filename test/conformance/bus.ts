@@ -4,6 +4,7 @@
  * A bus may deliver late, repeat and reorder; it may not lose what was not acknowledged while it lives, hand out what was
  * withdrawn as if it were new, or let a sender grow it without bound.
  */
+
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Deferred, Duration, Effect, Fiber, type Layer, Option, Schedule, Stream } from "effect"
 import { Epoch, EventId } from "../../events/Ids.ts"
@@ -20,6 +21,7 @@ import {
   sha256
 } from "../../events/index.ts"
 import { Bus, type BusOptions, type PrepareOrder, type WorkResult } from "../../src/bus/Bus.ts"
+import { receiveOne } from "../support/receiveOne.ts"
 import { documentNamed } from "../support/writeSide.ts"
 
 export interface BusUnderTest {
@@ -107,14 +109,14 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
       )
     )
   const nothingFrom = (bus: Bus["Type"], lane: Lane, within: Duration.Duration) =>
-    Effect.map(Effect.timeoutOption(bus.receive(lane), within), Option.isNone)
+    Effect.map(Effect.timeoutOption(receiveOne(bus, lane), within), Option.isNone)
 
   describe(`a bus: ${name}`, () => {
     onBus("hands an order to a worker, with everything that it says", (bus) =>
       Effect.gen(function* () {
         const order = orderFor("one")
         yield* bus.dispatch(order)
-        const delivery = yield* bus.receive("prepare")
+        const delivery = yield* receiveOne(bus, "prepare")
         assert.deepStrictEqual(delivery.value, order)
         yield* delivery.ack
       })
@@ -122,7 +124,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
 
     onBus("wakes a worker that was there first", (bus) =>
       Effect.gen(function* () {
-        const waiting = yield* Effect.fork(bus.receive("prepare"))
+        const waiting = yield* Effect.fork(receiveOne(bus, "prepare"))
         yield* Effect.sleep("20 millis")
         yield* bus.dispatch(orderFor("one"))
         assert.deepStrictEqual((yield* Fiber.join(waiting)).value, orderFor("one"))
@@ -135,7 +137,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
         yield* Effect.forEach(names, (one) => bus.dispatch(orderFor(one)), { discard: true })
         const taken = yield* Effect.forEach(
           names,
-          () => Effect.tap(bus.receive("prepare"), ({ ack }) => ack),
+          () => Effect.tap(receiveOne(bus, "prepare"), ({ ack }) => ack),
           { concurrency: 4 }
         )
         const ids = new Set(taken.map(({ value }) => value.jobId))
@@ -155,21 +157,44 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
         yield* bus.dispatch(orderFor("one"))
         yield* bus.dispatch(orderFor("one"))
         yield* bus.dispatch(orderFor("one", 2))
-        const first = yield* Effect.tap(bus.receive("prepare"), ({ ack }) => ack)
-        const second = yield* Effect.tap(bus.receive("prepare"), ({ ack }) => ack)
+        const first = yield* Effect.tap(receiveOne(bus, "prepare"), ({ ack }) => ack)
+        const second = yield* Effect.tap(receiveOne(bus, "prepare"), ({ ack }) => ack)
         assert.deepStrictEqual([first.value.attempt, second.value.attempt].toSorted(), [1, 2])
         assert.isTrue(yield* nothingFrom(bus, "prepare", Duration.millis(50)))
       })
     )
 
+    onBus(
+      "hands out no more orders than a worker asks for, and each of several again that was not acknowledged",
+      (bus) =>
+        Effect.gen(function* () {
+          for (const job of ["one", "two", "three"]) yield* bus.dispatch(orderFor(job))
+          const taken = [...(yield* bus.receive("prepare", 2))]
+          assert.isAtMost(taken.length, 2)
+          while (taken.length < 3) taken.push(...(yield* bus.receive("prepare", 2)))
+          const jobs = ["one", "two", "three"].map((job) => orderFor(job).jobId).toSorted()
+          assert.deepStrictEqual(taken.map(({ value }) => value.jobId).toSorted(), jobs)
+          const [first] = taken
+          if (first !== undefined) yield* first.ack
+          const again: Array<string> = []
+          while (again.length < 2) {
+            for (const { ack, value } of yield* bus.receive("prepare", 2)) {
+              again.push(value.jobId)
+              yield* ack
+            }
+          }
+          assert.deepStrictEqual([first?.value.jobId ?? "", ...again].toSorted(), jobs)
+        })
+    )
+
     onBus("N2: takes the same attempt again once it was acknowledged", (bus) =>
       Effect.gen(function* () {
         yield* bus.dispatch(orderFor("one"))
-        yield* Effect.flatMap(bus.receive("prepare"), ({ ack }) => ack)
+        yield* Effect.flatMap(receiveOne(bus, "prepare"), ({ ack }) => ack)
         // A server's dedupe window is the shortest that there is: 100 ms.
         yield* Effect.sleep("150 millis")
         yield* bus.dispatch(orderFor("one"))
-        const again = yield* bus.receive("prepare")
+        const again = yield* receiveOne(bus, "prepare")
         assert.strictEqual(again.value.attempt, 1)
       })
     )
@@ -177,9 +202,9 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("N2: takes the same attempt again a moment after it was acknowledged", (bus) =>
       Effect.gen(function* () {
         yield* bus.dispatch(orderFor("one"))
-        yield* Effect.flatMap(bus.receive("prepare"), ({ ack }) => ack)
+        yield* Effect.flatMap(receiveOne(bus, "prepare"), ({ ack }) => ack)
         yield* bus.dispatch(orderFor("one"))
-        const again = yield* bus.receive("prepare")
+        const again = yield* receiveOne(bus, "prepare")
         assert.strictEqual(again.value.attempt, 1)
       })
     )
@@ -187,8 +212,8 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("N1: delivers again what was not acknowledged in time", (bus) =>
       Effect.gen(function* () {
         yield* bus.dispatch(orderFor("one"))
-        yield* bus.receive("prepare")
-        const again = yield* bus.receive("prepare")
+        yield* receiveOne(bus, "prepare")
+        const again = yield* receiveOne(bus, "prepare")
         assert.deepStrictEqual(again.value, orderFor("one"))
         yield* again.ack
         assert.isTrue(yield* nothingFrom(bus, "prepare", Duration.times(ackWait, 2)))
@@ -198,7 +223,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("N5: does not deliver again while its worker shows progress", (bus) =>
       Effect.gen(function* () {
         yield* bus.dispatch(orderFor("one"))
-        const delivery = yield* bus.receive("prepare")
+        const delivery = yield* receiveOne(bus, "prepare")
         const beat = yield* delivery.inProgress.pipe(
           Effect.delay(Duration.millis(Duration.toMillis(ackWait) / 4)),
           Effect.forever,
@@ -212,8 +237,8 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("N5: bears an acknowledgement that comes late, or twice", (bus) =>
       Effect.gen(function* () {
         yield* bus.dispatch(orderFor("one"))
-        const late = yield* bus.receive("prepare")
-        const again = yield* bus.receive("prepare")
+        const late = yield* receiveOne(bus, "prepare")
+        const again = yield* receiveOne(bus, "prepare")
         yield* again.ack
         yield* late.ack
         yield* late.ack
@@ -227,7 +252,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
         yield* bus.dispatch(order)
         yield* bus.dispatch(orderFor("two"))
         yield* bus.withdraw("prepare", order.jobId)
-        const next = yield* bus.receive("prepare")
+        const next = yield* receiveOne(bus, "prepare")
         assert.strictEqual(next.value.jobId, orderFor("two").jobId)
         yield* next.ack
         assert.isTrue(yield* nothingFrom(bus, "prepare", Duration.millis(50)))
@@ -238,7 +263,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
       Effect.gen(function* () {
         const order = orderFor("one")
         yield* bus.dispatch(order)
-        yield* bus.receive("prepare")
+        yield* receiveOne(bus, "prepare")
         yield* bus.withdraw("prepare", order.jobId)
         assert.isTrue(yield* nothingFrom(bus, "prepare", Duration.times(ackWait, 2)))
       })
@@ -248,7 +273,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
       Effect.gen(function* () {
         assert.isTrue(yield* nothingFrom(bus, "prepare", Duration.millis(30)))
         yield* bus.dispatch(orderFor("one"))
-        assert.deepStrictEqual((yield* bus.receive("prepare")).value, orderFor("one"))
+        assert.deepStrictEqual((yield* receiveOne(bus, "prepare")).value, orderFor("one"))
       })
     )
 
@@ -336,7 +361,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
           const sending = yield* Effect.fork(bus.dispatch(orderFor("three")))
           yield* Effect.sleep("50 millis")
           assert.isTrue(Option.isNone(yield* Fiber.poll(sending)))
-          yield* Effect.flatMap(bus.receive("prepare"), ({ ack }) => ack)
+          yield* Effect.flatMap(receiveOne(bus, "prepare"), ({ ack }) => ack)
           yield* Fiber.join(sending)
         }),
       { capacity: 2 }

@@ -139,7 +139,7 @@ const faulty = (bus: BusService, scope: Scope.Scope, faults: Faults): BusService
   return {
     ...bus,
     dispatch: (order) => pass(bus.dispatch(order)),
-    receive: (lane) => Effect.map(bus.receive(lane), delivered),
+    receive: (lane, most) => Effect.map(bus.receive(lane, most), (deliveries) => deliveries.map(delivered)),
     withdraw: (lane, job) => pass(bus.withdraw(lane, job)),
     claim: (request) =>
       Effect.suspend(() =>

@@ -45,7 +45,7 @@ const faulty = (
   return {
     ...bus,
     dispatch: (order) => pass(bus.dispatch(order)),
-    receive: (lane) => Effect.map(bus.receive(lane), delivered),
+    receive: (lane, most) => Effect.map(bus.receive(lane, most), (deliveries) => deliveries.map(delivered)),
     withdraw: (lane, job) => pass(bus.withdraw(lane, job)),
     claim: (request) =>
       Effect.flatMap(happens(rates.unanswered), (lost) =>

@@ -217,7 +217,7 @@ const make = Effect.fnUntraced(function* (
       Effect.zipRight(Effect.never)
     )
 
-  const receive: BusService["receive"] = (lane) =>
+  const next = (lane: Lane) =>
     taking(lanes[lane], (pulled) =>
       Effect.map(
         readFrame(held, pulled, decodeOrder, (order) => workSubject(order.lane, order.jobId)),
@@ -235,9 +235,8 @@ const make = Effect.fnUntraced(function* (
     report,
     claim,
     serveClaims,
-    receive,
-    // What a queue hands out to one worker is out of others' reach until it is acknowledged.
-    receiveMany: (lane) => Effect.map(receive(lane), (delivery) => [delivery]),
+    // One, however many may be taken: what a queue hands out to a worker is out of others' reach until it is acknowledged.
+    receive: (lane) => Effect.map(next(lane), (delivery) => [delivery]),
     results: Stream.unwrapScoped(resultsOf(held, results)),
     publish: (event) => asAway(nats.publish(hintSubject(event), JSON.stringify(event))),
     events: (filter) =>
