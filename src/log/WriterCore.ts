@@ -46,6 +46,7 @@ export class WriterCore {
   #log: LogConnection
   #content: ContentStore
   #head: Tip
+  #headFileAt = -1
   #writer: number
   #identities: ReadonlyMap<string, string>
   /** Set from a failure until the files are open again. */
@@ -100,6 +101,7 @@ export class WriterCore {
     this.#writer += 1
     this.#head = this.#log.tip()
     writeHeadFile(paths.head, this.head)
+    this.#headFileAt = this.#head.position
   }
 
   /** The epoch up to which an accepted rollback's losses are recorded in the log. */
@@ -134,7 +136,7 @@ export class WriterCore {
     let warning: string | undefined
     try {
       this.#options.failpoints.hit("log.commit.after")
-      if (this.#head.position !== before.position) warning = this.#witness()
+      if (this.#head.position !== this.#headFileAt) warning = this.#witness()
       warning = this.#wal.afterWrite([this.#log.db, this.#content.db]) ?? warning
       this.#options.failpoints.hit("log.append.after")
     } catch (cause) {
@@ -358,6 +360,7 @@ export class WriterCore {
     failpoints.hit("head.write.before")
     try {
       overwriteHeadFile(paths.head, this.head)
+      this.#headFileAt = this.#head.position
     } catch (cause) {
       return `The head file could not be written: ${String(cause)}`
     }

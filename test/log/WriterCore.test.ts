@@ -387,16 +387,19 @@ describe("the log's writer", () => {
     "log.append.after"
   ]
   for (const name of wholeKept) {
-    it.scoped(`A4: an answer lost at ${name} is found again: a retry gets the first positions`, () =>
-      Effect.gen(function* () {
-        const directory = yield* temporaryDirectory
-        const { core } = yield* opened(directory, { failpoints: armed(`${name}:1:throw`) })
-        assert.strictEqual(core.writeGroup([submit("a")]).outcomes[0]?._tag, "Failed")
-        assert.deepStrictEqual(only(core.writeGroup([submit("a")])), {
-          _tag: "Appended",
-          appended: { firstPosition: 1, lastPosition: 1, lastSequence: 1, repeated: true }
+    it.scoped(
+      `A4: an answer lost at ${name} is found again: a retry gets the first positions, and a witness`,
+      () =>
+        Effect.gen(function* () {
+          const directory = yield* temporaryDirectory
+          const { core } = yield* opened(directory, { failpoints: armed(`${name}:1:throw`) })
+          assert.strictEqual(core.writeGroup([submit("a")]).outcomes[0]?._tag, "Failed")
+          assert.deepStrictEqual(only(core.writeGroup([submit("a")])), {
+            _tag: "Appended",
+            appended: { firstPosition: 1, lastPosition: 1, lastSequence: 1, repeated: true }
+          })
+          assert.strictEqual(readHeadFile(join(directory, "head"))?.position, 1)
         })
-      })
     )
   }
 
