@@ -2,14 +2,12 @@
  * A look at a page of files: they are read, compared with their documents, and what follows is said.
  */
 import { Clock, Effect, Either } from "effect"
-import { canonicalJson } from "../../events/Canonical.ts"
 import {
   type Digest,
   type DocumentId,
   documentId,
   type ProjectScope,
-  type SourceId,
-  sha256
+  type SourceId
 } from "../../events/Ids.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
 import type { DocumentRow, ReadModelsService, RememberedFile } from "../../src/log/ReadModels.ts"
@@ -57,9 +55,6 @@ export const idOf = (
   { scope, sourceId }: { readonly scope: ProjectScope; readonly sourceId: SourceId },
   path: RawPath
 ): DocumentId => documentId(scope, sourceId, toBytes(path))
-
-export const descriptorOf = (source: OpenSource, path: RawPath): Digest =>
-  sha256(canonicalJson({ ...source.describe(path) }))
 
 /** Bytes that are held until they are stored. */
 export const sizeOf = (source: OpenSource, work: Work): number =>
@@ -122,7 +117,7 @@ const compare = <E>(
   const { acts, source, tally } = input
   const { path } = work
   const item = { ...read, stamp: trusted(read.stamp, now) }
-  const content = { raw: item.raw, descriptor: descriptorOf(source, path) }
+  const content = { raw: item.raw, descriptor: source.descriptor(path) }
   const verdict = judge(row, content, readmits)
   if (verdict._tag === "Submit") {
     const submission: Submission = {

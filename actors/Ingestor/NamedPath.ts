@@ -7,7 +7,8 @@
  */
 import { resolve } from "node:path"
 import { Effect, Either } from "effect"
-import { type FileTreeService, meaning } from "../../src/sources/FileTree.ts"
+import { meaning } from "../../src/sources/FileCodes.ts"
+import type { FileTreeService } from "../../src/sources/FileTree.ts"
 import { isText, ofText, type RawPath, split, toText } from "../../src/sources/RawPath.ts"
 import { isGlob, literally } from "../../src/sources/Selection.ts"
 

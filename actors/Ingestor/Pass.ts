@@ -9,13 +9,13 @@ import type { DocumentId } from "../../events/Ids.ts"
 import type { FailpointsService } from "../../src/faults/Failpoints.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
 import type { ReadModelsService, RememberedFile } from "../../src/log/ReadModels.ts"
-import { type Difference, differences, type Remembered } from "../../src/sources/Difference.ts"
-import { ofBytes, type RawPath, toBytes } from "../../src/sources/RawPath.ts"
+import { type Difference, differences } from "../../src/sources/Difference.ts"
+import { type RawPath, toBytes } from "../../src/sources/RawPath.ts"
 import type { SourceUnreadable } from "../../src/sources/SourceReader.ts"
 import type { Acts, Submission } from "./Acts.ts"
 import { flow, type Held } from "./Flow.ts"
 import { isHeld, isSettled, isThere, judge } from "./judge.ts"
-import { descriptorOf, idOf, type LookInput, look, type Step, sizeOf, type Work } from "./Look.ts"
+import { idOf, type LookInput, look, type Step, sizeOf, type Work } from "./Look.ts"
 import { Missing } from "./Missing.ts"
 import type { SyncOptions, SyncSettings } from "./SyncOptions.ts"
 
@@ -37,10 +37,6 @@ export type PassEnd =
   /** Nothing is there at all, where documents were. */
   | { readonly _tag: "Empty" }
   | { readonly _tag: "Stopped" }
-
-interface KnownFile extends Remembered {
-  readonly state: RememberedFile
-}
 
 const statesPage = 500
 const documentsPage = 500
@@ -134,7 +130,7 @@ class Pass<E> {
   }
 
   private compared(): Stream.Stream<Work, E | LogFailed | SourceUnreadable> {
-    const { failpoints, options, readModels, source, sourceId } = this.input
+    const { acts, failpoints, options, readModels, source, sourceId } = this.input
     const scan = source.scan(options.only).pipe(
       Stream.mapChunks((chunk) => {
         failpoints.hit("sync.scan")
@@ -143,51 +139,54 @@ class Pass<E> {
       })
     )
     const remembered = (after: RawPath | undefined) =>
-      Effect.map(
-        readModels.fileStates(sourceId, after === undefined ? undefined : toBytes(after), statesPage),
-        (states) => states.map((state): KnownFile => ({ ...state, path: ofBytes(state.path), state }))
-      )
+      readModels.fileStates(sourceId, after === undefined ? undefined : toBytes(after), statesPage)
     return differences(scan, remembered).pipe(
       Stream.mapChunksEffect((chunk) =>
-        Effect.gen(this, function* () {
+        Effect.suspend(() => {
           const works: Array<Work> = []
+          const forgotten: Array<DocumentId> = []
           for (const difference of chunk) {
-            const work = yield* this.note(difference)
+            const work = this.note(difference, forgotten)
             if (work !== undefined) works.push(work)
           }
-          return Chunk.unsafeFromArray(works)
+          const noted = Chunk.unsafeFromArray(works)
+          return forgotten.length === 0
+            ? Effect.succeed(noted)
+            : Effect.as(Effect.forEach(forgotten, acts.forget, { discard: true }), noted)
         })
       )
     )
   }
 
-  private note(difference: Difference<KnownFile>): Effect.Effect<Work | undefined, E> {
-    const { acts, source, tally } = this.input
+  /** What is to be done about it. Most files are the same: nothing is asked of anybody for them. */
+  private note(difference: Difference<RememberedFile>, forgotten: Array<DocumentId>): Work | undefined {
+    const { source, tally } = this.input
     switch (difference._tag) {
       case "Same":
-        return Effect.succeed(this.noteSame(difference))
+        return this.noteSame(difference)
       case "Look": {
         const { known, path, stamp } = difference
-        this.remember(path, known?.state)
-        return Effect.succeed({ _tag: "Look", path, stamp, state: known?.state })
+        this.remember(path, known)
+        return { _tag: "Look", path, stamp, state: known }
       }
       case "Unreadable": {
         const { broken, path, reason } = difference.scanned
         this.complete = false
         this.broken ||= broken
         tally.fail("failed", { uri: source.uri(path), reason: reason.message })
-        return Effect.succeed(undefined)
+        return undefined
       }
       case "Kept":
-        this.remember(difference.known.path, difference.known.state)
-        return Effect.succeed(undefined)
+        this.remember(difference.known.path, difference.known)
+        return undefined
       case "Missing":
       case "Excluded": {
-        const { state } = difference.known
-        if (!this.isWanted(difference.known.path)) return Effect.succeed(undefined)
-        this.remember(difference.known.path, state)
+        const state = difference.known
+        if (!this.isWanted(state.path)) return undefined
+        this.remember(state.path, state)
         if (!state.settled && !isThere(state.document)) {
-          return Effect.as(acts.forget(state.documentId), undefined)
+          forgotten.push(state.documentId)
+          return undefined
         }
         this.missing.add({
           documentId: state.documentId,
@@ -199,7 +198,7 @@ class Pass<E> {
               ? state.document.raw
               : undefined
         })
-        return Effect.succeed(undefined)
+        return undefined
       }
     }
   }
@@ -208,13 +207,13 @@ class Pass<E> {
     known,
     path,
     stamp
-  }: Extract<Difference<KnownFile>, { _tag: "Same" }>): Work | undefined {
+  }: Extract<Difference<RememberedFile>, { _tag: "Same" }>): Work | undefined {
     const { options, tally } = this.input
-    const { descriptor: was, document, raw, settled } = known.state
-    this.remember(path, known.state)
-    const look: Work = { _tag: "Look", path, stamp, state: known.state }
+    const { descriptor: was, document, raw, settled } = known
+    this.remember(path, known)
+    const look: Work = { _tag: "Look", path, stamp, state: known }
     if (options.full === true) return look
-    const descriptor = descriptorOf(this.input.source, path)
+    const descriptor = this.input.source.descriptor(path)
     if (settled && descriptor === was) {
       tally.count("unchanged")
       return undefined

@@ -19,6 +19,7 @@ import type {
 } from "../../events/Ids.ts"
 import type { JobState, Lane } from "../../events/Job.ts"
 import type { SourceKind, SyncCounts } from "../../events/Source.ts"
+import type { RawPath } from "../sources/RawPath.ts"
 import type { LogFailed } from "./Log.ts"
 import type { VersionContents } from "./LogSnapshot.ts"
 
@@ -143,7 +144,8 @@ export interface FileState {
 }
 
 /** A file as the last sync saw it, with the state of its document. */
-export interface RememberedFile extends FileState {
+export interface RememberedFile extends Omit<FileState, "path"> {
+  readonly path: RawPath
   /** The document is found with just these bytes under this descriptor, and nothing newer was said of it. */
   readonly settled: boolean
   /** Where it is not settled; `undefined` also where there is none. */

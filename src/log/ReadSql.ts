@@ -20,6 +20,11 @@ export type SqlPart = string | number | bigint | Uint8Array | null | Fragment
 
 export interface ReadSql extends Pick<SqlClient, "literal" | "and" | "in"> {
   <Row extends object>(strings: TemplateStringsArray, ...parts: ReadonlyArray<SqlPart>): SqlStatement<Row>
+  /** Each row as the list of its columns: half of the time, where there are many. */
+  readonly lists: <Row extends ReadonlyArray<unknown>>(
+    strings: TemplateStringsArray,
+    ...parts: ReadonlyArray<SqlPart>
+  ) => Effect.Effect<ReadonlyArray<Row>, SqlError>
 }
 
 /** Never waits for a lock. Dies where the file cannot be opened. */
@@ -35,7 +40,16 @@ export const openReadSql = (path: string): Effect.Effect<ReadSql, SqlError, Scop
       const rows = Effect.suspend(() => connection.execute(...statement.compile(), undefined))
       return Object.assign(rows, { [FragmentId]: statement[FragmentId], segments: statement.segments })
     }
-    const sql = Object.assign(template, { literal: client.literal, and: client.and, in: client.in })
+    const lists = <Row extends ReadonlyArray<unknown>>(
+      strings: TemplateStringsArray,
+      ...parts: ReadonlyArray<SqlPart>
+    ) => {
+      const statement = client<Row>(strings, ...parts)
+      const rows = Effect.suspend(() => connection.executeValues(...statement.compile()))
+      // The cast stands where a row becomes what the statement says of it.
+      return rows as Effect.Effect<ReadonlyArray<Row>, SqlError>
+    }
+    const sql = Object.assign(template, { lists, literal: client.literal, and: client.and, in: client.in })
     yield* sql`PRAGMA busy_timeout = 0`
     return sql
   }).pipe(Effect.provide(reactivity))

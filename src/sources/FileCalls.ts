@@ -7,20 +7,40 @@ import {
   type BigIntStats,
   closeSync,
   constants,
+  type Dirent,
   fstatSync,
   lstatSync,
+  opendirSync,
   openSync,
   readlinkSync,
   readSync,
   realpathSync
 } from "node:fs"
+import { codeOf } from "./FileCodes.ts"
+import type { ScanAsk, ScanStep } from "./FilesScan.ts"
 import type { FileKind, FileRead, FileStat } from "./FileTree.ts"
-import type { RawPath } from "./RawPath.ts"
+import { ofLatin1, type RawPath } from "./RawPath.ts"
+
+/** Some file systems do not say in a listing what an entry is. */
+export interface ListedEntry {
+  readonly name: RawPath
+  readonly kind: FileKind | undefined
+}
+
+/** A directory that is being listed. */
+export interface Listing {
+  /** Some of what lies in it, in no order; nothing at the end. */
+  readonly next: () => ReadonlyArray<ListedEntry>
+  readonly close: () => void
+}
 
 /** The calls themselves; each throws an error with the system's code. Tests let them fail, or something happen between them. */
 export interface FileCalls {
   /** Of the file itself: a link is not followed. */
   readonly examine: (path: RawPath) => FileStat
+  readonly list: (directory: RawPath) => Listing
+  /** Absolute, without any link. */
+  readonly resolve: (path: RawPath) => string
   /** For reading. Refuses a link, and never waits for the other end of a pipe. */
   readonly open: (path: RawPath) => number
   readonly stat: (file: number) => FileStat
@@ -31,10 +51,30 @@ export interface FileCalls {
   readonly close: (file: number) => void
 }
 
+/** Entries that a directory hands out at a time. */
+const listedAtATime = 1024
+
 const bytesOf = (path: RawPath): Buffer => Buffer.from(path, "latin1")
 
 export const nodeCalls: FileCalls = {
   examine: (path) => statOf(lstatSync(bytesOf(path), { bigint: true })),
+  // latin1 keeps each byte of a name, valid UTF-8 or not.
+  list: (directory) => {
+    const opened = opendirSync(bytesOf(directory), { encoding: "latin1", bufferSize: listedAtATime })
+    return {
+      next: () => {
+        const entries: Array<ListedEntry> = []
+        while (entries.length < listedAtATime) {
+          const entry = opened.readSync()
+          if (entry === null) break
+          entries.push({ name: ofLatin1(entry.name), kind: listedKind(entry) })
+        }
+        return entries
+      },
+      close: () => opened.closeSync()
+    }
+  },
+  resolve: (path) => realpathSync(bytesOf(path), { encoding: "latin1" }),
   open: (path) => openSync(bytesOf(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
   stat: (file) => statOf(fstatSync(file, { bigint: true })),
   read: (file, into) => readSync(file, into, 0, into.length, null),
@@ -56,6 +96,12 @@ export const kindOf = (of: {
 }): Exclude<FileKind, "special"> | undefined =>
   of.isFile() ? "file" : of.isDirectory() ? "directory" : of.isSymbolicLink() ? "link" : undefined
 
+const listedKind = (entry: Dirent): FileKind | undefined =>
+  kindOf(entry) ??
+  (entry.isFIFO() || entry.isSocket() || entry.isBlockDevice() || entry.isCharacterDevice()
+    ? "special"
+    : undefined)
+
 const statOf = (stat: BigIntStats): FileStat => ({
   kind: kindOf(stat) ?? "special",
   size: Number(stat.size),
@@ -64,9 +110,6 @@ const statOf = (stat: BigIntStats): FileStat => ({
   inode: stat.ino,
   device: stat.dev
 })
-
-export const codeOf = (cause: unknown): string =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : String(cause)
 
 /** Stats of files as they cross threads: numbers in one array, and a code for each that could not be examined. */
 export interface Examined {
@@ -172,6 +215,9 @@ export type FileOperations = {
     readonly paths: ReadonlyArray<RawPath>
     readonly maxBytes: number
   }) => ReadonlyArray<FileRead>
+  readonly scan: (ask: ScanAsk) => ScanStep
+  /** Forgets a scan that is not gone on with. */
+  readonly endScan: (scan: number) => void
 }
 
 /** The buffers of an answer, to be moved instead of copied. */

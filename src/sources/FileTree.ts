@@ -5,11 +5,14 @@
  * that breaks off, a file that changes while it is read, a link that appears after the check.
  */
 import { Context, type Effect, type Either, Schema, type Stream } from "effect"
+import { meaning } from "./FileCodes.ts"
+import type { ScanOptions } from "./FilesScan.ts"
 import type { RawPath } from "./RawPath.ts"
+import type { Scanned, SourceUnreadable } from "./SourceReader.ts"
 
 /** The file system refused. `code` is its own (`ENOENT`, `EACCES`, `EIO` …). */
 export class FileTreeError extends Schema.TaggedError<FileTreeError>()("FileTreeError", {
-  operation: Schema.Literal("resolve", "examine", "list"),
+  operation: Schema.Literal("resolve", "examine"),
   /** For people; see `toText`. */
   path: Schema.String,
   code: Schema.String
@@ -17,28 +20,6 @@ export class FileTreeError extends Schema.TaggedError<FileTreeError>()("FileTree
   override get message() {
     return `Could not ${this.operation} ${JSON.stringify(this.path)}: ${meaning(this.code)}.`
   }
-}
-
-const meanings: { readonly [code: string]: string } = {
-  EACCES: "permission denied",
-  EPERM: "not permitted",
-  ENOENT: "it does not exist",
-  ENOTDIR: "a part of the path is not a directory",
-  EISDIR: "it is a directory",
-  ELOOP: "symbolic links lead in a circle, or it became a link",
-  ENAMETOOLONG: "the path is too long for the file system",
-  EIO: "the device reports an input or output error",
-  EMFILE: "this process has too many files open",
-  ENFILE: "the system has too many files open",
-  ESTALE: "the network file system lost it",
-  ENXIO: "there is no device behind it",
-  ENODEV: "the device is gone"
-}
-
-/** A sentence for a code of the file system, with the code. */
-export const meaning = (code: string): string => {
-  const known = meanings[code]
-  return known === undefined ? code : `${known} (${code})`
 }
 
 export type FileKind = "file" | "directory" | "link" | "special"
@@ -83,8 +64,8 @@ export interface FileTreeService {
   readonly examine: (
     paths: ReadonlyArray<RawPath>
   ) => Effect.Effect<ReadonlyArray<Either.Either<FileStat, FileTreeError>>>
-  /** What lies in a directory, in no order. It may break off with an error. */
-  readonly list: (directory: RawPath) => Stream.Stream<DirectoryEntry, FileTreeError>
+  /** All that lies below a root, in bytewise order of the paths. */
+  readonly scan: (options: ScanOptions) => Stream.Stream<Scanned, SourceUnreadable>
   /**
    * Whole files, one after the other: each the very file that its path named, a regular one, reached without a link, of at
    * most `maxBytes`. What is checked is the opened file, never the name. In order; each fails for itself.

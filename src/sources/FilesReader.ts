@@ -7,8 +7,9 @@
 import { Effect, Layer } from "effect"
 import { wellFormed } from "../../events/Canonical.ts"
 import type { Descriptor } from "../../events/Document.ts"
+import { sha256 } from "../../events/Ids.ts"
 import { readFiles } from "./FileBytes.ts"
-import { defaultLimits, type FilesLimits, scanFiles } from "./FilesScan.ts"
+import { defaultLimits, type FilesLimits } from "./FilesScan.ts"
 import { FileTree, type FileTreeService } from "./FileTree.ts"
 import { fileUri, join, ofText, type RawPath, toText } from "./RawPath.ts"
 import { PatternRefused, Selection } from "./Selection.ts"
@@ -29,8 +30,9 @@ const open = (tree: FileTreeService, limits: FilesLimits): SourceReader["Type"] 
         detail: "Its documents are sent to it; there is nothing to scan."
       })
     }
-    const selection = yield* Effect.try({
-      try: () => new Selection(settings.include, settings.exclude),
+    const { exclude, include } = settings
+    yield* Effect.try({
+      try: () => new Selection(include, exclude),
       catch: (cause) =>
         new SourceUnreadable({
           source: settings.root,
@@ -40,7 +42,7 @@ const open = (tree: FileTreeService, limits: FilesLimits): SourceReader["Type"] 
     })
     const root = ofText(settings.root)
     const source: OpenSource = {
-      scan: (only) => scanFiles({ tree, root, selection, limits, only }),
+      scan: (only) => tree.scan({ root, include, exclude, limits, only }),
       read: (paths) =>
         readFiles(
           tree,
@@ -48,6 +50,7 @@ const open = (tree: FileTreeService, limits: FilesLimits): SourceReader["Type"] 
           limits.maxFileBytes
         ),
       describe: (path) => describe(root, path),
+      descriptor: (path) => sha256(describedText(describe(root, path))),
       uri: (path) => fileUri(join(root, path)),
       maxItemBytes: limits.maxFileBytes
     }
@@ -65,3 +68,7 @@ const describe = (root: RawPath, path: RawPath): Descriptor => ({
   mediaType: "application/octet-stream",
   metadata: {}
 })
+
+/** Its canonical JSON: the members stand in order, and the texts are well-formed. */
+const describedText = ({ externalId, mediaType, uri }: Descriptor): string =>
+  `{"externalId":${JSON.stringify(externalId)},"mediaType":${JSON.stringify(mediaType)},"metadata":{},"uri":${JSON.stringify(uri)}}`

@@ -1,24 +1,20 @@
 /**
  * Walks a directory tree in the bytewise order of the paths below its root, depth first, without recursion.
  *
- * In hand at any time: the names of the directories on the way down, and one batch of files. Whatever cannot be listed
+ * In hand at any time: the names of the directories on the way down, and one page of files. Whatever cannot be listed
  * is reported where it would have stood, so that a reader of the scan knows what it does not prove.
+ *
+ * Synchronous, as all calls of files: it runs in their thread, and what it meets crosses a page at a time.
  */
-import { Chunk, Effect, Either, Option, Stream } from "effect"
 import type { Reason } from "../../events/Document.ts"
-import { readFile, stampOf } from "./FileBytes.ts"
-import {
-  type DirectoryEntry,
-  type FileStat,
-  FileTreeError,
-  type FileTreeService,
-  meaning
-} from "./FileTree.ts"
-import { IgnoreRules, RulesRefused, ruleFiles } from "./IgnoreRules.ts"
+import { type FileCalls, readAll } from "./FileCalls.ts"
+import { codeOf, isBroken, meaning, readAttempts, readPauseMs, whyUnreadable } from "./FileCodes.ts"
+import type { DirectoryEntry, FileKind, FileStat } from "./FileTree.ts"
+import { IgnoreRules, ruleFiles } from "./IgnoreRules.ts"
 import { append, asPrefix, emptyPath, join, ofLatin1, ofText, type RawPath, toText } from "./RawPath.ts"
-import type { Selection } from "./Selection.ts"
+import { Selection } from "./Selection.ts"
 import { SortedEntries } from "./SortedEntries.ts"
-import { type Exclusion, type Scanned, SourceUnreadable } from "./SourceReader.ts"
+import type { Exclusion, Scanned } from "./SourceReader.ts"
 
 export interface FilesLimits {
   /** Larger files are skipped without being read, in bytes. */
@@ -45,36 +41,72 @@ const dataDirectoryNames: ReadonlyArray<string> = ["log.sqlite", "content.sqlite
 /** Windows on the kernel, not files: their sizes lie, and some never end. */
 const kernelDirectories: ReadonlySet<string> = new Set(["/proc", "/sys", "/dev"])
 /** Entries looked at before the scan hands on what it has. */
-const batchSize = 512
-
-/** With these the medium itself failed: what else the scan says about the source proves nothing. */
-const broken: ReadonlySet<string> = new Set([
-  "EIO",
-  "ENXIO",
-  "ENODEV",
-  "ESTALE",
-  "ETIMEDOUT",
-  "EMFILE",
-  "ENFILE",
-  "ENOMEM"
-])
+const pageSize = 512
 
 export interface ScanOptions {
-  readonly tree: FileTreeService
   /** Absolute and canonical. */
   readonly root: RawPath
-  readonly selection: Selection
+  /** Patterns that {@link Selection} takes. */
+  readonly include: ReadonlyArray<string>
+  readonly exclude: ReadonlyArray<string>
   readonly limits: FilesLimits
   readonly only: ReadonlyArray<RawPath> | undefined
 }
 
-export const scanFiles = (options: ScanOptions): Stream.Stream<Scanned, SourceUnreadable> =>
-  Stream.unwrap(
-    Effect.sync(() => {
-      const scan = new Scan(options)
-      return Stream.repeatEffectChunkOption(scan.pull)
-    })
-  )
+/** What is said in words: all but files. */
+type Told = Exclude<Scanned, { readonly _tag: "Item" }>
+
+/** What a scan met, in order, as it crosses threads: a file is its path, and its stamp stands with the numbers. */
+export interface ScanPage {
+  readonly _tag: "Page"
+  readonly met: ReadonlyArray<RawPath | Told>
+  /** Size, time and inode of each file in turn; `undefined` where they were not examined. */
+  readonly stamps: BigInt64Array<ArrayBuffer> | undefined
+}
+
+export type ScanStep =
+  | ScanPage
+  | { readonly _tag: "End" }
+  /** The source as a whole cannot be read. */
+  | { readonly _tag: "Failed"; readonly code: string; readonly detail: string }
+
+const numbers = 3
+
+/** As items and what else there is; each `examined` answers for one file that was not examined. */
+export const scannedOf = (
+  { met, stamps }: ScanPage,
+  examined: ReadonlyArray<FileStat | string> = []
+): ReadonlyArray<Scanned> => {
+  const scanned: Array<Scanned> = []
+  let file = 0
+  for (const one of met) {
+    if (typeof one !== "string") {
+      scanned.push(one)
+      continue
+    }
+    if (stamps === undefined) {
+      const found = fileAt(one, examined[file])
+      if (found !== undefined) scanned.push(found)
+    } else {
+      const [size = 0n, mtimeNs = 0n, inode = 0n] = stamps.subarray(file * numbers, (file + 1) * numbers)
+      scanned.push({ _tag: "Item", path: one, stamp: { size: Number(size), mtimeNs, inode } })
+    }
+    file += 1
+  }
+  return scanned
+}
+
+/** Gone between the listing and the look is gone: nothing to report. A code stands where it could not be examined. */
+const fileAt = (path: RawPath, found: FileStat | string = "ENOENT"): Scanned | undefined => {
+  if (typeof found !== "string") {
+    const { inode, kind, mtimeNs, size } = found
+    if (kind === "file") return { _tag: "Item", path, stamp: { size, mtimeNs, inode } }
+    return { _tag: "Excluded", path, subtree: false, why: kind === "link" ? "link" : "special" }
+  }
+  if (found === "ENOENT") return undefined
+  const reason = { code: found, message: `It could not be examined: ${meaning(found)}.` }
+  return { _tag: "Unreadable", path, subtree: false, reason, broken: isBroken(found) }
+}
 
 interface Directory {
   /** Below the root, with its final slash; empty for the root. */
@@ -89,139 +121,165 @@ type Listed =
   | { readonly _tag: "Internal" }
   | { readonly _tag: "Unlistable"; readonly reason: Reason; readonly broken: boolean }
 
-class Scan {
+export class FilesScan {
+  private readonly calls: FileCalls
   private readonly options: ScanOptions
+  private readonly selection: Selection
   private readonly way: Array<Directory> = []
   private begun = false
-  /** What is handed on next. Files wait in `files` for their stamps, at their places. */
-  private out: Array<Scanned | undefined> = []
-  private files: Array<{ readonly at: number; readonly path: RawPath }> = []
+  private met: Array<RawPath | Told> = []
 
-  constructor(options: ScanOptions) {
+  constructor(calls: FileCalls, options: ScanOptions) {
+    this.calls = calls
     this.options = options
+    this.selection = new Selection(options.include, options.exclude)
   }
 
-  readonly pull: Effect.Effect<Chunk.Chunk<Scanned>, Option.Option<SourceUnreadable>> = Effect.suspend(() =>
-    this.batch()
-  )
-
-  private batch(): Effect.Effect<Chunk.Chunk<Scanned>, Option.Option<SourceUnreadable>> {
-    const scan = this
-    return Effect.gen(function* () {
-      if (!scan.begun) yield* Effect.mapError(scan.begin(), Option.some)
-      for (let steps = 0; steps < batchSize; steps += 1) {
-        const directory = scan.way.at(-1)
-        if (directory === undefined) break
-        const entry = directory.entries.take()
-        if (entry === undefined) scan.way.pop()
-        else if (entry.kind === "directory") yield* scan.enter(directory, entry)
-        else scan.meet(directory, entry)
-      }
-      yield* scan.examineFiles()
-      const out = scan.out.filter((scanned) => scanned !== undefined)
-      scan.out = []
-      if (out.length === 0 && scan.way.length === 0) return yield* Effect.fail(Option.none())
-      return Chunk.unsafeFromArray(out)
-    })
+  /** What comes next. Files are examined on the way, unless somebody else does. */
+  next(examines: boolean): ScanStep {
+    if (!this.begun) {
+      const failed = this.begin()
+      if (failed !== undefined) return failed
+    }
+    for (let steps = 0; steps < pageSize; steps += 1) {
+      const directory = this.way.at(-1)
+      if (directory === undefined) break
+      const entry = directory.entries.take()
+      if (entry === undefined) this.way.pop()
+      else if (entry.kind === "directory") this.enter(directory, entry)
+      else this.meet(directory, entry)
+    }
+    const { met } = this
+    if (met.length === 0 && this.way.length === 0) return { _tag: "End" }
+    this.met = []
+    return examines ? this.examined(met) : { _tag: "Page", met, stamps: undefined }
   }
 
-  private begin(): Effect.Effect<void, SourceUnreadable> {
-    const scan = this
-    const { root, tree } = this.options
-    const unreadable = (code: string, detail: string) =>
-      new SourceUnreadable({ source: toText(root), code, detail })
-    return Effect.gen(function* () {
-      scan.begun = true
-      const [stat] = yield* tree.examine([root])
-      if (stat === undefined || Either.isLeft(stat)) {
-        const code = stat?.left.code ?? "ENOENT"
-        return yield* unreadable(code === "ENOENT" ? "RootMissing" : code, `Its root: ${meaning(code)}.`)
+  private begin(): ScanStep | undefined {
+    const { root } = this.options
+    const failed = (code: string, detail: string): ScanStep => ({ _tag: "Failed", code, detail })
+    this.begun = true
+    let kind: FileKind
+    try {
+      kind = this.calls.examine(root).kind
+    } catch (cause) {
+      const code = codeOf(cause)
+      return failed(code === "ENOENT" ? "RootMissing" : code, `Its root: ${meaning(code)}.`)
+    }
+    if (kind !== "directory") return failed("RootReplaced", `Its root is a ${kind} now, not a directory.`)
+    const listed = this.list(emptyPath, IgnoreRules.none)
+    if (listed._tag === "Unlistable") return failed(listed.reason.code, listed.reason.message)
+    if (listed._tag === "Internal") return failed("RootInternal", "Its root is a Reprise data directory.")
+    this.way.push(listed.directory)
+    return undefined
+  }
+
+  private examined(met: ReadonlyArray<RawPath | Told>): ScanPage {
+    const found: Array<RawPath | Told> = []
+    const stamps = new BigInt64Array(met.length * numbers)
+    let at = 0
+    for (const one of met) {
+      const scanned = typeof one === "string" ? fileAt(one, this.look(one)) : one
+      if (scanned === undefined) continue
+      if (scanned._tag !== "Item") {
+        found.push(scanned)
+        continue
       }
-      if (stat.right.kind !== "directory") {
-        return yield* unreadable("RootReplaced", `Its root is a ${stat.right.kind} now, not a directory.`)
-      }
-      const listed = yield* scan.list(emptyPath, IgnoreRules.none)
-      if (listed._tag === "Unlistable") return yield* unreadable(listed.reason.code, listed.reason.message)
-      if (listed._tag === "Internal") {
-        return yield* unreadable("RootInternal", "Its root is a Reprise data directory.")
-      }
-      scan.way.push(listed.directory)
-    })
+      const { inode, mtimeNs, size } = scanned.stamp
+      stamps[at++] = BigInt(size)
+      stamps[at++] = mtimeNs
+      stamps[at++] = inode
+      found.push(scanned.path)
+    }
+    return { _tag: "Page", met: found, stamps }
+  }
+
+  private look(path: RawPath): FileStat | string {
+    try {
+      return this.calls.examine(join(this.options.root, path))
+    } catch (cause) {
+      return codeOf(cause)
+    }
   }
 
   /** Anything but a directory. */
   private meet(directory: Directory, entry: DirectoryEntry): void {
-    const { selection } = this.options
     const path = append(directory.prefix, entry.name)
     if (!this.isWanted(path)) return
     const text = directory.text + toText(entry.name)
     if (internalNames.has(entry.name)) this.exclude(path, false, "internal")
-    else if (!selection.takes(text)) this.exclude(path, false, "excluded")
-    else if (!selection.names(text) && directory.rules.ignores(text)) this.exclude(path, false, "ignored")
+    else if (!this.selection.takes(text)) this.exclude(path, false, "excluded")
+    else if (!this.selection.names(text) && directory.rules.ignores(text))
+      this.exclude(path, false, "ignored")
     else if (entry.kind !== "file") this.exclude(path, false, entry.kind === "link" ? "link" : "special")
-    else this.files.push({ at: this.out.push(undefined) - 1, path })
+    else this.met.push(path)
   }
 
-  private enter(directory: Directory, entry: DirectoryEntry): Effect.Effect<void> {
-    const { limits, selection } = this.options
+  private enter(directory: Directory, entry: DirectoryEntry): void {
+    const { limits, root } = this.options
     const path = append(directory.prefix, entry.name)
-    if (!this.leadsToWanted(path)) return Effect.void
+    if (!this.leadsToWanted(path)) return
     const prefix = asPrefix(path)
     const text = directory.text + toText(entry.name)
-    if (internalNames.has(entry.name) || kernelDirectories.has(join(this.options.root, path))) {
-      return this.excluded(prefix, "internal")
-    }
-    if (!selection.leadsInto(text)) return this.excluded(prefix, "excluded")
+    if (internalNames.has(entry.name) || kernelDirectories.has(join(root, path)))
+      return this.exclude(prefix, true, "internal")
+    if (!this.selection.leadsInto(text)) return this.exclude(prefix, true, "excluded")
     const rules = directory.rules.entering(`${text}/`)
-    if (rules === undefined) return this.excluded(prefix, "ignored")
+    if (rules === undefined) return this.exclude(prefix, true, "ignored")
     if (this.way.length > limits.maxDepth) {
       const message = `It lies more than ${limits.maxDepth} directories deep.`
       return this.unreadable(prefix, { code: "TooDeep", message }, false)
     }
-    return Effect.gen(this, function* () {
-      const listed = yield* this.list(prefix, rules)
-      if (listed._tag === "Directory") this.way.push(listed.directory)
-      else if (listed._tag === "Internal") yield* this.excluded(prefix, "internal")
-      else yield* this.unreadable(prefix, listed.reason, listed.broken)
-    })
+    const listed = this.list(prefix, rules)
+    if (listed._tag === "Directory") this.way.push(listed.directory)
+    else if (listed._tag === "Internal") this.exclude(prefix, true, "internal")
+    else this.unreadable(prefix, listed.reason, listed.broken)
   }
 
-  private list(prefix: RawPath, rules: IgnoreRules): Effect.Effect<Listed> {
-    const { limits, root, tree } = this.options
+  private list(prefix: RawPath, rules: IgnoreRules): Listed {
+    const { limits, root } = this.options
     const absolute = join(root, prefix === "" ? emptyPath : withoutSlash(prefix))
-    return Effect.gen(this, function* () {
-      const entries = new SortedEntries()
-      const ours: Array<string> = []
-      const found: Array<string> = []
-      yield* tree.list(absolute).pipe(
-        Stream.runForEachChunk((chunk) => {
-          entries.add(chunk)
-          for (const { kind, name } of chunk) {
+    const entries = new SortedEntries()
+    const ours: Array<string> = []
+    const found: Array<string> = []
+    try {
+      const listing = this.calls.list(absolute)
+      try {
+        for (let some = listing.next(); some.length > 0; some = listing.next()) {
+          const known = some.map(({ kind, name }) => ({ name, kind: kind ?? this.kindAt(absolute, name) }))
+          entries.add(known)
+          for (const { kind, name } of known) {
             if (kind !== "file") continue
             if (dataDirectoryNames.includes(name)) ours.push(name)
             if (ruleFiles.includes(name)) found.push(name)
           }
-          return entries.size > limits.maxEntries
-            ? Effect.fail(unlistable("TooManyEntries", `It has more than ${limits.maxEntries} entries.`))
-            : Effect.void
-        })
-      )
-      // A directory on the way may have become a link after its parent was listed.
-      if ((yield* tree.resolve(absolute)) !== absolute) {
-        return unlistable("DirectoryElsewhere", "It became a symbolic link; links are not followed.")
+          if (entries.size > limits.maxEntries)
+            return unlistable("TooManyEntries", `It has more than ${limits.maxEntries} entries.`)
+        }
+      } finally {
+        listing.close()
       }
-      if (ours.length === dataDirectoryNames.length) return { _tag: "Internal" } as const
-      const text = toText(prefix)
-      const within = yield* this.rulesWithin(
-        absolute,
-        text,
-        ruleFiles.filter((name) => found.includes(name)),
-        rules
-      )
-      return { _tag: "Directory", directory: { prefix, text, rules: within, entries } } as const
-    }).pipe(
-      Effect.catchAll((failed) => Effect.succeed(failed instanceof FileTreeError ? refused(failed) : failed))
-    )
+      // A directory on the way may have become a link after its parent was listed.
+      if (this.calls.resolve(absolute) !== absolute)
+        return unlistable("DirectoryElsewhere", "It became a symbolic link; links are not followed.")
+    } catch (cause) {
+      return refused(codeOf(cause))
+    }
+    if (ours.length === dataDirectoryNames.length) return { _tag: "Internal" }
+    const text = toText(prefix)
+    const named = ruleFiles.filter((name) => found.includes(name))
+    const within = named.length === 0 ? rules : this.rulesWithin(absolute, text, named, rules)
+    return within instanceof IgnoreRules
+      ? { _tag: "Directory", directory: { prefix, text, rules: within, entries } }
+      : within
+  }
+
+  private kindAt(directory: RawPath, name: RawPath): FileKind {
+    try {
+      return this.calls.examine(append(asPrefix(directory), name)).kind
+    } catch {
+      return "special"
+    }
   }
 
   private rulesWithin(
@@ -229,35 +287,29 @@ class Scan {
     text: string,
     names: ReadonlyArray<string>,
     rules: IgnoreRules
-  ): Effect.Effect<IgnoreRules, Unlistable> {
-    const { limits, tree } = this.options
-    return Effect.gen(function* () {
-      const files: Array<{ readonly name: string; readonly text: string }> = []
-      for (const name of names) {
-        const { bytes } = yield* readFile(tree, join(absolute, ofText(name)), limits.maxRuleBytes).pipe(
-          Effect.mapError((error) => unlistable("RulesUnreadable", `Its ${name}: ${error.detail}`))
-        )
-        files.push({ name, text: new TextDecoder().decode(bytes) })
-      }
-      return yield* Effect.try({
-        try: () => rules.within(text, files),
-        catch: (cause) =>
-          unlistable("RulesRefused", cause instanceof RulesRefused ? cause.message : String(cause))
-      })
-    })
+  ): IgnoreRules | Unlistable {
+    const files: Array<{ readonly name: string; readonly text: string }> = []
+    for (const name of names) {
+      const read = this.readRules(join(absolute, ofText(name)))
+      if (typeof read === "string") return unlistable("RulesUnreadable", `Its ${name}: ${read}`)
+      files.push({ name, text: new TextDecoder().decode(read) })
+    }
+    try {
+      return rules.within(text, files)
+    } catch (cause) {
+      return unlistable("RulesRefused", cause instanceof Error ? cause.message : String(cause))
+    }
   }
 
-  private examineFiles(): Effect.Effect<void> {
-    const files = this.files
-    const { root, tree } = this.options
-    if (files.length === 0) return Effect.void
-    return Effect.map(tree.examine(files.map(({ path }) => join(root, path))), (stats) => {
-      files.forEach(({ at, path }, index) => {
-        const stat = stats[index]
-        if (stat !== undefined) this.out[at] = scannedFile(path, stat)
-      })
-      this.files = []
-    })
+  /** Their bytes, or what is wrong with them. One that changes while it is read is tried again. */
+  private readRules(path: RawPath): Uint8Array | string {
+    const { maxRuleBytes } = this.options.limits
+    for (let attempt = 1; ; attempt += 1) {
+      const [read = { _tag: "Changed" as const }] = readAll(this.calls, [path], maxRuleBytes)
+      if (read._tag === "Read") return read.bytes
+      if (read._tag !== "Changed" || attempt === readAttempts) return whyUnreadable(read, maxRuleBytes).detail
+      Atomics.wait(nobody, 0, 0, readPauseMs)
+    }
   }
 
   private isWanted(path: RawPath): boolean {
@@ -271,19 +323,16 @@ class Scan {
   }
 
   private exclude(path: RawPath, subtree: boolean, why: Exclusion): void {
-    this.out.push({ _tag: "Excluded", path, subtree, why })
+    this.met.push({ _tag: "Excluded", path, subtree, why })
   }
 
-  private excluded(path: RawPath, why: Exclusion): Effect.Effect<void> {
-    return Effect.sync(() => this.exclude(path, true, why))
-  }
-
-  private unreadable(path: RawPath, reason: Reason, isBroken: boolean): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.out.push({ _tag: "Unreadable", path, subtree: true, reason, broken: isBroken })
-    })
+  private unreadable(path: RawPath, reason: Reason, broken: boolean): void {
+    this.met.push({ _tag: "Unreadable", path, subtree: true, reason, broken })
   }
 }
+
+/** Whom a pause waits for: this thread has nothing else to do. */
+const nobody = new Int32Array(new SharedArrayBuffer(4))
 
 type Unlistable = Extract<Listed, { readonly _tag: "Unlistable" }>
 
@@ -293,24 +342,40 @@ const unlistable = (code: string, message: string): Unlistable => ({
   broken: false
 })
 
-const refused = (error: FileTreeError): Unlistable => ({
+const refused = (code: string): Unlistable => ({
   _tag: "Unlistable",
-  reason: { code: error.code, message: `The directory could not be listed: ${meaning(error.code)}.` },
-  broken: broken.has(error.code)
+  reason: { code, message: `The directory could not be listed: ${meaning(code)}.` },
+  broken: isBroken(code)
 })
 
 const withoutSlash = (prefix: RawPath): RawPath => ofLatin1(prefix.slice(0, -1))
 
-/** Gone between the listing and the look is gone: nothing to report. */
-const scannedFile = (path: RawPath, stat: Either.Either<FileStat, FileTreeError>): Scanned | undefined => {
-  if (Either.isRight(stat)) {
-    const { kind } = stat.right
-    if (kind === "file") return { _tag: "Item", path, stamp: stampOf(stat.right) }
-    const why = kind === "link" ? "link" : "special"
-    return { _tag: "Excluded", path, subtree: false, why }
+/** As a scan's thread is asked for its next page. */
+export interface ScanAsk {
+  /** Chosen by whoever asks. */
+  readonly scan: number
+  /** With the first page of it. */
+  readonly begin?: ScanOptions
+  readonly examines: boolean
+}
+
+/** The scans that a thread has begun. */
+export class OpenScans {
+  private readonly open = new Map<number, FilesScan>()
+  private readonly calls: FileCalls
+
+  constructor(calls: FileCalls) {
+    this.calls = calls
   }
-  const { code } = stat.left
-  if (code === "ENOENT") return undefined
-  const reason = { code, message: `It could not be examined: ${meaning(code)}.` }
-  return { _tag: "Unreadable", path, subtree: false, reason, broken: broken.has(code) }
+
+  next({ begin, examines, scan }: ScanAsk): ScanStep {
+    const one = begin === undefined ? this.open.get(scan) : new FilesScan(this.calls, begin)
+    if (one === undefined) throw new Error(`The scan ${scan} is not open.`)
+    this.open.set(scan, one)
+    return one.next(examines)
+  }
+
+  end(scan: number): void {
+    this.open.delete(scan)
+  }
 }

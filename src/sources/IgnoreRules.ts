@@ -5,7 +5,6 @@
  * Rules fail closed: a file of rules that cannot be used takes its directory out of the scan, because what it would have
  * hidden may be what nobody wants to see in an index.
  */
-import { Schema } from "effect"
 import ignore, { type Ignore } from "ignore"
 
 /** In the order in which they are read: the later one may take back what the earlier one said. */
@@ -18,13 +17,11 @@ const maxGlobstars = 3
 const maxRemembered = 20_000
 
 /** A line that nobody could match in reasonable time, or too many of them. */
-export class RulesRefused extends Schema.TaggedError<RulesRefused>()("RulesRefused", {
-  file: Schema.String,
-  line: Schema.Int,
-  detail: Schema.String
-}) {
-  override get message() {
-    return `Line ${this.line} of ${this.file} cannot be used: ${this.detail}`
+export class RulesRefused extends Error {
+  override readonly name = "RulesRefused"
+
+  constructor(file: string, line: number, detail: string) {
+    super(`Line ${line} of ${file} cannot be used: ${detail}`)
   }
 }
 
@@ -52,16 +49,12 @@ const parse = (files: ReadonlyArray<{ readonly name: string; readonly text: stri
   for (const { name, text } of files) {
     const lines = text.split(/\r?\n/)
     if (lines.length > maxLines) {
-      throw new RulesRefused({
-        file: name,
-        line: maxLines + 1,
-        detail: `It has more than ${maxLines} lines.`
-      })
+      throw new RulesRefused(name, maxLines + 1, `It has more than ${maxLines} lines.`)
     }
     lines.forEach((line, at) => {
       if (!line.startsWith("#") && line.split("**").length - 1 > maxGlobstars) {
         const detail = `More than ${maxGlobstars} \`**\` take too long to match.`
-        throw new RulesRefused({ file: name, line: at + 1, detail })
+        throw new RulesRefused(name, at + 1, detail)
       }
     })
     matcher.add(text)

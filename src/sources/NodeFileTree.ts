@@ -1,39 +1,37 @@
 /**
- * The file tree of this machine. Files are examined and read by threads, one of which starts with the first of them;
- * directories are listed in Node's thread pool. The main thread only passes results on.
+ * The file tree of this machine. Directories are walked and files examined and read by threads, one of which starts with
+ * the first of them. The main thread only passes results on.
  */
-import { type Dir, type Dirent, promises } from "node:fs"
+import { promises } from "node:fs"
 import { Chunk, Effect, Either, Layer, Option, Scope, Stream } from "effect"
-import { spawnAnew } from "../threads/Thread.ts"
+import { monotonicMs } from "../clock/Monotonic.ts"
+import { spawnAnew, type Thread } from "../threads/Thread.ts"
 import {
-  codeOf,
   type Examined,
   examineAll,
   type FileCalls,
   type FileOperations,
-  kindOf,
   nodeCalls,
   readAll,
   statAt
 } from "./FileCalls.ts"
-import {
-  type DirectoryEntry,
-  type FileKind,
-  type FileStat,
-  FileTree,
-  FileTreeError,
-  type FileTreeService
-} from "./FileTree.ts"
-import { append, asPrefix, ofBytes, ofLatin1, type RawPath, toBytes, toText } from "./RawPath.ts"
-import { spreadOver } from "./Spread.ts"
-
-/** Entries that a directory hands out at a time. */
-const batchSize = 1024
+import { codeOf } from "./FileCodes.ts"
+import { OpenScans, type ScanAsk, type ScanOptions, type ScanStep, scannedOf } from "./FilesScan.ts"
+import { type FileStat, FileTree, FileTreeError, type FileTreeService } from "./FileTree.ts"
+import { join, ofBytes, type RawPath, toBytes, toText } from "./RawPath.ts"
+import { type Scanned, SourceUnreadable } from "./SourceReader.ts"
+import { isSlow, spreadOver } from "./Spread.ts"
 
 /** Threads that start where files are slow to answer. */
 const threads = 4
 
 type Examine = FileTreeService["examine"]
+
+/** How scans are gone on with, wherever they run. */
+interface Scans {
+  readonly next: (ask: ScanAsk) => Effect.Effect<ScanStep>
+  readonly end: (scan: number) => Effect.Effect<void>
+}
 
 export const layer: Layer.Layer<FileTree> = Layer.scoped(
   FileTree,
@@ -44,32 +42,47 @@ export const layer: Layer.Layer<FileTree> = Layer.scoped(
       Effect.cached(Effect.provideService(spawnAnew<FileOperations>("files", undefined), Scope.Scope, scope)),
       Effect.uninterruptible
     )
-    const spread = spreadOver(yield* Effect.all(Array.from({ length: threads }, () => started)))
+    const first = yield* started
+    const others = yield* Effect.all(Array.from({ length: threads - 1 }, () => started))
+    const spread = spreadOver([first, ...others])
+    // A thread that ends under a call is a bug.
+    const asking = <A, E>(
+      thread: Effect.Effect<Thread<FileOperations>>,
+      ask: (thread: Thread<FileOperations>) => Effect.Effect<A, E>
+    ) => Effect.orDie(Effect.flatMap(thread, ask))
     return treeOn(
       (paths) =>
         spread(paths, (thread, some) =>
-          Effect.flatMap(thread, ({ call }) => call("examine", some)).pipe(
-            // A thread that ends under this is a bug.
-            Effect.orDie,
-            Effect.map((examined) => statsOf(some, examined))
+          Effect.map(
+            asking(thread, ({ call }) => call("examine", some)),
+            (examined) => statsOf(some, examined)
           )
         ),
       (paths, maxBytes) =>
         spread(paths, (thread, some) =>
-          Effect.orDie(Effect.flatMap(thread, ({ call }) => call("read", { paths: some, maxBytes })))
-        )
+          asking(thread, ({ call }) => call("read", { paths: some, maxBytes }))
+        ),
+      {
+        next: (ask) => asking(first, ({ call }) => call("scan", ask)),
+        end: (scan) => asking(first, ({ call }) => call("endScan", scan))
+      }
     )
   })
 )
 
 /** In the caller's thread, with the calls of a test. */
 export const layerInThread = (calls: FileCalls = nodeCalls): Layer.Layer<FileTree> =>
-  Layer.sync(FileTree, () =>
-    treeOn(
+  Layer.sync(FileTree, () => {
+    const scans = new OpenScans(calls)
+    return treeOn(
       (paths) => Effect.sync(() => statsOf(paths, examineAll(calls, paths))),
-      (paths, maxBytes) => Effect.sync(() => readAll(calls, paths, maxBytes))
+      (paths, maxBytes) => Effect.sync(() => readAll(calls, paths, maxBytes)),
+      {
+        next: (ask) => Effect.sync(() => scans.next(ask)),
+        end: (scan) => Effect.sync(() => scans.end(scan))
+      }
     )
-  )
+  })
 
 const statsOf = (paths: ReadonlyArray<RawPath>, examined: Examined) => {
   const codes = new Map(examined.codes)
@@ -81,70 +94,52 @@ const statsOf = (paths: ReadonlyArray<RawPath>, examined: Examined) => {
   })
 }
 
-const treeOn = (examine: Examine, read: FileTreeService["read"]): FileTreeService =>
-  FileTree.of({
+const treeOn = (examine: Examine, read: FileTreeService["read"], scans: Scans): FileTreeService => {
+  let last = 0
+  return FileTree.of({
     resolve: (path) =>
       Effect.tryPromise({
         try: () => promises.realpath(toBytes(path), { encoding: "buffer" }),
-        catch: failure("resolve", path)
+        catch: (cause) => new FileTreeError({ operation: "resolve", path: toText(path), code: codeOf(cause) })
       }).pipe(Effect.map(ofBytes)),
     examine,
-    list: (directory) => list(directory, examine),
+    scan: (options) => Stream.unwrap(Effect.sync(() => scanOn(scans, examine, ++last, options))),
     read
   })
-
-const failure =
-  (operation: FileTreeError["operation"], path: RawPath) =>
-  (cause: unknown): FileTreeError =>
-    new FileTreeError({ operation, path: toText(path), code: codeOf(cause) })
-
-const list = (directory: RawPath, examine: Examine): Stream.Stream<DirectoryEntry, FileTreeError> =>
-  Stream.acquireRelease(
-    Effect.tryPromise({
-      // latin1 keeps each byte of a name, valid UTF-8 or not.
-      try: () => promises.opendir(toBytes(directory), { encoding: "latin1", bufferSize: batchSize }),
-      catch: failure("list", directory)
-    }),
-    (opened) => Effect.ignore(Effect.tryPromise(() => opened.close()))
-  ).pipe(Stream.flatMap((opened) => Stream.repeatEffectChunkOption(nextEntries(directory, opened, examine))))
-
-const nextEntries = (
-  directory: RawPath,
-  opened: Dir,
-  examine: Examine
-): Effect.Effect<Chunk.Chunk<DirectoryEntry>, Option.Option<FileTreeError>> =>
-  Effect.gen(function* () {
-    const entries = yield* Effect.tryPromise({
-      try: () => readEntries(opened),
-      catch: (cause) => Option.some(failure("list", directory)(cause))
-    })
-    if (entries.length === 0) return yield* Effect.fail(Option.none())
-    const unknown = entries.filter((entry) => entry.kind === undefined)
-    const stats = yield* examine(unknown.map((entry) => append(asPrefix(directory), entry.name)))
-    const kinds = new Map(
-      unknown.map((entry, at) => {
-        const stat = stats[at]
-        return [entry.name, stat !== undefined && Either.isRight(stat) ? stat.right.kind : "special"] as const
-      })
-    )
-    return Chunk.unsafeFromArray(
-      entries.map(({ name, kind }) => ({ name, kind: kind ?? kinds.get(name) ?? "special" }))
-    )
-  })
-
-const readEntries = async (opened: Dir) => {
-  const entries: Array<{ readonly name: RawPath; readonly kind: FileKind | undefined }> = []
-  while (entries.length < batchSize) {
-    const entry = await opened.read()
-    if (entry === null) break
-    entries.push({ name: ofLatin1(entry.name), kind: listedKind(entry) })
-  }
-  return entries
 }
 
-/** Some file systems do not say in a listing what an entry is. */
-const listedKind = (entry: Dirent): FileKind | undefined =>
-  kindOf(entry) ??
-  (entry.isFIFO() || entry.isSocket() || entry.isBlockDevice() || entry.isCharacterDevice()
-    ? "special"
-    : undefined)
+/** The next page is made while one is looked at. */
+const scanOn = (
+  scans: Scans,
+  examine: Examine,
+  scan: number,
+  options: ScanOptions
+): Stream.Stream<Scanned, SourceUnreadable> => {
+  let begun = false
+  // Where files are slow to answer, all threads examine them.
+  let examines = true
+  const pull = Effect.gen(function* () {
+    const began = yield* monotonicMs
+    const step = yield* scans.next({ scan, examines, ...(begun ? {} : { begin: options }) })
+    begun = true
+    if (step._tag === "End") return yield* Effect.fail(Option.none())
+    if (step._tag === "Failed") {
+      const { code, detail } = step
+      return yield* Effect.fail(
+        Option.some(new SourceUnreadable({ source: toText(options.root), code, detail }))
+      )
+    }
+    if (step.stamps !== undefined) {
+      examines = !isSlow(step.met.length, (yield* monotonicMs) - began)
+      return Chunk.unsafeFromArray(scannedOf(step))
+    }
+    const files = step.met.filter((one) => typeof one === "string")
+    const found = yield* examine(files.map((path) => join(options.root, path)))
+    const stats = found.map(Either.match({ onLeft: ({ code }) => code, onRight: (stat) => stat }))
+    return Chunk.unsafeFromArray(scannedOf(step, stats))
+  })
+  return Stream.ensuring(
+    Stream.repeatEffectChunkOption(pull),
+    Effect.suspend(() => (begun ? scans.end(scan) : Effect.void))
+  ).pipe(Stream.bufferChunks({ capacity: 1 }))
+}

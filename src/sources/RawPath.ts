@@ -2,11 +2,12 @@
  * Paths as the file system has them: bytes. File names need not be valid UTF-8, so a path is kept as a string with one
  * code unit (0–255) for each byte: such strings compare bytewise, serve as keys, and lose nothing.
  */
-import { Brand } from "effect"
+import type { Brand } from "effect"
 
 /** Bytes as a string, one code unit each. A path below a root has no leading slash. */
 export type RawPath = string & Brand.Brand<"RawPath">
-const brand = Brand.nominal<RawPath>()
+/** What `Brand.nominal` does, without the half of Effect that the thread of files would load for it. */
+const brand = (text: string): RawPath => text as RawPath
 
 export const emptyPath: RawPath = brand("")
 

@@ -2,7 +2,6 @@
  * Which paths of a root a files source takes: globs relative to the root. `exclude` wins over `include`; without
  * `include` everything is taken. A pattern without wildcards names one file, or a directory with all that lies in it.
  */
-import { Schema } from "effect"
 import picomatch from "picomatch"
 
 const options = { dot: true, noextglob: true, nonegate: true, strictBrackets: false } as const
@@ -12,12 +11,11 @@ const maxLength = 1_000
 const maxStars = 3
 
 /** A pattern that nobody could match in reasonable time, or that leaves the root. */
-export class PatternRefused extends Schema.TaggedError<PatternRefused>()("PatternRefused", {
-  pattern: Schema.String,
-  detail: Schema.String
-}) {
-  override get message() {
-    return `The pattern ${JSON.stringify(this.pattern.slice(0, 100))} cannot be used: ${this.detail}`
+export class PatternRefused extends Error {
+  override readonly name = "PatternRefused"
+
+  constructor(pattern: string, detail: string) {
+    super(`The pattern ${JSON.stringify(pattern.slice(0, 100))} cannot be used: ${detail}`)
   }
 }
 
@@ -38,7 +36,7 @@ export const isGlob = (pattern: string): boolean => /(?<!\\)[*?[{]/.test(pattern
 
 /** Throws {@link PatternRefused}. */
 const compile = (pattern: string): Pattern => {
-  const refuse = (detail: string) => new PatternRefused({ pattern, detail })
+  const refuse = (detail: string) => new PatternRefused(pattern, detail)
   if (pattern.length > maxLength) throw refuse(`It is longer than ${maxLength} characters.`)
   const relative = pattern
     .replace(/^(?:\.\/)+/, "")
@@ -76,7 +74,7 @@ export class Selection {
   /** Throws {@link PatternRefused}. */
   constructor(include: ReadonlyArray<string>, exclude: ReadonlyArray<string>) {
     if (include.length + exclude.length > maxPatterns) {
-      throw new PatternRefused({ pattern: "…", detail: `There are more than ${maxPatterns} of them.` })
+      throw new PatternRefused("…", `There are more than ${maxPatterns} of them.`)
     }
     this.include = include.map(compile)
     this.exclude = exclude.map(compile)

@@ -75,6 +75,8 @@ export interface OpenSource {
   ) => Effect.Effect<ReadonlyArray<Either.Either<ItemBytes, ItemUnreadable>>>
   /** A function of the path alone: equal trees have equal descriptors. */
   readonly describe: (path: RawPath) => Descriptor
+  /** The digest of what `describe` says, as it is stored: asked of every file by every pass. */
+  readonly descriptor: (path: RawPath) => Digest
   readonly uri: (path: RawPath) => string
   /** Larger items are skipped without being read, in bytes. */
   readonly maxItemBytes: number

@@ -10,6 +10,9 @@ const slowMs = 1
 /** Of fewer files nothing can be said. */
 const fewest = 16
 
+/** Whether so many files took so long that several are to be asked at a time. */
+export const isSlow = (files: number, tookMs: number): boolean => files >= fewest && tookMs / files > slowMs
+
 /** Answers in the order of `items`. */
 export type Spread<Lane> = <Item, Answer>(
   items: ReadonlyArray<Item>,
@@ -29,7 +32,7 @@ export const spreadOver = <Lane>(lanes: ReadonlyArray<Lane>): Spread<Lane> => {
         { concurrency: "unbounded" }
       )
       const took = (yield* monotonicMs) - began
-      if (items.length >= fewest && took / items.length > slowMs) used = lanes.length
+      if (isSlow(items.length, took)) used = lanes.length
       return answers.flat()
     })
 }

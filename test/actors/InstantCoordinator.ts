@@ -13,6 +13,7 @@ import { type Digest, type DocumentId, type SourceId, sha256 } from "../../event
 import { Content } from "../../src/log/Content.ts"
 import { Log, type OperationalChange } from "../../src/log/Log.ts"
 import { type DocumentRow, type FileState, ReadModels, type SourceRow } from "../../src/log/ReadModels.ts"
+import { ofBytes } from "../../src/sources/RawPath.ts"
 
 const died = (what: string) => Effect.dieMessage(`${what} was not expected here.`)
 
@@ -270,7 +271,7 @@ export const layer = (state: InstantState): Layer.Layer<Coordinator | ReadModels
                 isSettled(document) &&
                 document.raw === file.raw &&
                 document.descriptor === file.descriptor
-              return { ...file, settled, document: settled ? undefined : document }
+              return { ...file, path: ofBytes(file.path), settled, document: settled ? undefined : document }
             })
         )
     }),

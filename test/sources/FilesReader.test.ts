@@ -12,12 +12,15 @@ import {
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Either, Layer, Stream } from "effect"
+import { Chunk, Effect, Layer, Stream } from "effect"
+import { canonicalJson } from "../../events/Canonical.ts"
+import { sha256 } from "../../events/Ids.ts"
 import type { FilesSettings } from "../../events/Source.ts"
+import { type FileCalls, nodeCalls } from "../../src/sources/FileCalls.ts"
 import { layer as filesReader } from "../../src/sources/FilesReader.ts"
 import type { FilesLimits } from "../../src/sources/FilesScan.ts"
-import { FileTree, type FileTreeService } from "../../src/sources/FileTree.ts"
-import { layer as nodeFileTree } from "../../src/sources/NodeFileTree.ts"
+import { FileTree } from "../../src/sources/FileTree.ts"
+import { layerInThread, layer as nodeFileTree } from "../../src/sources/NodeFileTree.ts"
 import { ofText, type RawPath, toText } from "../../src/sources/RawPath.ts"
 import {
   type ItemBytes,
@@ -184,6 +187,7 @@ describe("the scan of a files source", () => {
       )
       for (const { path } of scanned) {
         const { externalId, uri } = source.describe(path)
+        assert.strictEqual(source.descriptor(path), sha256(canonicalJson({ ...source.describe(path) })))
         assert.isTrue(externalId.isWellFormed())
         assert.match(uri, /^file:\/\/\/[!-~]+$/)
         const { bytes } = yield* readOne(source, path)
@@ -265,17 +269,22 @@ describe("the scan of a files source", () => {
       const names = Array.from({ length: 200_000 }, (_, n) => ofText(`${(n * 7_919) % 200_000}.md`))
       const file = { kind: "file", size: 1, mtimeNs: 1n, ctimeNs: 1n, inode: 1n, device: 1n } as const
       const root = ofText("/many")
-      const tree: FileTreeService = {
-        resolve: (path) => Effect.succeed(path),
-        examine: (paths) =>
-          Effect.succeed(
-            paths.map((path) => Either.right({ ...file, kind: path === root ? "directory" : "file" }))
-          ),
-        list: () => Stream.fromIterable(names).pipe(Stream.map((name) => ({ name, kind: "file" as const }))),
-        read: () => Effect.dieMessage("nothing is read")
+      let listed = 0
+      const calls: FileCalls = {
+        ...nodeCalls,
+        resolve: (path) => path,
+        examine: (path) => ({ ...file, kind: path === root ? "directory" : "file" }),
+        list: () => ({
+          next: () => {
+            const some = names.slice(listed, listed + 1000).map((name) => ({ name, kind: "file" as const }))
+            listed += some.length
+            return some
+          },
+          close: () => {}
+        })
       }
       const source = yield* Effect.flatMap(SourceReader, (_) => _.open(settingsOf("/many"))).pipe(
-        Effect.provide(filesReader().pipe(Layer.provide(Layer.succeed(FileTree, tree))))
+        Effect.provide(filesReader().pipe(Layer.provide(layerInThread(calls))))
       )
       let last = ""
       let count = 0
@@ -290,6 +299,43 @@ describe("the scan of a files source", () => {
         })
       )
       assert.strictEqual(count, 200_000)
+    })
+  )
+
+  it.live("says the same where files are so slow to answer that others examine them", () =>
+    Effect.gen(function* () {
+      const names = Array.from({ length: 700 }, (_, n) => ofText(`${String(n).padStart(3, "0")}.md`))
+      const root = ofText("/slow")
+      let slow = 0
+      const calls: FileCalls = {
+        ...nodeCalls,
+        resolve: (path) => path,
+        examine: (path) => {
+          // A first page takes more than a millisecond a file.
+          if (slow++ < 512) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1.1)
+          if (path.endsWith("/600.md")) throw Object.assign(new Error(), { code: "ENOENT" })
+          if (path.endsWith("/601.md")) throw Object.assign(new Error(), { code: "EIO" })
+          const kind = path === root ? "directory" : path.endsWith("/602.md") ? "link" : "file"
+          return { kind, size: 7, mtimeNs: BigInt(slow), ctimeNs: 1n, inode: 1n, device: 1n }
+        },
+        list: () => {
+          const listed = [names.map((name) => ({ name, kind: "file" as const })), []]
+          return { next: () => listed.shift() ?? [], close: () => {} }
+        }
+      }
+      const tree = yield* Effect.provide(FileTree, layerInThread(calls))
+      const source = yield* Effect.flatMap(SourceReader, (_) => _.open(settingsOf("/slow"))).pipe(
+        Effect.provide(filesReader().pipe(Layer.provide(Layer.succeed(FileTree, tree))))
+      )
+      const scanned = Chunk.toReadonlyArray(yield* Stream.runCollect(source.scan()))
+      assert.deepStrictEqual(
+        scanned.map(({ path }) => path),
+        names.filter((name) => name !== "600.md")
+      )
+      assert.deepStrictEqual(unreadable(scanned), ["EIO 601.md broken"])
+      assert.deepStrictEqual(excluded(scanned), ["link 602.md"])
+      const last = scanned.at(-1)
+      assert.strictEqual(last?._tag === "Item" ? last.stamp.mtimeNs : 0n, 701n)
     })
   )
 

@@ -4,10 +4,10 @@ import { mkdir, mkdtemp, realpath, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
-import { Effect, Layer, type Scope, Stream } from "effect"
+import { Effect, type Layer, type Scope } from "effect"
 import type { FilesSettings } from "../../events/Source.ts"
-import { type FileCalls, nodeCalls } from "../../src/sources/FileCalls.ts"
-import { FileTree, FileTreeError, type FileTreeService } from "../../src/sources/FileTree.ts"
+import { type FileCalls, type Listing, nodeCalls } from "../../src/sources/FileCalls.ts"
+import type { FileTree } from "../../src/sources/FileTree.ts"
 import { layerInThread } from "../../src/sources/NodeFileTree.ts"
 import { ofBytes, type RawPath, toText } from "../../src/sources/RawPath.ts"
 
@@ -52,25 +52,28 @@ export interface Faults {
   readonly beforeOpen?: (path: string) => void
 }
 
-export const faultyTree = (faults: Faults): Layer.Layer<FileTree> =>
-  Layer.effect(
-    FileTree,
-    Effect.map(FileTree, (tree) => ({ ...tree, list: listing(tree, faults) }))
-  ).pipe(Layer.provide(layerInThread(callsWith(faults))))
+export const faultyTree = (faults: Faults): Layer.Layer<FileTree> => layerInThread(callsWith(faults))
 
-const listing =
-  (tree: FileTreeService, faults: Faults): FileTreeService["list"] =>
-  (directory) => {
-    const code = faults.list?.(toText(directory))
-    if (code === undefined) return tree.list(directory)
-    return Stream.concat(
-      Stream.take(tree.list(directory), 1),
-      Stream.fail(new FileTreeError({ operation: "list", path: toText(directory), code }))
-    )
+/** Lists one entry, then breaks off. */
+const breaking = (listing: Listing, code: string): Listing => {
+  let told = false
+  return {
+    ...listing,
+    next: () => {
+      if (told) throw Object.assign(new Error(code), { code })
+      told = true
+      return listing.next().slice(0, 1)
+    }
   }
+}
 
 const callsWith = (faults: Faults): FileCalls => ({
   ...nodeCalls,
+  list: (directory) => {
+    const code = faults.list?.(toText(directory))
+    const listing = nodeCalls.list(directory)
+    return code === undefined ? listing : breaking(listing, code)
+  },
   open: (path) => {
     faults.beforeOpen?.(toText(path))
     const code = faults.open?.(toText(path))

@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { documentStream } from "../../../events/Document.ts"
 import type { Digest, DocumentId, SourceId } from "../../../events/Ids.ts"
 import { decodeEvent } from "../../../events/Upcasters.ts"
+import { ofBytes, ofLatin1 } from "../../sources/RawPath.ts"
 import { LogFailed } from "../Log.ts"
 import type { VersionContents } from "../LogSnapshot.ts"
 import { reading } from "../ReadConnections.ts"
@@ -148,32 +149,37 @@ const sourceOf = (sql: ReadSql, document: string) =>
 const rowOf = (sql: ReadSql, document: string) =>
   sql`coalesce((SELECT first_position FROM documents WHERE document_id = ${document}), 0)`
 
-interface FileStateColumns {
-  readonly documentId: DocumentId
-  readonly path: Uint8Array
-  readonly size: number
-  readonly mtime: string
-  readonly inode: string
-  readonly raw: Digest
-  readonly descriptor: Digest
-  readonly sync: number
-  readonly settled: number
-}
+type FileStateColumns = readonly [
+  documentId: DocumentId,
+  path: string | Uint8Array,
+  size: number,
+  mtime: string,
+  inode: string,
+  raw: Digest,
+  descriptor: Digest,
+  sync: number,
+  settled: number
+]
 
-/** Of most files nothing but their state is asked: whole documents are read only of those that are not settled. */
+/**
+ * Of most files nothing but their state is asked: whole documents are read only of those that are not settled. A path in
+ * plain ASCII comes as text, which costs a third of its bytes.
+ */
 const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | undefined, limit: number) =>
   Effect.gen(function* () {
-    const files = yield* sql<FileStateColumns>`
-      SELECT f.document_id AS documentId, f.path, f.size, f.mtime_ns AS mtime, f.inode, f.raw, f.descriptor, f.sync,
+    const files = yield* sql.lists<FileStateColumns>`
+      SELECT f.document_id,
+        CASE WHEN CAST(f.path AS TEXT) GLOB '*[^ -~]*' THEN f.path ELSE CAST(f.path AS TEXT) END,
+        f.size, f.mtime_ns, f.inode, f.raw, f.descriptor, f.sync,
         coalesce(d.live_version = d.submitted_version AND d.open = 0 AND d.removed IS NULL
-          AND d.raw = f.raw AND d.descriptor = f.descriptor, 0) AS settled
+          AND d.raw = f.raw AND d.descriptor = f.descriptor, 0)
       FROM file_states f LEFT JOIN documents d ON d.document_id = f.document_id
       WHERE ${sql.and([
         sql`f.source_id = ${source}`,
         ...(afterPath === undefined ? [] : [sql`f.path > ${Buffer.from(afterPath)}`])
       ])}
       ORDER BY f.path LIMIT ${limit}`
-    const others = files.flatMap(({ documentId, settled }) => (settled === 1 ? [] : [documentId]))
+    const others = files.flatMap((file) => (file[8] === 1 ? [] : [file[0]]))
     const rows =
       others.length === 0
         ? []
@@ -182,12 +188,17 @@ const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | unde
             WHERE document_id IN (SELECT value FROM json_each(${JSON.stringify(others)}))`
     const documents = new Map(rows.map((row) => [row.document_id, toDocumentRow(row)]))
     return files.map(
-      ({ inode, mtime, settled, ...file }): RememberedFile => ({
-        ...file,
+      ([documentId, path, size, mtime, inode, raw, descriptor, sync, settled]): RememberedFile => ({
+        documentId,
+        path: typeof path === "string" ? ofLatin1(path) : ofBytes(path),
+        size,
         mtimeNs: BigInt(mtime),
         inode: BigInt(inode),
+        raw,
+        descriptor,
+        sync,
         settled: settled === 1,
-        document: documents.get(file.documentId)
+        document: settled === 1 ? undefined : documents.get(documentId)
       })
     )
   })

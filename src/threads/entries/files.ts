@@ -1,6 +1,9 @@
 /** The thread that looks at files and reads them: see src/sources/FileCalls.ts. */
 import { buffersOf, examineAll, type FileOperations, nodeCalls, readAll } from "../../sources/FileCalls.ts"
+import { OpenScans, type ScanAsk } from "../../sources/FilesScan.ts"
 import { Moved, serve } from "../ThreadEntry.ts"
+
+const scans = new OpenScans(nodeCalls)
 
 serve({
   examine: (paths: Parameters<FileOperations["examine"]>[0]) => {
@@ -10,5 +13,10 @@ serve({
   read: ({ maxBytes, paths }: Parameters<FileOperations["read"]>[0]) => {
     const reads = readAll(nodeCalls, paths, maxBytes)
     return new Moved(reads, buffersOf(reads))
-  }
+  },
+  scan: (ask: ScanAsk) => {
+    const step = scans.next(ask)
+    return new Moved(step, step._tag === "Page" && step.stamps !== undefined ? [step.stamps.buffer] : [])
+  },
+  endScan: (scan: number) => scans.end(scan)
 })
