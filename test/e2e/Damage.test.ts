@@ -121,11 +121,11 @@ const fields: ReadonlyArray<readonly [field: string, sql: string]> = [
   ],
   [
     "a posting's weight",
-    "UPDATE postings SET weights = CAST(x'0000a041' || substr(weights, 5) AS BLOB) WHERE (segment, token) = (SELECT segment, token FROM postings ORDER BY segment, token LIMIT 1)"
+    "UPDATE postings SET weights = CAST(x'0000a041' || substr(weights, 5) AS BLOB) WHERE (segment, first_token) = (SELECT segment, first_token FROM postings ORDER BY segment, first_token LIMIT 1)"
   ],
   [
     "a missing posting",
-    "DELETE FROM postings WHERE (segment, token) = (SELECT segment, token FROM postings ORDER BY segment, token LIMIT 1)"
+    "DELETE FROM postings WHERE (segment, first_token) = (SELECT segment, first_token FROM postings ORDER BY segment, first_token LIMIT 1)"
   ],
   [
     "a code",

@@ -20,6 +20,8 @@ import { Embedded } from "./EmbeddedFixture.ts"
 const points = Array.from({ length: 40 }, (_, chunk) => point({ chunk, from: 1 }))
 const victim = points[7] as Point
 const others = points.filter(({ id }) => id !== victim.id)
+const word = (value: number) => Buffer.from(Uint32Array.of(value).buffer)
+const float = (value: number) => Buffer.from(Float32Array.of(value).buffer)
 
 describe("a field changed by hand shows in what is read back", () => {
   const changes: ReadonlyArray<readonly [field: string, sql: string, parameter: unknown]> = [
@@ -95,16 +97,23 @@ describe("derived data changed by hand is named, and mended by inserting the poi
     [
       [
         "posting changed",
-        "UPDATE postings SET weights = ? WHERE token = 2 AND members = ?",
-        Buffer.from(new Float32Array([9]).buffer),
+        "UPDATE postings SET weights = CAST(substr(weights, 1, length(weights) - 4) || ? AS BLOB)",
+        float(9)
+      ],
+      [
+        "posting missing",
+        `UPDATE postings SET tokens = substr(tokens, 1, 4), ends = substr(ends, 1, 4),
+           members = substr(members, 1, length(members) - 2), weights = substr(weights, 1, length(weights) - 4)
+         WHERE substr(members, -2) = ?`,
         Buffer.from([7, 0])
       ],
-      ["posting missing", "DELETE FROM postings WHERE token = 2 AND members = ?", Buffer.from([7, 0])],
       [
         "posting extra",
-        "INSERT INTO postings VALUES (1, 12345, ?, ?)",
+        "INSERT INTO postings VALUES (1, 12345, ?, ?, ?, ?)",
+        word(12345),
+        word(1),
         Buffer.from([7, 0]),
-        Buffer.from(new Float32Array([9]).buffer)
+        float(9)
       ],
       [
         "code changed",
@@ -123,7 +132,7 @@ describe("derived data changed by hand is named, and mended by inserting the poi
     it.scoped(`${what}: ${sql.slice(0, 40)}`, () =>
       Effect.gen(function* () {
         const engine = yield* Embedded.make()
-        // Token 2 is the victim's alone, so that its posting is a row of its own.
+        // Token 2 is the victim's alone, and the last of the only block.
         const own = points.map((one) => ({ ...one, sparse: one.id === victim.id ? only(2) : only(1) }))
         yield* engine.fill(own)
         assert.strictEqual(engine.byHand(sql, ...parameters), 1)
@@ -141,8 +150,14 @@ describe("derived data changed by hand is named, and mended by inserting the poi
   for (const sql of [
     "UPDATE segments SET ordinals = CAST(substr(ordinals, 1, 15) AS BLOB)",
     "UPDATE segments SET points = 3",
-    "UPDATE postings SET members = x'ff' WHERE token = 2",
-    "UPDATE postings SET members = x'ffff', weights = x'00000000' WHERE token = 2",
+    "UPDATE postings SET members = x'ff'",
+    "UPDATE postings SET members = CAST(substr(members, 1, length(members) - 2) || x'ffff' AS BLOB)",
+    "UPDATE postings SET members = substr(members, 3), weights = substr(weights, 5)",
+    "UPDATE postings SET weights = substr(weights, 5)",
+    "UPDATE postings SET ends = CAST(substr(ends, 5) || substr(ends, 1, 4) AS BLOB)",
+    "UPDATE postings SET tokens = CAST(substr(tokens, 1, 4) || substr(tokens, 1, 4) AS BLOB)",
+    "UPDATE postings SET tokens = x'', ends = x'', members = x'', weights = x''",
+    "UPDATE postings SET first_token = 0",
     "UPDATE codes SET scales = x''",
     "DELETE FROM codes"
   ])

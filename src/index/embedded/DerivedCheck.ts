@@ -10,7 +10,7 @@ import { damaged, viewBytes } from "./Database.ts"
 import { invert, maxMembers } from "./Postings.ts"
 import type { ProjectFile, StoredMember } from "./ProjectFile.ts"
 import { segmentPoints } from "./Segment.ts"
-import type { PostingRow, SegmentInfo } from "./SegmentTables.ts"
+import type { Posting, SegmentInfo } from "./SegmentTables.ts"
 
 export interface PointDifference {
   readonly id: PointId
@@ -84,19 +84,22 @@ type Members = ReadonlyArray<StoredMember | undefined>
 /** Stored and expected rows side by side, both by ascending token; rows that are equal need no closer look. */
 const comparePostings = (file: ProjectFile, segment: number, members: Members, differs: Differs): void => {
   const expected = invert(members.map((point) => point?.sparse ?? nothing))
-  const rowAt = (row: number): PostingRow => {
+  const rowAt = (row: number): Posting => {
     const [start, end] = [expected.starts[row] ?? 0, expected.starts[row + 1] ?? 0]
     return { members: expected.members.subarray(start, end), weights: expected.weights.subarray(start, end) }
   }
   let row = 0
-  for (const [token, stored] of file.segments.postings(segment, members.length)) {
-    for (; (expected.tokens[row] ?? token) < token; row++) compareRow(none, rowAt(row), members, differs)
-    compareRow(stored, expected.tokens[row] === token ? rowAt(row++) : none, members, differs)
+  for (const block of file.segments.postings(segment)) {
+    block.tokens.forEach((token, at) => {
+      for (; (expected.tokens[row] ?? token) < token; row++) compareRow(none, rowAt(row), members, differs)
+      const stored = file.segments.postingAt(segment, block, at, members.length)
+      compareRow(stored, expected.tokens[row] === token ? rowAt(row++) : none, members, differs)
+    })
   }
   for (; row < expected.tokens.length; row++) compareRow(none, rowAt(row), members, differs)
 }
 
-const compareRow = (stored: PostingRow, expected: PostingRow, members: Members, differs: Differs): void => {
+const compareRow = (stored: Posting, expected: Posting, members: Members, differs: Differs): void => {
   if (
     viewBytes(stored.members).equals(viewBytes(expected.members)) &&
     viewBytes(stored.weights).equals(viewBytes(expected.weights))
@@ -116,7 +119,7 @@ const compareRow = (stored: PostingRow, expected: PostingRow, members: Members, 
   }
 }
 
-const none: PostingRow = { members: new Uint16Array(0), weights: new Float32Array(0) }
+const none: Posting = { members: new Uint16Array(0), weights: new Float32Array(0) }
 const nothing = { ids: new Uint32Array(0), weights: new Float32Array(0) }
 
 const compareCodes = (file: ProjectFile, segment: number, members: Members, differs: Differs): void => {

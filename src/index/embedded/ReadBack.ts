@@ -135,18 +135,24 @@ class Derived {
   isSound(): boolean {
     if (this.#codesDiffer) return false
     const next = this.#starts.slice(0, this.#count)
-    for (const [token, { members, weights }] of this.#file.segments.postings(this.#segment, this.#count)) {
+    for (const { ends, members, tokens, weights } of this.#file.segments.postings(this.#segment)) {
       const bits = new Uint32Array(weights.buffer, weights.byteOffset, weights.length)
-      for (let at = 0; at < members.length; at++) {
-        const member = members[at] ?? 0
-        const place = next[member] ?? 0
-        if (
-          place >= (this.#starts[member + 1] ?? 0) ||
-          this.#pairs[place] !== token ||
-          this.#pairs[place + 1] !== bits[at]
-        )
-          return false
-        next[member] = place + 2
+      let at = 0
+      for (let row = 0; row < tokens.length; row++) {
+        const [token, end] = [tokens[row] ?? 0, ends[row] ?? 0]
+        for (let last = -1; at < end; at++) {
+          const member = members[at] ?? 0
+          const place = next[member] ?? 0
+          if (
+            member <= last ||
+            place >= (this.#starts[member + 1] ?? 0) ||
+            this.#pairs[place] !== token ||
+            this.#pairs[place + 1] !== bits[at]
+          )
+            return false
+          last = member
+          next[member] = place + 2
+        }
       }
     }
     return next.every((place, member) => place === this.#starts[member + 1])

@@ -26,10 +26,12 @@ export const segmentTables = `CREATE TABLE segments (
 CREATE UNIQUE INDEX segments_first ON segments (first_ordinal);
 CREATE TABLE postings (
   segment INTEGER NOT NULL,
-  token INTEGER NOT NULL,
+  first_token INTEGER NOT NULL,
+  tokens BLOB NOT NULL,
+  ends BLOB NOT NULL,
   members BLOB NOT NULL,
   weights BLOB NOT NULL,
-  PRIMARY KEY (segment, token)
+  PRIMARY KEY (segment, first_token)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE codes (
   segment INTEGER NOT NULL,
@@ -48,10 +50,24 @@ export interface SegmentInfo {
 }
 
 /** One token's members in one segment, with their weights. */
-export interface PostingRow {
+export interface Posting {
   readonly members: Uint16Array
   readonly weights: Float32Array
 }
+
+/** Neighbouring tokens of one segment: the members and weights of `tokens[i]` end at `ends[i]`, where the next one's begin. */
+export interface PostingBlock {
+  readonly tokens: Uint32Array
+  readonly ends: Uint32Array
+  readonly members: Uint16Array
+  readonly weights: Float32Array
+}
+
+/**
+ * Members from which on a block is full. A row for each token would be thirty times as many rows to write and to read back;
+ * a search reads the block of each of its tokens, some 8 KiB.
+ */
+const fullBlock = 1_000
 
 export class SegmentTables {
   private readonly file: OpenFile
@@ -90,16 +106,20 @@ export class SegmentTables {
       ordinals.length,
       viewBytes(ordinals)
     )
-    const memberBytes = viewBytes(members)
-    const weightBytes = viewBytes(weights)
-    for (let row = 0; row < tokens.length; row++) {
-      const [start, end] = [starts[row] ?? 0, starts[row + 1] ?? 0]
-      this.statements.insertPosting.run(
+    for (let first = 0; first < tokens.length; ) {
+      const begin = starts[first] ?? 0
+      let next = first + 1
+      while (next < tokens.length && (starts[next] ?? 0) - begin < fullBlock) next++
+      const end = starts[next] ?? 0
+      this.statements.insertPostings.run(
         segment,
-        tokens[row],
-        memberBytes.subarray(2 * start, 2 * end),
-        weightBytes.subarray(4 * start, 4 * end)
+        tokens[first],
+        viewBytes(tokens.subarray(first, next)),
+        viewBytes(starts.subarray(first + 1, next + 1).map((start) => start - begin)),
+        viewBytes(members.subarray(begin, end)),
+        viewBytes(weights.subarray(begin, end))
       )
+      first = next
     }
     blocks.forEach(({ scales, errors, codes }, block) => {
       this.statements.insertCodes.run(segment, block, viewBytes(scales), viewBytes(errors), viewBytes(codes))
@@ -128,15 +148,32 @@ export class SegmentTables {
     return ordinals
   }
 
-  posting(segment: number, token: number, points: number): PostingRow | undefined {
-    const row = this.statements.posting.get(segment, token)
-    return row === undefined ? undefined : this.postingOf(segment, points, row)
+  posting(segment: number, token: number, points: number): Posting | undefined {
+    const row = this.statements.postingsAt.get(segment, token)
+    if (row === undefined) return undefined
+    const block = this.blockOf(segment, row)
+    const at = placeOf(block.tokens, token)
+    return at < 0 ? undefined : this.postingAt(segment, block, at, points)
   }
 
-  /** Every token's row, by token. */
-  *postings(segment: number, points: number): Generator<readonly [token: number, row: PostingRow]> {
-    for (const row of this.statements.postings.iterate(segment))
-      yield [numberOf(row[2]), this.postingOf(segment, points, row)]
+  /** Every token of a segment, in ascending order. What each has is looked at by {@link postingAt}. */
+  *postings(segment: number): Generator<PostingBlock> {
+    let last = -1
+    for (const row of this.statements.postings.iterate(segment)) {
+      const block = this.blockOf(segment, row)
+      if ((block.tokens[0] ?? 0) <= last) throw this.broken(segment)
+      last = block.tokens.at(-1) ?? last
+      yield block
+    }
+  }
+
+  /** The posting of a block's token at a place. */
+  postingAt(segment: number, { ends, members, weights }: PostingBlock, at: number, points: number): Posting {
+    const [start, end] = [at === 0 ? 0 : (ends[at - 1] ?? 0), ends[at] ?? 0]
+    const posting = { members: members.subarray(start, end), weights: weights.subarray(start, end) }
+    if ((posting.members.at(-1) ?? points) >= points || !ascending(posting.members))
+      throw this.broken(segment)
+    return posting
   }
 
   /** The blocks of codes that a segment of so many points has. */
@@ -160,13 +197,24 @@ export class SegmentTables {
     return { scales, errors, codes }
   }
 
-  private postingOf(segment: number, points: number, row: Row): PostingRow {
-    const members = typedBytes(row[0], Uint16Array)
-    const weights = typedBytes(row[1], Float32Array)
-    if (members === undefined || weights?.length !== members.length) throw this.broken(segment)
-    const last = members[members.length - 1] ?? 0
-    if (last >= points || !ascending(members)) throw this.broken(segment)
-    return { members, weights }
+  private blockOf(segment: number, row: Row): PostingBlock {
+    const tokens = typedBytes(row[1], Uint32Array)
+    const ends = typedBytes(row[2], Uint32Array)
+    const members = typedBytes(row[3], Uint16Array)
+    const weights = typedBytes(row[4], Float32Array)
+    if (
+      tokens === undefined ||
+      tokens.length === 0 ||
+      tokens[0] !== row[0] ||
+      !ascending(tokens) ||
+      ends?.length !== tokens.length ||
+      !ascending(ends) ||
+      members === undefined ||
+      ends.at(-1) !== members.length ||
+      weights?.length !== members.length
+    )
+      throw this.broken(segment)
+    return { tokens, ends, members, weights }
   }
 
   private broken(segment: number): Error {
@@ -180,6 +228,19 @@ const infoOf = (row: Row): SegmentInfo => ({
   points: Math.max(0, Math.min(maxMembers, numberOf(row[2]))),
   live: numberOf(row[3])
 })
+
+const postingColumns = "first_token, tokens, ends, members, weights"
+
+/** Where a token stands among ascending ones; -1 where it does not. */
+const placeOf = (tokens: Uint32Array, token: number): number => {
+  let [low, high] = [0, tokens.length - 1]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((tokens[middle] ?? 0) < token) low = middle + 1
+    else high = middle
+  }
+  return tokens[low] === token ? low : -1
+}
 
 const ascending = (values: Uint16Array | Uint32Array): boolean => {
   for (let at = 1; at < values.length; at++) if ((values[at] ?? 0) <= (values[at - 1] ?? 0)) return false
@@ -202,14 +263,18 @@ const prepareAll = ({ connection }: OpenFile) => ({
      WHERE first_ordinal > ? ORDER BY first_ordinal LIMIT 1`
   ),
   ordinals: prepareQuery(connection, "SELECT points, ordinals FROM segments WHERE segment = ?"),
-  posting: prepareQuery(connection, "SELECT members, weights FROM postings WHERE segment = ? AND token = ?"),
+  postingsAt: prepareQuery(
+    connection,
+    `SELECT ${postingColumns} FROM postings WHERE segment = ? AND first_token <= ?
+     ORDER BY first_token DESC LIMIT 1`
+  ),
   postings: prepareQuery(
     connection,
-    "SELECT members, weights, token FROM postings WHERE segment = ? ORDER BY token"
+    `SELECT ${postingColumns} FROM postings WHERE segment = ? ORDER BY first_token`
   ),
   codes: prepareQuery(connection, "SELECT scales, errors, codes FROM codes WHERE segment = ? AND block = ?"),
   insertSegment: connection.prepare("INSERT INTO segments VALUES (?, ?, ?, ?, ?)"),
-  insertPosting: connection.prepare("INSERT INTO postings VALUES (?, ?, ?, ?)"),
+  insertPostings: connection.prepare("INSERT INTO postings VALUES (?, ?, ?, ?, ?, ?)"),
   insertCodes: connection.prepare("INSERT INTO codes VALUES (?, ?, ?, ?, ?)"),
   deleteSegment: connection.prepare("DELETE FROM segments WHERE segment = ?"),
   deletePostings: connection.prepare("DELETE FROM postings WHERE segment = ?"),
