@@ -83,7 +83,11 @@ export class AheadReader {
     this.#analyzerOf = analyzerOf
   }
 
-  read({ after, spec, upTo }: AheadRequest): AheadPiece {
+  read(request: AheadRequest): AheadPiece {
+    return this.#snapshot.together(() => this.#read(request))
+  }
+
+  #read({ after, spec, upTo }: AheadRequest): AheadPiece {
     const points: Array<VersionPoint> = []
     const versions: Array<AheadPiece["versions"][number]> = []
     for (const event of this.#snapshot.events(after, upTo, upTo - after)) {

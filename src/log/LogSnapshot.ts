@@ -24,6 +24,8 @@ export interface VersionContents {
 }
 
 export interface LogSnapshot {
+  /** Reads that see the log at one moment, and content at one moment after it. Many small reads cost half as much in it. */
+  readonly together: <A>(read: () => A) => A
   readonly head: () => Head
   /** At most `limit` events in (after, upTo], by position, their data parsed but not schema-checked. */
   readonly events: (

@@ -29,6 +29,7 @@ export const openSnapshot = (directory: string): LogSnapshot => {
   return {
     ...logReads(log.db),
     ...contentReads(content.db),
+    together: (read) => log.db.transaction(() => content.db.transaction(read).deferred()).deferred(),
     close: () => {
       log.close()
       content.close()
@@ -74,7 +75,7 @@ interface VersionRow {
   readonly committedAt: number
 }
 
-const logReads = (db: Database): Omit<LogSnapshot, "blob" | "vectors" | "close"> => {
+const logReads = (db: Database): Omit<LogSnapshot, "blob" | "vectors" | "together" | "close"> => {
   const last = db.prepare<[], { position: number; hash: Buffer }>(
     "SELECT position, hash FROM events ORDER BY position DESC LIMIT 1"
   )
