@@ -23,7 +23,7 @@ import { forever, type Point } from "./Index.ts"
 import type { VersionsAhead } from "./ReadAhead.ts"
 import type { FoldedDocument, LedgerRow, ScopeChange, StateChange, StateWord } from "./StateSchema.ts"
 import { openVersion, skipping } from "./VersionPoints.ts"
-import { WordCounts } from "./WordCounts.ts"
+import type { WordCounts } from "./WordCounts.ts"
 
 /** What the fold of a generation needs to know. */
 export interface FoldContext {
@@ -143,6 +143,7 @@ class Batch {
   ahead: VersionsAhead | undefined
 
   constructor(context: FoldContext) {
+    context.state.changes.begin()
     this.#context = context
     this.#next = { ...context.state.nextIds() }
     this.#promoted = context.state.promoted
@@ -333,7 +334,7 @@ class Batch {
       total: stored?.total ?? 0,
       buckets: this.#context.state.buckets(id),
       touched: new Set(),
-      counts: new WordCounts({
+      counts: this.#context.state.changes.counted.of(id, stored === undefined, {
         known: (word) => this.#context.state.wordId(id, word),
         next: () => this.#next.word++
       })

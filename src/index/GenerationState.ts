@@ -32,20 +32,21 @@ import {
   schema,
   schemaVersion
 } from "./StateSchema.ts"
-import { forgetAll, forgetEnded, writeChange } from "./StateWriting.ts"
+import { forgetAll, forgetEnded, StateChanges } from "./StateWriting.ts"
 import { skippedPrefix } from "./VersionPoints.ts"
-import { decodeIds, KnownWords } from "./WordIds.ts"
+import { decodeIds } from "./WordIds.ts"
 
 export class GenerationState {
   readonly db: Database.Database
   readonly path: string
   readonly #inode: string
   readonly #statements = new Map<string, Database.Statement<Array<unknown>, unknown>>()
-  readonly #words = new KnownWords()
+  readonly changes: StateChanges
 
   private constructor(path: string, db: Database.Database) {
     this.path = path
     this.db = db
+    this.changes = new StateChanges(db, (sql) => this.#prepare(sql))
     this.#inode = inodeOf(path)
   }
 
@@ -109,6 +110,7 @@ export class GenerationState {
   }
 
   close(): void {
+    this.changes.close()
     this.db.close()
   }
 
@@ -272,11 +274,9 @@ export class GenerationState {
     ).get(id)
   }
 
-  /** For whoever writes: what was found or committed is remembered, as nobody else gives ids. */
   wordId(scope: number, word: string): number | undefined {
-    return this.#words.idOf(scope, word, () =>
-      this.#prepare("SELECT id FROM words WHERE scope = ? AND word = ?").pluck().get(scope, word)
-    )
+    const id = this.#prepare("SELECT id FROM words WHERE scope = ? AND word = ?").pluck().get(scope, word)
+    return typeof id === "number" ? id : undefined
   }
 
   /** In how many of a project's living chunks a token occurs. */
@@ -342,6 +342,7 @@ export class GenerationState {
 
   /** Forgets rows that ended at or below the horizon. First step of a sweep: the engine's rows follow later. */
   sweep(horizon: number): void {
+    this.changes.settle()
     this.db
       .transaction(() => {
         this.#prepare("DELETE FROM ledger WHERE until_position <= ?").run(horizon)
@@ -359,7 +360,8 @@ export class GenerationState {
 
   /** Forgets what ended of these documents, and words that no row has any more. The file is written anew. */
   erase(documents: ReadonlyArray<Buffer>): void {
-    this.#words.clear()
+    this.changes.settle()
+    this.changes.counted.clear()
     this.db.transaction(() => forgetEnded(this.db, documents)).immediate()
     if (!rewritten(this.db))
       throw new Error(`${this.path}: a reader holds back what was deleted. Run it again when that is over.`)
@@ -367,7 +369,7 @@ export class GenerationState {
 
   /** Forgets everything that was folded: the fold begins again at 0, and nobody is served before `target`. */
   reset(target: number): void {
-    this.#words.clear()
+    this.changes.abandon()
     this.db
       .transaction(() => {
         forgetAll(this.db)
@@ -376,22 +378,16 @@ export class GenerationState {
       .immediate()
   }
 
-  /** `nowMs` is wall-clock time, for {@link passed}. */
-  commit(change: StateChange, failpoints: FailpointsService, nowMs: number): void {
+  /** As {@link StateChanges.commit}, with the time of the wall clock for {@link passed}. */
+  commit(change: StateChange, failpoints: FailpointsService, nowMs: number, holds = false): void {
     failpoints.hit("state.commit.before")
-    this.db
-      .transaction(() => {
-        writeChange((sql) => this.#prepare(sql), change)
-        this.notePassed(nowMs)
-      })
-      .immediate()
-    this.#words.committed(change)
+    this.changes.commit(change, () => this.notePassed(nowMs), holds)
     failpoints.hit("state.commit.after")
   }
 
   nextIds(): { readonly scope: number; readonly word: number } {
     const scope = this.#prepare("SELECT coalesce(max(id), 0) + 1 FROM scopes").pluck().get()
     const word = this.#prepare("SELECT coalesce(max(id), 0) + 1 FROM words").pluck().get()
-    return { scope: Number(scope), word: Number(word) }
+    return { scope: Number(scope), word: Math.max(Number(word), this.changes.counted.highestHeld + 1) }
   }
 }

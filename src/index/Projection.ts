@@ -181,8 +181,8 @@ export const openProjection: (
     }
 
     const ahead = yield* context.readAhead?.(row.spec) ?? Effect.succeed(undefined)
-    const folding = Effect.fnUntraced(function* (upTo: number) {
-      const isFar = ahead !== undefined && upTo - state.checkpoint >= ahead.worthFrom
+    const isFarFrom = (upTo: number) => ahead !== undefined && upTo - state.checkpoint >= ahead.worthFrom
+    const folding = Effect.fnUntraced(function* (upTo: number, isFar: boolean) {
       if (!isFar && ahead !== undefined) yield* ahead.release
       const steps = foldSteps(fold, upTo, context.limits ?? (isFar ? farLimits : defaultLimits))
       const next = (versions?: VersionsAhead) =>
@@ -200,10 +200,13 @@ export const openProjection: (
             })
         })
       let step = yield* next()
-      while (step.done !== true) step = yield* next(isFar ? yield* ahead.take(step.value, upTo) : undefined)
+      while (step.done !== true)
+        step = yield* next(isFar && ahead !== undefined ? yield* ahead.take(step.value, upTo) : undefined)
       return yield* step.value
     })
 
+    /** Somebody may wait for what is committed here. */
+    const isServed = () => row.state === "live" || state.promoted
     let isDirty = false
     let leads = false
     /** Other clients are pointed at the live generation. Where that fails, nothing of ours depends on it. */
@@ -222,7 +225,10 @@ export const openProjection: (
       )
     })
     const advance: Projection["advance"] = Effect.gen(function* () {
-      if (isDirty) yield* engine.rewind(state.checkpoint)
+      if (isDirty) {
+        state.changes.abandon()
+        yield* engine.rewind(state.checkpoint)
+      }
       isDirty = true
       const marker = yield* engine.marker
       const isOursStill = marker?.logId === ref.logId && marker.epoch === ref.epoch
@@ -234,18 +240,21 @@ export const openProjection: (
         })
       }
       const upTo = context.snapshot.head().position
-      const batch = yield* folding(upTo)
+      const isFar = isFarFrom(upTo)
+      const batch = yield* folding(upTo, isFar)
       if (batch === undefined) {
         isDirty = false
         yield* lead
         return { checkpoint: state.checkpoint, events: 0, inserted: 0, ended: 0, atHead: true }
       }
+      const isLast = batch.change.checkpoint >= upTo || state.changes.held >= mostHeld
+      const holds = isFar && !isServed() && !isLast
       failpoints.hit("index.apply.before")
       if (batch.inserts.length > 0) yield* engine.insert(batch.inserts)
       if (batch.ends.length > 0) yield* engine.end(batch.ends)
       yield* engine.mark({ ...markerOf(ref, state), checkpoint: batch.change.checkpoint })
       const now = yield* Clock.currentTimeMillis
-      yield* Effect.sync(() => state.commit(batch.change, failpoints, now))
+      yield* Effect.sync(() => state.commit(batch.change, failpoints, now, holds))
       failpoints.hit("index.apply.after")
       isDirty = false
       yield* lead
@@ -337,6 +346,9 @@ const openOrAnew = (path: string, identity: StateIdentity, target: number): Gene
 
 /** Smaller, as what is opened ahead of the next batch is in memory, too. */
 const farLimits: FoldLimits = { points: 5_000, events: 4_000 }
+
+/** Points of changes that are committed together while a generation is folded that nobody is served from. */
+const mostHeld = 20_000
 
 const refillPage = 2_000
 

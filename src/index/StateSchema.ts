@@ -109,7 +109,6 @@ export interface ScopeChange {
   readonly counts: {
     readonly words: () => Iterable<WordChange>
     readonly tokens: () => Iterable<TokenChange>
-    readonly newWords: Iterable<{ readonly id: number; readonly word: string }>
   }
 }
 

@@ -3,12 +3,79 @@
  */
 import type { Database, Statement } from "better-sqlite3"
 import { forever } from "./Index.ts"
-import type { StateChange } from "./StateSchema.ts"
+import type { ScopeChange, StateChange } from "./StateSchema.ts"
+import { CountedWords } from "./WordCounts.ts"
 import { decodeIds } from "./WordIds.ts"
+
+/**
+ * How changes are committed: one by one, or several in one transaction where they follow each other at once. Nobody but this
+ * connection sees what is held, and a crash takes it back as a whole. What each change would count anew, the words, is then
+ * written once.
+ */
+export class StateChanges {
+  readonly counted = new CountedWords()
+  readonly #db: Database
+  readonly #prepare: Prepare
+  #held = 0
+
+  constructor(db: Database, prepare: Prepare) {
+    this.#db = db
+    this.#prepare = prepare
+  }
+
+  /** Rows of the ledger that are held. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** A batch begins. One before it that came to no commit takes back what is held: its counts are mixed with theirs. */
+  begin(): void {
+    if (this.counted.isOpen) this.abandon()
+    this.counted.begin()
+  }
+
+  /** `note` writes what else belongs to the commit. `holds`: more follows at once. */
+  commit(change: StateChange, note: () => void, holds: boolean): void {
+    try {
+      if (!this.#db.inTransaction) this.#db.exec("BEGIN IMMEDIATE")
+      writeChange(this.#prepare, change)
+      note()
+      this.#held += change.inserted.length + change.ended.length
+      this.counted.hold(Array.from(change.scopes.values(), ({ id }) => id))
+      if (!holds) this.settle()
+    } catch (cause) {
+      this.abandon()
+      throw cause
+    }
+  }
+
+  /** Commits what is held. */
+  settle(): void {
+    if (!this.#db.inTransaction) return
+    for (const [scope, counts] of this.counted.held) writeCounts(this.#prepare, scope, counts)
+    this.#db.exec("COMMIT")
+    this.#held = 0
+    this.counted.committed()
+  }
+
+  /** Takes back what is held, and forgets a batch that was begun: the state is what it was at its last commit. */
+  abandon(): void {
+    this.#held = 0
+    this.counted.clear()
+    if (this.#db.inTransaction) this.#db.exec("ROLLBACK")
+  }
+
+  /** What is held was applied; a batch that was begun was not. */
+  close(): void {
+    if (this.counted.isOpen) this.abandon()
+    else this.settle()
+  }
+}
 
 type Prepare = (sql: string) => Statement<Array<unknown>>
 
-export const writeChange = (prepare: Prepare, change: StateChange): void => {
+/** All of a change but its counts ({@link writeCounts}). */
+const writeChange = (prepare: Prepare, change: StateChange): void => {
   const setMeta = prepare("UPDATE meta SET value = ? WHERE key = ?")
   for (const scope of change.scopes.values()) {
     prepare(
@@ -21,17 +88,6 @@ export const writeChange = (prepare: Prepare, change: StateChange): void => {
       const bucket = scope.buckets.buckets[index]
       if (bucket !== undefined) putBucket.run(scope.id, index, bucket.sum, bucket.count)
     }
-    const putWord = prepare(
-      "INSERT INTO words (id, scope, word, token, stem, frequency) VALUES (?, ?, ?, ?, ?, ?)"
-    )
-    const countWord = prepare("UPDATE words SET frequency = frequency + ? WHERE id = ?")
-    for (const { delta, id, isNew, stem, token, word } of scope.counts.words())
-      if (isNew) putWord.run(id, scope.id, word, token, stem, delta)
-      else countWord.run(delta, id)
-    const putToken = prepare(
-      "INSERT INTO tokens (scope, token, frequency) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET frequency = frequency + excluded.frequency"
-    )
-    for (const { token, delta } of scope.counts.tokens()) putToken.run(scope.id, token, delta)
   }
   const putDocument = prepare(
     "INSERT INTO documents (document, scope, version, position, missing) VALUES (?, ?, ?, ?, ?) ON CONFLICT (document) DO UPDATE SET version = excluded.version, position = excluded.position, missing = excluded.missing"
@@ -61,6 +117,21 @@ export const writeChange = (prepare: Prepare, change: StateChange): void => {
   setMeta.run(change.witness, "witness")
   if (change.promoted) setMeta.run(1, "promoted")
   if (change.replacedAt !== undefined) setMeta.run(change.replacedAt, "replacedAt")
+}
+
+/** How often words and tokens occur, of one project. */
+const writeCounts = (prepare: Prepare, scope: number, counts: ScopeChange["counts"]): void => {
+  const putWord = prepare(
+    "INSERT INTO words (id, scope, word, token, stem, frequency) VALUES (?, ?, ?, ?, ?, ?)"
+  )
+  const countWord = prepare("UPDATE words SET frequency = frequency + ? WHERE id = ?")
+  for (const { delta, id, isNew, stem, token, word } of counts.words())
+    if (isNew) putWord.run(id, scope, word, token, stem, delta)
+    else countWord.run(delta, id)
+  const putToken = prepare(
+    "INSERT INTO tokens (scope, token, frequency) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET frequency = frequency + excluded.frequency"
+  )
+  for (const { token, delta } of counts.tokens()) putToken.run(scope, token, delta)
 }
 
 /** Forgets what ended of these documents, and words that no row has any more. */

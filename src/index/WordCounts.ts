@@ -19,49 +19,138 @@ export interface WordSource {
 
 interface PlacedWord extends StateWord {
   readonly id: number
-  readonly isNew: boolean
+}
+
+/** Words that are remembered from batch to batch, some 30 MB; and projects, each of which has arrays of its own. */
+const mostWords = 131_072
+const mostProjects = 64
+
+/**
+ * The counts of a state's projects. Words keep their places from batch to batch, as nobody else gives them ids: batch after
+ * batch counts the same words. What a batch met that was not committed must be cleared: its ids are given again.
+ */
+export class CountedWords {
+  readonly #projects = new Map<number, WordCounts>()
+  /** Of batches whose counts are still to be written. */
+  readonly #held = new Map<number, WordCounts>()
+  #isOpen = false
+
+  /** A batch has been begun, and neither committed nor held. */
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Counts of held batches, by project. */
+  get held(): ReadonlyMap<number, WordCounts> {
+    return this.#held
+  }
+
+  /** The highest id of a word that is held, and perhaps in no table yet; 0 where there is none. */
+  get highestHeld(): number {
+    return Math.max(0, ...Array.from(this.#held.values(), ({ highest }) => highest))
+  }
+
+  /** A batch begins. */
+  begin(): void {
+    if (this.#held.size > 0) return
+    let words = 0
+    for (const counts of this.#projects.values()) words += counts.size
+    if (words > mostWords || this.#projects.size > mostProjects) this.clear()
+  }
+
+  /** A project as the batch meets it: nothing of it is counted yet, but for what is held. `isNew`: the state has none of its words. */
+  of(scope: number, isNew: boolean, source: WordSource): WordCounts {
+    this.#isOpen = true
+    const counts = this.#projects.get(scope) ?? new WordCounts(isNew)
+    this.#projects.set(scope, counts)
+    counts.begin(source, this.#held.has(scope))
+    return counts
+  }
+
+  /** The batch's counts are to be written with those of the next ones. */
+  hold(scopes: Iterable<number>): void {
+    for (const scope of scopes) {
+      const counts = this.#projects.get(scope)
+      if (counts !== undefined) this.#held.set(scope, counts)
+    }
+    this.#isOpen = false
+  }
+
+  committed(): void {
+    this.#held.clear()
+    this.#isOpen = false
+  }
+
+  clear(): void {
+    this.#projects.clear()
+    this.committed()
+  }
 }
 
 export class WordCounts {
-  readonly #source: WordSource
+  #source: WordSource = { known: () => undefined, next: () => 0 }
   readonly #words: Array<PlacedWord> = []
-  readonly #newWords: Array<PlacedWord> = []
   readonly #placeOf = new Map<string, number>()
   readonly #placeOfId = new Map<number, number>()
   readonly #tokens: Array<number> = []
   readonly #tokenPlaceOf = new Map<number, number>()
   /** By number in a vocabulary the word's place plus one. */
-  readonly #numbered = new Map<Words, Int32Array>()
-  /** By a word's place. */
-  #ids = new Float64Array(1 << 10)
-  #deltas = new Int32Array(1 << 10)
-  #tokenPlaces = new Int32Array(1 << 10)
+  readonly #numbered = new WeakMap<Words, Int32Array>()
+  /** By a word's place; `batches`: the one that counted it last. */
+  #ids = new Float64Array(1 << 8)
+  #deltas = new Int32Array(1 << 8)
+  #tokenPlaces = new Int32Array(1 << 8)
+  #batches = new Int32Array(1 << 8)
   /** By a token's place. `chunks`: the one that counted it last, for it counts a chunk once, however many words share it. */
-  #tokenDeltas = new Int32Array(1 << 10)
-  #chunks = new Int32Array(1 << 10)
+  #tokenDeltas = new Int32Array(1 << 8)
+  #tokenBatches = new Int32Array(1 << 8)
+  #chunks = new Int32Array(1 << 8)
   #chunk = 0
+  #batch = 0
+  /** Places that the batch has counted, and those of words that the state does not hold yet. */
+  #counted: Array<number> = []
+  #countedTokens: Array<number> = []
+  #new = new Set<number>()
+  /** Every word that the state has was placed here, so that it need not be asked. */
+  readonly #isWhole: boolean
+  #highest = 0
 
-  constructor(source: WordSource) {
+  constructor(isWhole: boolean) {
+    this.#isWhole = isWhole
+  }
+
+  get size(): number {
+    return this.#words.length
+  }
+
+  /** The highest id of its words. */
+  get highest(): number {
+    return this.#highest
+  }
+
+  /** What was counted before stands in the state, or is held. */
+  begin(source: WordSource, isHeld = false): void {
     this.#source = source
+    if (isHeld) return
+    this.#batch += 1
+    this.#counted = []
+    this.#countedTokens = []
+    this.#new = new Set()
   }
 
   /** What has changed, each word once. */
   *words(): Generator<WordChange> {
-    for (let place = 0; place < this.#words.length; place++) {
+    for (const place of this.#counted) {
       const word = this.#words[place]
       const delta = this.#deltas[place] ?? 0
-      if (word === undefined || (delta === 0 && !word.isNew)) continue
-      yield { id: word.id, word: word.word, stem: word.stem, token: word.token, isNew: word.isNew, delta }
+      const isNew = this.#new.has(place)
+      if (word === undefined || (delta === 0 && !isNew)) continue
+      yield { id: word.id, word: word.word, stem: word.stem, token: word.token, isNew, delta }
     }
   }
 
-  /** Those that the state does not hold yet. */
-  get newWords(): ReadonlyArray<{ readonly id: number; readonly word: string }> {
-    return this.#newWords
-  }
-
   *tokens(): Generator<TokenChange> {
-    for (let place = 0; place < this.#tokens.length; place++) {
+    for (const place of this.#countedTokens) {
       const delta = this.#tokenDeltas[place] ?? 0
       if (delta !== 0) yield { token: this.#tokens[place] ?? 0, delta }
     }
@@ -87,15 +176,25 @@ export class WordCounts {
     this.#chunk += 1
     for (const id of decodeIds(encoded)) {
       const place = this.#placeOfId.get(id)
-      this.#count(place ?? this.#begin(wordOf(id), id, false), -1)
+      this.#count(place ?? this.#begin(wordOf(id), id), -1)
     }
   }
 
   #count(place: number, sign: 1 | -1): void {
+    if (this.#batches[place] !== this.#batch) {
+      this.#batches[place] = this.#batch
+      this.#deltas[place] = 0
+      this.#counted.push(place)
+    }
     this.#deltas[place] = (this.#deltas[place] ?? 0) + sign
     const token = this.#tokenPlaces[place] ?? 0
     if (this.#chunks[token] === this.#chunk) return
     this.#chunks[token] = this.#chunk
+    if (this.#tokenBatches[token] !== this.#batch) {
+      this.#tokenBatches[token] = this.#batch
+      this.#tokenDeltas[token] = 0
+      this.#countedTokens.push(token)
+    }
     this.#tokenDeltas[token] = (this.#tokenDeltas[token] ?? 0) + sign
   }
 
@@ -118,29 +217,34 @@ export class WordCounts {
   }
 
   #meet(word: string, stem: string, token: number): number {
-    const id = this.#source.known(word)
-    return this.#begin({ word, stem, token }, id ?? this.#source.next(), id === undefined)
+    const id = this.#isWhole ? undefined : this.#source.known(word)
+    const place = this.#begin({ word, stem, token }, id ?? this.#source.next())
+    if (id === undefined) this.#new.add(place)
+    return place
   }
 
-  #begin({ stem, token, word }: StateWord, id: number, isNew: boolean): number {
+  #begin({ stem, token, word }: StateWord, id: number): number {
     const place = this.#words.length
-    if (place >= this.#ids.length) {
-      this.#ids = wider(this.#ids, new Float64Array(2 * place))
-      this.#deltas = wider(this.#deltas, new Int32Array(2 * place))
-      this.#tokenPlaces = wider(this.#tokenPlaces, new Int32Array(2 * place))
-      this.#tokenDeltas = wider(this.#tokenDeltas, new Int32Array(2 * place))
-      this.#chunks = wider(this.#chunks, new Int32Array(2 * place))
-    }
+    if (place >= this.#ids.length) this.#widen(2 * place)
     const tokenPlace = this.#tokenPlaceOf.get(token) ?? this.#tokens.push(token) - 1
     this.#tokenPlaceOf.set(token, tokenPlace)
-    const placed = { id, word, stem, token, isNew }
-    this.#words.push(placed)
-    if (isNew) this.#newWords.push(placed)
+    this.#words.push({ id, word, stem, token })
+    this.#highest = Math.max(this.#highest, id)
     this.#placeOf.set(word, place)
     this.#placeOfId.set(id, place)
     this.#ids[place] = id
     this.#tokenPlaces[place] = tokenPlace
     return place
+  }
+
+  #widen(places: number): void {
+    this.#ids = wider(this.#ids, new Float64Array(places))
+    this.#deltas = wider(this.#deltas, new Int32Array(places))
+    this.#tokenPlaces = wider(this.#tokenPlaces, new Int32Array(places))
+    this.#batches = wider(this.#batches, new Int32Array(places))
+    this.#tokenDeltas = wider(this.#tokenDeltas, new Int32Array(places))
+    this.#tokenBatches = wider(this.#tokenBatches, new Int32Array(places))
+    this.#chunks = wider(this.#chunks, new Int32Array(places))
   }
 }
 

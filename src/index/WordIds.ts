@@ -1,6 +1,5 @@
 /** The words of a point as the ledger keeps them. */
 import { ascending } from "../documents/RadixSort.ts"
-import type { StateChange } from "./StateSchema.ts"
 
 /** Ascending ids as differences in LEB128: about a byte a word. */
 export const encodeIds = (ids: Float64Array): Buffer => {
@@ -47,40 +46,4 @@ export const decodeIds = (bytes: Uint8Array): Array<number> => {
     }
   }
   return ids
-}
-
-/** Words whose ids are remembered, some 10 MB. */
-const mostKnown = 131_072
-
-/** Ids that stand in the state for good: batch after batch counts the same words. Emptied where it is full. */
-export class KnownWords {
-  readonly #scopes = new Map<number, Map<string, number>>()
-  #size = 0
-
-  /** `find` asks the state. */
-  idOf(scope: number, word: string, find: () => unknown): number | undefined {
-    const known = this.#scopes.get(scope)?.get(word)
-    if (known !== undefined) return known
-    const id = find()
-    if (typeof id !== "number") return undefined
-    this.#note(scope, word, id)
-    return id
-  }
-
-  committed({ scopes }: StateChange): void {
-    for (const { counts, id } of scopes.values())
-      for (const word of counts.newWords) this.#note(id, word.word, word.id)
-  }
-
-  #note(scope: number, word: string, id: number): void {
-    if (this.#size >= mostKnown) this.clear()
-    const words = this.#scopes.get(scope) ?? new Map<string, number>()
-    this.#scopes.set(scope, words.set(word, id))
-    this.#size += 1
-  }
-
-  clear(): void {
-    this.#scopes.clear()
-    this.#size = 0
-  }
 }

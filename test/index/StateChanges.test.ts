@@ -1,0 +1,164 @@
+import { cpSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit } from "effect"
+import { ProjectName, TeamName } from "../../events/Ids.ts"
+import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
+import {
+  openProjection,
+  openStateForReading,
+  type Projection,
+  type ProjectionContext
+} from "../../src/index/Projection.ts"
+import { recompute } from "../../src/index/Recompute.ts"
+import { verify } from "../../src/index/Verify.ts"
+import { isClean } from "../../src/index/VerifyReport.ts"
+import { commitDocument, firstSpec, openGeneration, removeDocument } from "../support/corpus.ts"
+import { catchUp, makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
+
+const other = { team: TeamName.make("other"), project: ProjectName.make("crm") }
+
+/** Words that come in one batch and are met again, or go, in another; a project that comes late. */
+const history = Effect.gen(function* () {
+  yield* commitDocument("a.md", paragraphs("harbour", "ferry", "tide"), 1)
+  yield* commitDocument("b.md", paragraphs("engine", "gear", "ferry"), 1)
+  yield* commitDocument("c.md", paragraphs("harbour", "crane"), 1)
+  yield* commitDocument("a.md", paragraphs("harbour", "lighthouse", "crane"), 2)
+  yield* removeDocument("b.md")
+  yield* commitDocument("d.md", paragraphs("engine", "ferry"), 1, firstSpec, other)
+  yield* commitDocument("b.md", paragraphs("engine", "valve", "gear"), 2)
+  yield* commitDocument("e.md", paragraphs("valve", "tide"), 1, firstSpec, other)
+})
+
+/** The log of {@link history}, and a second generation that is built of it. */
+const building = Effect.gen(function* () {
+  const directory = yield* makeDirectory
+  yield* Effect.provide(Effect.zipRight(history, openGeneration(2, firstSpec, "replay")), directory.log)
+  return directory
+})
+
+/** However few events there are, they are many. */
+const fromAfar = (context: ProjectionContext): ProjectionContext => ({
+  ...context,
+  readAhead: () =>
+    Effect.succeed({ worthFrom: 0, take: () => Effect.succeed(undefined), release: Effect.void })
+})
+
+/** Documents, frequencies and words are those of a fold that commits batch by batch, and the engine has what they say. */
+const isWhole = (context: ProjectionContext, projection: Projection) =>
+  Effect.gen(function* () {
+    const recomputed = yield* recompute(context, projection)
+    assert.isTrue(recomputed.equal, JSON.stringify(recomputed))
+    assert.isTrue(isClean(yield* verify(projection, { level: "full", repair: false })))
+    assert.deepStrictEqual(projection.state.counts, { documents: 5, chunks: 12 })
+  })
+
+describe("the state of a generation that is folded from afar", () => {
+  it.scoped("is committed once for several batches while nobody is served from it, and at its end", () =>
+    Effect.gen(function* () {
+      const { contextFor, row } = yield* building
+      const context = fromAfar(contextFor("."))
+      const projection = yield* openProjection(context, row(2))
+      const seen = yield* openStateForReading(context, row(2))
+      yield* projection.advance
+      yield* projection.advance
+      assert.isAbove(projection.state.checkpoint, 0)
+      assert.strictEqual(seen.checkpoint, 0)
+      yield* catchUp(projection)
+      assert.strictEqual(seen.checkpoint, projection.state.checkpoint)
+      assert.strictEqual(seen.fingerprint, projection.state.fingerprint)
+      yield* isWhole(context, projection)
+    })
+  )
+
+  it.scoped("is committed batch by batch where it is served from", () =>
+    Effect.gen(function* () {
+      const { contextFor, row } = yield* building
+      const context = fromAfar(contextFor("."))
+      const projection = yield* openProjection(context, row(1))
+      const seen = yield* openStateForReading(context, row(1))
+      for (const batch of [1, 2]) {
+        yield* projection.advance
+        assert.strictEqual(seen.checkpoint, projection.state.checkpoint, `batch ${batch}`)
+      }
+      yield* catchUp(projection)
+      yield* isWhole(context, projection)
+    })
+  )
+
+  it.scoped("is folded again after a crash took back what was held", () =>
+    Effect.gen(function* () {
+      const { contextFor, directory, row } = yield* building
+      const projection = yield* openProjection(fromAfar(contextFor("crashed")), row(2))
+      yield* projection.advance
+      yield* projection.advance
+      const marker = yield* projection.engine.marker
+      // What a crash leaves: the files as they lie on the disk, without what was to be committed.
+      cpSync(join(directory, "crashed"), join(directory, "left"), { recursive: true })
+      const context = fromAfar(contextFor("left"))
+      const again = yield* openProjection(context, row(2))
+      assert.strictEqual(again.state.checkpoint, 0)
+      assert.isAbove(marker?.checkpoint ?? 0, 0)
+      yield* catchUp(again)
+      yield* isWhole(context, again)
+    })
+  )
+
+  it.scoped("keeps what was applied when it is closed between two batches", () =>
+    Effect.gen(function* () {
+      const { contextFor, row } = yield* building
+      const context = fromAfar(contextFor("."))
+      const reached = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const projection = yield* openProjection(context, row(2))
+          yield* projection.advance
+          yield* projection.advance
+          return projection.state.checkpoint
+        })
+      )
+      const again = yield* openProjection(context, row(2))
+      assert.strictEqual(again.state.checkpoint, reached)
+      yield* catchUp(again)
+      yield* isWhole(context, again)
+    })
+  )
+
+  for (const point of ["index.apply.before", "index.row", "index.marker.after", "state.commit.before"])
+    it.scoped(
+      `takes back what is held where a later batch comes to nothing (${point}), and folds it again`,
+      () =>
+        Effect.gen(function* () {
+          const { contextFor, row } = yield* building
+          const failpoints = armed(`${point}:${point === "index.row" ? 12 : 3}:throw`)
+          const context = fromAfar(contextFor(".", failpoints))
+          yield* Effect.gen(function* () {
+            const projection = yield* openProjection(context, row(2))
+            assert.isTrue(Exit.isFailure(yield* Effect.exit(catchUp(projection))))
+            assert.isAbove(projection.state.checkpoint, 0)
+            yield* catchUp(projection)
+            yield* isWhole(context, projection)
+          }).pipe(Effect.provideService(Failpoints, failpoints))
+        })
+    )
+})
+
+describe("the words of a state", () => {
+  it.scoped("are the same, whatever was remembered of them from batch to batch", () =>
+    Effect.gen(function* () {
+      const { contextFor, row } = yield* building
+      const context = contextFor(".")
+      const words = (projection: Projection) =>
+        projection.state.db
+          .prepare(
+            "SELECT team, project, word, stem, token, frequency FROM words JOIN scopes ON scopes.id = scope WHERE frequency > 0 ORDER BY 1, 2, 3"
+          )
+          .all()
+      const remembering = yield* opened(context, row(1))
+      const forgetting = yield* openProjection(contextFor("forgetting"), row(1))
+      while (!(yield* forgetting.advance).atHead) forgetting.state.changes.counted.clear()
+      assert.isAbove(words(remembering).length, 10)
+      assert.deepStrictEqual(words(forgetting), words(remembering))
+      yield* isWhole(contextFor("forgetting"), forgetting)
+    })
+  )
+})
