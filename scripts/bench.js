@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process"
 import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { buildCli, buildScript, buildThreads, root } from "./bundle.js"
+import { keepCode } from "./code.js"
 
 const names = readdirSync(join(root, "bench"))
   .filter((file) => file.endsWith(".ts"))
@@ -42,6 +43,7 @@ const run = async (one, args) => {
 
 // Where code that runs from a cache looks for its threads, and what is measured as a command.
 await Promise.all([buildThreads(join(root, ".cache", "threads")), buildCli(join(root, ".cache", "bin"))])
+keepCode(join(root, ".cache", "bin", "reprise.js"))
 if (name !== undefined) process.exit(await run(name, rest))
 
 for (const one of names) console.log(`${one}: ${purposeOf(one)}\n`)

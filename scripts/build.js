@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process"
 import { rmSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { buildCli, buildThreads, root } from "./bundle.js"
+import { keepCode } from "./code.js"
 
 const bundles = process.argv.indexOf("--bundles")
 const out = bundles === -1 ? join(root, "dist") : resolve(process.argv[bundles + 1] ?? "")
@@ -21,3 +22,4 @@ if (bundles === -1) {
   if (tsc.status !== 0) process.exit(tsc.status ?? 1)
 }
 await Promise.all([buildThreads(join(out, "threads")), buildCli(join(out, "bin"))])
+keepCode(join(out, "bin", "reprise.js"))

@@ -1,8 +1,9 @@
-/** How code is bundled for Node: one format for the command line, its lazily loaded parts, and worker threads. */
+/** How code is bundled for Node: the command line, its lazily loaded parts, and worker threads. */
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
+import { asScripts } from "./code.js"
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..")
 
@@ -12,10 +13,7 @@ const common = {
   format: "esm",
   target: "node20",
   external: ["better-sqlite3"],
-  // Some packages are CommonJS and ask for Node's modules with `require`, which an ES module does not have.
-  banner: {
-    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);'
-  },
+  metafile: true,
   logLevel: "warning"
 }
 
@@ -65,21 +63,28 @@ const eachModule = {
  * Every thread entry (src/threads/entries/*.ts): a worker cannot be started from a `.ts` file. Each by itself, because what
  * is shared would hold all that any of them needs. What is imported lazily (an engine's HTTP client) becomes a chunk.
  */
-export const buildThreads = (outDirectory) => {
+export const buildThreads = async (outDirectory) => {
   const entries = join(root, "src", "threads", "entries")
-  return Promise.all(
-    readdirSync(entries)
-      .filter((file) => file.endsWith(".ts"))
-      .map((file) =>
-        build({
-          ...common,
-          entryPoints: [join(entries, file)],
-          outdir: outDirectory,
-          splitting: true,
-          chunkNames: "chunks/[name]-[hash]"
-        })
-      )
+  const names = readdirSync(entries).filter((file) => file.endsWith(".ts"))
+  const built = await Promise.all(
+    names.map((file) =>
+      build({
+        ...common,
+        entryPoints: [join(entries, file)],
+        outdir: outDirectory,
+        splitting: true,
+        chunkNames: "chunks/[name]-[hash]"
+      })
+    )
   )
+  asScripts(outDirectory, { outputs: Object.assign({}, ...built.map(({ metafile }) => metafile.outputs)) })
+  for (const file of names) {
+    const name = file.slice(0, -3)
+    writeFileSync(
+      join(outDirectory, `${name}.cjs`),
+      `require("./load.cjs").load(require("node:path").join(__dirname, "${name}.js"))\n`
+    )
+  }
 }
 
 /** A script in TypeScript (Node 20 runs none), for this machine alone: packages stay outside, and load as in production. */
@@ -101,7 +106,7 @@ export const buildScript = (entry, outfile) =>
  * its own, so that a command loads what it needs. The entry answers `--version` before anything else is loaded.
  */
 export const buildCli = async (outDirectory) => {
-  await build({
+  const { metafile } = await build({
     ...common,
     entryPoints: { main: join(root, "src", "cli", "Main.ts") },
     plugins: [noFileFormats, eachModule],
@@ -109,13 +114,20 @@ export const buildCli = async (outDirectory) => {
     splitting: true,
     chunkNames: "chunks/[name]-[hash]"
   })
+  asScripts(outDirectory, metafile)
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
   const entry = join(outDirectory, "reprise.js")
   writeFileSync(
     entry,
     `#!/usr/bin/env node
 if (process.argv.length === 3 && (process.argv[2] === "--version" || process.argv[2] === "-v")) console.log("${version}")
-else import("./main.js").then(({ main }) => main(process.argv))
+else import("./start.cjs").then(({ start }) => start())
+`
+  )
+  writeFileSync(
+    join(outDirectory, "start.cjs"),
+    `const { load } = require("./load.cjs")
+exports.start = () => load(require("node:path").join(__dirname, "main.js")).main(process.argv)
 `
   )
   chmodSync(entry, 0o755)

@@ -38,7 +38,7 @@ export type ThreadName = (typeof threadNames)[number]
 
 /** Where a bundled entry lies: beside the built package, or in the cache that the tests' set-up fills. */
 export const entryPath = (name: ThreadName): string => {
-  const file = join("threads", `${name}.js`)
+  const file = join("threads", `${name}.cjs`)
   for (let above = dirname(fileURLToPath(import.meta.url)); ; above = dirname(above)) {
     const found = [join(above, file), join(above, ".cache", file)].find((path) => existsSync(path))
     if (found !== undefined) return found

@@ -131,7 +131,8 @@ describe("the tarball", () => {
   })
 
   it("has every thread that is started by name", () => {
-    for (const name of ["log-writer", "indexer", "prepare"]) assert.include(packed, `dist/threads/${name}.js`)
+    for (const name of ["log-writer", "indexer", "prepare"])
+      assert.include(packed, `dist/threads/${name}.cjs`)
   })
 })
 
