@@ -8,6 +8,7 @@
  */
 import { Option, Predicate, Schema, type SchemaAST } from "effect"
 import { Event, type EventEncoded } from "../../events/Catalogue.ts"
+import { dataText } from "./EventRow.ts"
 import type { WriteBatch } from "./Log.ts"
 import type { WriteRequest } from "./WriteGroup.ts"
 
@@ -18,7 +19,10 @@ export const encodeBatch = (batch: WriteBatch, recordedAt: number): WriteRequest
   vectors: batch.vectors ?? [],
   appends: (batch.appends ?? []).map((append) => ({
     ...append,
-    events: append.events.map(({ event, stream }) => ({ stream, event: encodeEvent(event) }))
+    events: append.events.map(({ event, stream }) => {
+      const encoded = encodeEvent(event)
+      return { stream, event: encoded, data: dataText(encoded) }
+    })
   })),
   operational: batch.operational ?? []
 })

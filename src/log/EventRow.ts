@@ -47,11 +47,14 @@ export const toStoredEvent = (row: EventRow): StoredEvent => {
 }
 
 /** The columns that an event's schema decides. Throws where it is none of the catalogue. */
-export const dataColumns = (event: EventEncoded) => {
-  const { _tag: type, ...fields } = event
+export const dataColumns = ({ data, event }: EncodedAppend["events"][number]) => {
+  const { _tag: type } = event
   if (!isEventType(type)) throw new Error(`${String(type)} is no event of the catalogue.`)
-  return { type, schemaVersion: schemaVersions[type], data: JSON.stringify(fields) }
+  return { type, schemaVersion: schemaVersions[type], data: data ?? dataText(event) }
 }
+
+/** An event's fields as they are stored. */
+export const dataText = ({ _tag, ...fields }: EventEncoded): string => JSON.stringify(fields)
 
 /** Who wrote an event and what led to it, as stored. */
 export const metadataText = (

@@ -218,7 +218,8 @@ export interface WriteBatch {
 export interface LogService {
   /**
    * Writes content, syncs it, then appends; answers when all is on disk, an answer for each append in order. Whatever
-   * was asked while the last sync ran goes into the next one as a group.
+   * was asked while the last sync ran goes into the next one as a group. Where it fails, the first of very many appends may
+   * be kept all the same, as after an answer that was lost: tried again, they are found by their cause.
    */
   readonly write: (
     batch: WriteBatch

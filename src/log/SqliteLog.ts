@@ -9,6 +9,7 @@ import {
   Effect,
   ExecutionStrategy,
   Exit,
+  Fiber,
   Layer,
   PubSub,
   Queue,
@@ -17,9 +18,9 @@ import {
   Scope,
   Stream
 } from "effect"
-import { Position } from "../../events/Ids.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
 import { type OneThread, spawn } from "../threads/Thread.ts"
+import { answered, appendedOf, refusalOf, type Written } from "./Answers.ts"
 import type { CollectionAsk, CollectionRules, CollectionStep } from "./ContentCollection.ts"
 import { encodeBatch } from "./EventEncoding.ts"
 import type { Witness } from "./HeadFile.ts"
@@ -27,23 +28,15 @@ import {
   type Append,
   type Appended,
   type AppendRefused,
-  ContentMissing,
   type Head,
-  HeadMoved,
   Log,
   LogFailed,
   type LogService,
-  VersionConflict,
   type WriteBatch
 } from "./Log.ts"
 import { type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
-import {
-  type AppendAnswer,
-  type Refusal,
-  unpacked,
-  type WriteOutcome,
-  type WriteRequest
-} from "./WriteGroup.ts"
+import { partsOf } from "./Parts.ts"
+import { unpacked, type WriteRequest } from "./WriteGroup.ts"
 import type { OpenAnswer, WriterOperations, WriterThreadData } from "./WriterThread.ts"
 
 export interface SqliteLogOptions {
@@ -88,14 +81,11 @@ export const layer = (
     )
   )
 
-/** A core somewhere: its head at the opening, and how a request gets there as part of a group. */
+/** A core somewhere: its head at the opening, and how a write gets there as part of a group. */
 interface Transport {
   readonly head: Head
-  readonly write: (request: WriteRequest) => Effect.Effect<Written, LogFailed>
+  readonly write: (batch: WriteBatch) => Effect.Effect<Written, LogFailed>
   readonly collect: (ask: CollectionAsk) => Effect.Effect<CollectionStep | undefined, LogFailed>
-}
-interface Written {
-  readonly answers: ReadonlyArray<AppendAnswer>
 }
 /** Hears of each head, also of one whose answer was lost: what is on disk is to be followed, whoever heard of it. */
 type Learn = (head: Head) => Effect.Effect<void>
@@ -158,15 +148,18 @@ const inThread = Effect.fnUntraced(function* (options: OpeningOptions, learn: Le
         try: () => core.collect(ask),
         catch: (cause) => new LogFailed({ operation: "collect content", cause })
       }),
-    write: (request) =>
-      Effect.flatMap(Deferred.make<Written, LogFailed>(), (reply) => {
-        const member: Waiting = { request, reply }
-        unanswered.add(member)
-        return Effect.ensuring(
-          Effect.zipRight(Queue.offer(waiting, member), Deferred.await(reply)),
-          Effect.sync(() => unanswered.delete(member))
-        )
-      })
+    write: (batch) =>
+      Effect.flatMap(
+        Effect.zip(Deferred.make<Written, LogFailed>(), Clock.currentTimeMillis),
+        ([reply, now]) => {
+          const member: Waiting = { request: encodeBatch(batch, now), reply }
+          unanswered.add(member)
+          return Effect.ensuring(
+            Effect.zipRight(Queue.offer(waiting, member), Deferred.await(reply)),
+            Effect.sync(() => unanswered.delete(member))
+          )
+        }
+      )
   }
   return transport
 })
@@ -256,23 +249,42 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
       }
     })
 
+  const live: Effect.Effect<Opened, LogFailed> = Effect.suspend(() =>
+    current.thread.isGone() ? reopen : Effect.succeed(current)
+  )
+
+  const whole = (batch: WriteBatch) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.flatMap(live, (opened) => sent(opened, encodeBatch(batch, now)))
+    ).pipe(slots.withPermits(1))
+
+  /** Each part is on its way before the next is encoded, all of them to one thread. */
+  const divided = Effect.fnUntraced(function* (parts: ReadonlyArray<WriteBatch>) {
+    const opened = yield* live
+    const now = yield* Clock.currentTimeMillis
+    const write = divisions++
+    const sending = yield* Effect.forEach(parts, (part, at) => {
+      const request = { ...encodeBatch(part, now), part: { write, isLast: at === parts.length - 1 } }
+      return Effect.zipLeft(Effect.fork(slots.withPermits(1)(sent(opened, request))), Effect.yieldNow())
+    })
+    const written = yield* Fiber.joinAll(sending)
+    return { answers: written.flatMap(({ answers }) => answers) }
+  })
+  let divisions = 0
+
   const transport: Transport = {
     head: first.head,
     collect: (ask) =>
-      Effect.suspend(() => (current.thread.isGone() ? reopen : Effect.succeed(current))).pipe(
-        Effect.flatMap(({ thread }) =>
-          Effect.mapError(
-            thread.call("collect", ask),
-            (cause) => new LogFailed({ operation: "collect content", cause })
-          )
+      Effect.flatMap(live, ({ thread }) =>
+        Effect.mapError(
+          thread.call("collect", ask),
+          (cause) => new LogFailed({ operation: "collect content", cause })
         )
       ),
-    write: (request) =>
-      Effect.suspend(() =>
-        current.thread.isGone()
-          ? Effect.flatMap(reopen, (again) => sent(again, request))
-          : sent(current, request)
-      ).pipe(slots.withPermits(1))
+    write: (batch) => {
+      const parts = partsOf(batch)
+      return parts.length === 1 ? whole(batch) : divided(parts)
+    }
   }
   return transport
 })
@@ -292,11 +304,7 @@ const makeLog = Effect.fnUntraced(function* <R>(
   learnt ??= transport.head
   const newest = Effect.sync(() => learnt ?? transport.head)
 
-  const send = (batch: WriteBatch) =>
-    Effect.map(
-      Effect.flatMap(Clock.currentTimeMillis, (now) => transport.write(encodeBatch(batch, now))),
-      ({ answers }) => answers
-    )
+  const send = (batch: WriteBatch) => Effect.map(transport.write(batch), ({ answers }) => answers)
 
   const write = Effect.fnUntraced(function* (batch: WriteBatch) {
     const answers = yield* send(batch)
@@ -355,34 +363,6 @@ const makeLog = Effect.fnUntraced(function* <R>(
   )
   return Log.of({ write, append, collect, purge, head: newest, heads })
 })
-
-const answered = (outcome: WriteOutcome | undefined): Effect.Effect<Written, LogFailed> =>
-  outcome?._tag === "Written"
-    ? Effect.succeed(outcome)
-    : Effect.fail(
-        new LogFailed({
-          operation: outcome?.operation ?? "append",
-          cause: outcome?.reason ?? "No answer came."
-        })
-      )
-
-const appendedOf = ({ appended }: Extract<AppendAnswer, { readonly _tag: "Appended" }>): Appended => ({
-  firstPosition: Position.make(appended.firstPosition, { disableValidation: true }),
-  lastPosition: Position.make(appended.lastPosition, { disableValidation: true }),
-  lastSequence: appended.lastSequence,
-  repeated: appended.repeated
-})
-
-const refusalOf = (refusal: Refusal): AppendRefused => {
-  switch (refusal._tag) {
-    case "VersionConflict":
-      return new VersionConflict(refusal)
-    case "HeadMoved":
-      return new HeadMoved(refusal)
-    case "ContentMissing":
-      return new ContentMissing(refusal)
-  }
-}
 
 const refused =
   (directory: string) =>

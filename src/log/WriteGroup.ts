@@ -7,7 +7,12 @@ import type { Append, BlobPut, Head, OperationalChange, VectorPut } from "./Log.
 
 /** An append as it crosses to the writer: its events are encoded by their schema, `_tag` included. */
 export interface EncodedAppend extends Omit<Append, "events"> {
-  readonly events: ReadonlyArray<{ readonly stream: string; readonly event: EventEncoded }>
+  readonly events: ReadonlyArray<{
+    readonly stream: string
+    readonly event: EventEncoded
+    /** Its fields as they are to be stored, if the sender has made them: one thread less has to. */
+    readonly data?: string
+  }>
 }
 
 /** A `WriteBatch` as it crosses to the writer. The core has no clock: the time comes along. */
@@ -17,6 +22,8 @@ export interface WriteRequest {
   readonly vectors: ReadonlyArray<VectorPut>
   readonly appends: ReadonlyArray<EncodedAppend>
   readonly operational: ReadonlyArray<OperationalChange>
+  /** Set where this is one of several that make a write (`Parts.ts`); `write` is a number of its own. */
+  readonly part?: { readonly write: number; readonly isLast: boolean }
 }
 
 export type Refusal =

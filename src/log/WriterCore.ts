@@ -20,10 +20,11 @@ import { overwriteHeadFile, writeHeadFile } from "./HeadFile.ts"
 import type { Head } from "./Log.ts"
 import { type LogConnection, openLog, scopeOf, type Tip } from "./LogConnection.ts"
 import { assertSameFiles, identitiesOf } from "./LogDatabase.ts"
+import { BrokenWrites, type GroupWriter, type Joining, nobody, writeRequests } from "./LogGroup.ts"
 import { purge } from "./Purge.ts"
 import { refusalOf } from "./Refusals.ts"
 import { WalUpkeep } from "./WalUpkeep.ts"
-import { endsTheGroup, failure } from "./WriteFailure.ts"
+import { failure } from "./WriteFailure.ts"
 import type { AppendAnswer, EncodedAppend, GroupResult, WriteOutcome, WriteRequest } from "./WriteGroup.ts"
 
 export interface CoreOptions {
@@ -52,6 +53,17 @@ export class WriterCore {
   /** Set from a failure until the files are open again. */
   #stopped = false
   #collection: ContentCollection | undefined
+  readonly #broken = new BrokenWrites()
+  readonly #group: GroupWriter = {
+    broken: this.#broken,
+    write: (request) => this.#write(request),
+    mark: () => {
+      const head = this.#head
+      return () => {
+        this.#head = head
+      }
+    }
+  }
 
   /** Opens and migrates both databases. `logId` is taken by a log that is created by this. */
   constructor(options: CoreOptions, logId: string) {
@@ -113,8 +125,15 @@ export class WriterCore {
     this.#log.statements.setMeta.run("reconciled", String(epoch))
   }
 
-  /** Writes a group: answers when all of it is on disk. Never throws. */
-  writeGroup(requests: ReadonlyArray<WriteRequest>): GroupResult {
+  /** Writes a group, and whatever joins it: answers when all of it is on disk. Never throws. */
+  writeGroup(first: ReadonlyArray<WriteRequest>, joining: Joining = nobody): GroupResult {
+    const requests = [...first]
+    const result = this.#writeGroup(requests, joining)
+    for (const [at, request] of requests.entries()) this.#broken.note(request, result.outcomes[at])
+    return result
+  }
+
+  #writeGroup(requests: Array<WriteRequest>, joining: Joining): GroupResult {
     const before = this.#head
     try {
       this.#ready()
@@ -126,7 +145,7 @@ export class WriterCore {
     })
     let outcomes: ReadonlyArray<WriteOutcome>
     try {
-      outcomes = this.#writeLog(requests, content)
+      outcomes = this.#writeLog(requests, content, joining)
     } catch (cause) {
       this.#log.abandon()
       this.#stopped = true
@@ -188,8 +207,9 @@ export class WriterCore {
 
   /** One transaction; throws with nothing of it kept where it cannot be committed. */
   #writeLog(
-    requests: ReadonlyArray<WriteRequest>,
-    content: ReadonlyArray<WriteOutcome | undefined>
+    requests: Array<WriteRequest>,
+    content: ReadonlyArray<WriteOutcome | undefined>,
+    joining: Joining
   ): ReadonlyArray<WriteOutcome> {
     const { statements } = this.#log
     if (requests.every((request) => request.appends.length + request.operational.length === 0)) {
@@ -197,7 +217,7 @@ export class WriterCore {
     }
     statements.begin.run()
     this.#options.failpoints.hit("log.begin")
-    const outcomes = this.#writeTogether(requests, content) ?? this.#writeApart(requests, content)
+    const outcomes = writeRequests(this.#log, this.#group, requests, content, joining)
     this.#log.readModels.tallies.flush()
     this.#options.failpoints.hit("log.commit.before")
     statements.commit.run()
@@ -205,53 +225,8 @@ export class WriterCore {
     return outcomes
   }
 
-  /**
-   * Where one fails for a reason of its own, which hardly ever happens, nothing of any is kept: a savepoint for each would
-   * copy every page that it changes.
-   */
-  #writeTogether(
-    requests: ReadonlyArray<WriteRequest>,
-    content: ReadonlyArray<WriteOutcome | undefined>
-  ): ReadonlyArray<WriteOutcome> | undefined {
-    const before = this.#head
-    try {
-      return requests.map((request, at) => content[at] ?? this.#write(request))
-    } catch (cause) {
-      if (endsTheGroup(cause)) throw cause
-      this.#log.abandon()
-      this.#head = before
-      this.#log.statements.begin.run()
-      return undefined
-    }
-  }
-
-  /** What fails for a reason of its own leaves the rest of the group alone. */
-  #writeApart(
-    requests: ReadonlyArray<WriteRequest>,
-    content: ReadonlyArray<WriteOutcome | undefined>
-  ): ReadonlyArray<WriteOutcome> {
-    const { readModels, statements } = this.#log
-    return requests.map((request, at) => {
-      if (content[at] !== undefined) return content[at]
-      const before = this.#head
-      const { mark } = readModels.tallies
-      statements.savepoint.run()
-      try {
-        const outcome = this.#write(request)
-        statements.release.run()
-        return outcome
-      } catch (cause) {
-        if (endsTheGroup(cause) || !this.#log.db.inTransaction) throw cause
-        statements.rollbackTo.run()
-        statements.release.run()
-        this.#head = before
-        this.#log.forget(mark)
-        return failure("append", cause)
-      }
-    })
-  }
-
   #write(request: WriteRequest): WriteOutcome {
+    if (this.#broken.has(request)) return failure("append", "What was to be written before it was not.")
     const answers = request.appends.map((append) => this.#append(append, request.recordedAt))
     for (const change of request.operational) this.#log.operate(change)
     return { _tag: "Written", answers }
@@ -310,11 +285,12 @@ export class WriterCore {
   #insert(
     append: EncodedAppend,
     id: EventId,
-    { event, stream }: EncodedAppend["events"][number],
+    one: EncodedAppend["events"][number],
     metadata: string,
     recordedAt: number
   ): boolean {
     const { failpoints } = this.#options
+    const { event, stream } = one
     failpoints.hit("log.insert")
     if (!stream.isWellFormed() || stream.includes("\0")) throw new Error("A stream's name is not plain text.")
     const { epoch, hash: previous, logId } = this.#head
@@ -328,7 +304,7 @@ export class WriterCore {
       sequence: this.#log.sequence(append.team, append.project) + 1,
       metadata,
       recordedAt,
-      ...dataColumns(event)
+      ...dataColumns(one)
     }
     const hash = chainHash(previous, row)
     if (!this.#log.insert(row, hash)) return false

@@ -3,6 +3,7 @@
  */
 import { Schema } from "effect"
 import { armed, type FailpointsService, inert } from "../faults/Failpoints.ts"
+import type { Call } from "../threads/ThreadEntry.ts"
 import type { CollectionAsk, CollectionStep } from "./ContentCollection.ts"
 import type { Head } from "./Log.ts"
 import { type OpenedWriter, type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
@@ -25,13 +26,6 @@ export type WriterOperations = {
   readonly close: (argument: undefined) => undefined
 }
 
-interface Call {
-  readonly name: string
-  readonly argument: unknown
-  readonly succeed: (answer: unknown) => void
-  readonly fail: (failure: unknown) => void
-}
-
 /** The thread's state: at most one open writer. */
 export class WriterThread {
   readonly #failpoints: FailpointsService
@@ -41,29 +35,48 @@ export class WriterThread {
     this.#failpoints = failpoints === "" ? inert : armed(failpoints)
   }
 
-  handle(calls: ReadonlyArray<Call>): void {
-    let group: Array<Call> = []
-    for (const call of calls) {
-      if (call.name === "write") {
-        group.push(call)
-        continue
+  /** `arrived` answers the calls that have come since it was asked last. */
+  handle(calls: ReadonlyArray<Call>, arrived: () => ReadonlyArray<Call>): void {
+    let waiting = calls
+    while (waiting.length > 0) {
+      const [first, ...others] = waiting
+      if (first === undefined) return
+      if (first.name === "write") waiting = this.#write(waiting, arrived)
+      else {
+        this.#answer(first)
+        waiting = others
       }
-      this.#write(group)
-      group = []
-      this.#answer(call)
     }
-    this.#write(group)
   }
 
-  #write(group: ReadonlyArray<Call>): void {
-    if (group.length === 0) return
+  /**
+   * The writes that `waiting` begins with are a group. While it is written others arrive, and those that bring no content
+   * join it: their callers are answered an fsync earlier, and need not all have asked before the first is looked at. Answers
+   * who still waits.
+   */
+  #write(waiting: ReadonlyArray<Call>, arrived: () => ReadonlyArray<Call>): ReadonlyArray<Call> {
+    const end = waiting.findIndex(({ name }) => name !== "write")
+    const group = end < 0 ? [...waiting] : waiting.slice(0, end)
+    let left = end < 0 ? [] : waiting.slice(end)
     const core = this.#opened?.core
     if (core === undefined) {
       for (const call of group) call.fail(new Error("The log is not open."))
-      return
+      return left
     }
-    // The cast stands where the wire's `unknown` becomes what `WriterOperations` says.
-    const result = core.writeGroup(group.map(({ argument }) => argument as WriteRequest))
+    const joining = (): ReadonlyArray<WriteRequest> => {
+      if (left.length > 0 || appends >= largestGroup) return []
+      const found = arrived()
+      const barred = found.findIndex((call) => call.name !== "write" || hasContent(requestOf(call)))
+      const joined = barred < 0 ? found : found.slice(0, barred)
+      left = barred < 0 ? [] : found.slice(barred)
+      group.push(...joined)
+      const requests = joined.map(requestOf)
+      appends += appendsOf(requests)
+      return requests
+    }
+    const requests = group.map(requestOf)
+    let appends = appendsOf(requests)
+    const result = core.writeGroup(requests, joining)
     for (const [at, call] of group.entries()) {
       const outcome = result.outcomes[at]
       const answer: WriteReply = {
@@ -73,6 +86,7 @@ export class WriterThread {
       }
       call.succeed(answer)
     }
+    return left
   }
 
   #answer(call: Call): void {
@@ -109,3 +123,15 @@ export class WriterThread {
     this.#opened = undefined
   }
 }
+
+/** Nobody joins a group of so many appends any more: the first of it wait for their answer. */
+const largestGroup = 4096
+
+const appendsOf = (requests: ReadonlyArray<WriteRequest>): number =>
+  requests.reduce((sum, { appends }) => sum + appends.length, 0)
+
+// The cast stands where the wire's `unknown` becomes what `WriterOperations` says.
+const requestOf = ({ argument }: Call): WriteRequest => argument as WriteRequest
+
+/** It would have to be synced before the group's commit. */
+const hasContent = ({ blobs, vectors }: WriteRequest): boolean => blobs.length + vectors.length > 0

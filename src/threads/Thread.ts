@@ -102,7 +102,11 @@ const heapMiB: { readonly [name in ThreadName]: number } = {
   // The tables of a large tokenizer; the weights are not in the heap.
   embed: 1024
 }
-const youngMiB = 12
+/**
+ * Of each heap. The log's thread has several parts of a group in hand: with 12 MiB it copied them from one half to the other
+ * again and again, a tenth of its time.
+ */
+const youngMiB = (name: ThreadName): number => (name === "log-writer" ? 32 : 12)
 
 /** Its package prints what it fails on, texts of users among it. What matters comes back as an answer. */
 const prints = (name: ThreadName): boolean => name !== "embed"
@@ -113,7 +117,7 @@ const start = <Ops extends Operations>(name: ThreadName, data: unknown) => {
     name,
     stdout: !prints(name),
     stderr: !prints(name),
-    resourceLimits: { maxOldGenerationSizeMb: heapMiB[name], maxYoungGenerationSizeMb: youngMiB }
+    resourceLimits: { maxOldGenerationSizeMb: heapMiB[name], maxYoungGenerationSizeMb: youngMiB(name) }
   })
   if (!prints(name)) for (const stream of [worker.stdout, worker.stderr]) stream.resume()
   const waiting = new Map<number, (reply: Effect.Effect<unknown, ThreadFailed>) => void>()

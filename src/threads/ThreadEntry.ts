@@ -1,5 +1,5 @@
 /** The other end of a `Thread`: what an entry (`entries/`) serves. Apart, so that a thread loads no more than it needs. */
-import { parentPort, workerData } from "node:worker_threads"
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import { type Operations, type Reply, type Request, together } from "./Together.ts"
 
 /** In a worker entry: what `spawn` was given. */
@@ -15,19 +15,21 @@ export class Moved<A> {
   }
 }
 
+/** A request as it arrived: it is answered once. */
+export interface Call {
+  readonly name: string
+  readonly argument: unknown
+  readonly succeed: (answer: unknown) => void
+  readonly fail: (failure: unknown) => void
+}
+
 /**
  * In a worker entry: hands each tick's requests to `handle` in one go, so that a core can treat whatever queued up
- * during its last fsync as a group. `reply` answers one of them, once.
+ * during its last fsync as a group. `arrived` answers what has come since, for a core that takes it into the same group;
+ * what it does not take it handles before it returns.
  */
 export const serveGroups = (
-  handle: (
-    group: ReadonlyArray<{
-      readonly name: string
-      readonly argument: unknown
-      readonly succeed: (answer: unknown) => void
-      readonly fail: (failure: unknown) => void
-    }>
-  ) => void
+  handle: (group: ReadonlyArray<Call>, arrived: () => ReadonlyArray<Call>) => void
 ): void => {
   if (parentPort === null) throw new Error("serveGroups runs in a worker thread only.")
   const port = parentPort
@@ -36,6 +38,12 @@ export const serveGroups = (
     if (group.length === 0) setImmediate(flush)
     for (const request of requests) group.push(request)
   })
+  const arrived = (): ReadonlyArray<Call> => {
+    const requests: Array<Request> = []
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
+      requests.push(...next.message)
+    return requests.map(callOf)
+  }
   const post = together<Reply>(
     (replies, transfer) => port.postMessage(replies, transfer),
     ({ id }, cause) => port.postMessage([{ id, failure: cause }])
@@ -43,18 +51,17 @@ export const serveGroups = (
   const flush = () => {
     const requests = group
     group = []
-    handle(
-      requests.map(({ id, name, argument }) => ({
-        name,
-        argument,
-        succeed: (answer) =>
-          answer instanceof Moved
-            ? post({ id, answer: answer.answer }, answer.transfer)
-            : post({ id, answer }, []),
-        fail: (failure) => post({ id, failure }, [])
-      }))
-    )
+    handle(requests.map(callOf), arrived)
   }
+  const callOf = ({ argument, id, name }: Request): Call => ({
+    name,
+    argument,
+    succeed: (answer) =>
+      answer instanceof Moved
+        ? post({ id, answer: answer.answer }, answer.transfer)
+        : post({ id, answer }, []),
+    fail: (failure) => post({ id, failure }, [])
+  })
 }
 
 /** In a worker entry: answers each request by the operation of its name. A throw fails that request alone. */

@@ -13,9 +13,12 @@ export type Reply =
   | { readonly id: number; readonly answer: unknown }
   | { readonly id: number; readonly failure: unknown }
 
+/** So many do not wait for the others of their step: the other side begins while those are still being made. */
+const atMost = 16
+
 /**
- * What is sent within one step of the event loop crosses as one message: each message costs more than what is in it. One
- * that cannot be cloned fails alone.
+ * What is sent within one step of the event loop crosses together, {@link atMost} in a message: each message costs more than
+ * what is in it. One that cannot be cloned fails alone.
  */
 export const together = <Sent>(
   send: (messages: ReadonlyArray<Sent>, transfer: Array<ArrayBuffer>) => void,
@@ -23,6 +26,7 @@ export const together = <Sent>(
 ) => {
   let waiting: Array<{ readonly message: Sent; readonly transfer: ReadonlyArray<ArrayBuffer> }> = []
   const flush = () => {
+    if (waiting.length === 0) return
     const all = waiting
     waiting = []
     try {
@@ -45,5 +49,6 @@ export const together = <Sent>(
   return (message: Sent, transfer: ReadonlyArray<ArrayBuffer>) => {
     if (waiting.length === 0) queueMicrotask(flush)
     waiting.push({ message, transfer })
+    if (waiting.length === atMost) flush()
   }
 }

@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import SqliteDatabase from "better-sqlite3"
 import { Chunk, Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
-import { defaultScope, documentStream, sha256 } from "../../events/index.ts"
+import { defaultScope, documentStream, Position, sha256 } from "../../events/index.ts"
 import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
 import { Content } from "../../src/log/Content.ts"
 import { ContentMissing, HeadMoved, Log, LogFailed, LogReader, VersionConflict } from "../../src/log/Log.ts"
@@ -100,6 +100,21 @@ for (const transport of ["in its caller's thread", "in a worker"] as const) {
           yield* Effect.flip(log.append(submit("a", 1, { requires: { blobs: [sha256("nowhere")] } }))),
           ContentMissing
         )
+      })
+    )
+
+    inRoom(
+      "answers a write of very many appends in their order, and finds them all when it is tried again",
+      Effect.gen(function* () {
+        const log = yield* Log
+        const appends = Array.from({ length: 300 }, (_, n) => submit(`many-${n}`))
+        const positions = Effect.map(log.write({ appends }), (answers) =>
+          answers.map((answer) => (answer._tag === "Appended" ? answer.appended.firstPosition : undefined))
+        )
+        const expected = appends.map((_, n) => Position.make(n + 1))
+        assert.deepStrictEqual(yield* positions, expected)
+        assert.deepStrictEqual(yield* positions, expected)
+        assert.strictEqual((yield* log.head).position, 300)
       })
     )
 

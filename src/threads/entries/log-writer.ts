@@ -4,4 +4,4 @@ import { WriterThread, type WriterThreadData } from "../../log/WriterThread.ts"
 import { serveGroups, threadData } from "../ThreadEntry.ts"
 
 const thread = new WriterThread(threadData as WriterThreadData)
-serveGroups((calls) => thread.handle(calls))
+serveGroups((calls, arrived) => thread.handle(calls, arrived))

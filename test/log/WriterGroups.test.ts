@@ -1,0 +1,151 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { FailpointName } from "../../src/faults/Failpoints.ts"
+import { partsOf } from "../../src/log/Parts.ts"
+import type { WriteOutcome, WriteReply, WriteRequest } from "../../src/log/WriteGroup.ts"
+import { type WriterOperations, WriterThread } from "../../src/log/WriterThread.ts"
+import type { Call } from "../../src/threads/ThreadEntry.ts"
+import { appendOf, blobOf, openTestWriter, requestOf, submitted } from "../support/logEvents.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+
+const submit = (name: string, more: Partial<WriteRequest> = {}) =>
+  requestOf([appendOf(`submit-${name}`, name, [submitted(name)])], more)
+
+/** It fails for a reason of its own, once its first row is being written. */
+const unwritable = (more: Partial<WriteRequest> = {}) => {
+  const { appends, ...request } = submit("unwritable", more)
+  const spoilt = appends.map((append) => ({
+    ...append,
+    events: append.events.map((event) => ({ ...event, stream: "a\0b" }))
+  }))
+  return { ...request, appends: spoilt }
+}
+
+const tags = (outcomes: ReadonlyArray<WriteOutcome>) => outcomes.map(({ _tag }) => _tag)
+
+/** A writer whose commits are counted. */
+const counted = Effect.gen(function* () {
+  const directory = yield* temporaryDirectory
+  const hits = new Map<FailpointName, number>()
+  const failpoints = { hit: (name: FailpointName) => hits.set(name, (hits.get(name) ?? 0) + 1) }
+  const { core } = yield* Effect.acquireRelease(
+    Effect.sync(() => openTestWriter(directory, { failpoints })),
+    ({ close }) => Effect.sync(close)
+  )
+  return { core, commits: () => hits.get("log.commit.after") ?? 0 }
+})
+
+/** What arrives each time that somebody looks. */
+const arrivals = <A>(...each: ReadonlyArray<ReadonlyArray<A>>) => {
+  const left = [...each]
+  return () => left.shift() ?? []
+}
+
+describe("a group that is being written", () => {
+  it.scoped("takes in what arrives meanwhile, for one commit", () =>
+    Effect.gen(function* () {
+      const { core, commits } = yield* counted
+      const { head, outcomes } = core.writeGroup(
+        [submit("a")],
+        arrivals([submit("b"), submit("c")], [submit("d")])
+      )
+      assert.deepStrictEqual(tags(outcomes), ["Written", "Written", "Written", "Written"])
+      assert.strictEqual(head.position, 4)
+      assert.strictEqual(commits(), 1)
+    })
+  )
+
+  it.scoped("keeps the others where one that joined it cannot be written", () =>
+    Effect.gen(function* () {
+      const { core } = yield* counted
+      const { head, outcomes } = core.writeGroup(
+        [submit("a")],
+        arrivals([submit("b"), unwritable()], [submit("c")])
+      )
+      // Nobody joins a group that is written again.
+      assert.deepStrictEqual(tags(outcomes), ["Written", "Written", "Failed"])
+      assert.strictEqual(head.position, 2)
+    })
+  )
+})
+
+describe("a write in parts", () => {
+  const part = (write: number, isLast = false) => ({ part: { write, isLast } })
+
+  it.scoped("goes no further once one of them was not written, in this group and in later ones", () =>
+    Effect.gen(function* () {
+      const { core } = yield* counted
+      const first = core.writeGroup([
+        submit("a", part(1)),
+        unwritable(part(1)),
+        submit("b", part(1)),
+        submit("other")
+      ])
+      assert.deepStrictEqual(tags(first.outcomes), ["Written", "Failed", "Failed", "Written"])
+      const second = core.writeGroup([submit("c", part(1, true)), submit("d", part(2, true))])
+      assert.deepStrictEqual(tags(second.outcomes), ["Failed", "Written"])
+      assert.strictEqual(second.head.position, 3)
+    })
+  )
+
+  it("holds all of its appends once and in order, and never divides what brings content", () => {
+    const appends = Array.from({ length: 1000 }, (_, n) => appendOf(`${n}`, `${n}`, [submitted(`${n}`)]))
+    const parts = partsOf({ appends })
+    assert.isAbove(parts.length, 1)
+    assert.deepStrictEqual(
+      parts.flatMap((one) => one.appends ?? []),
+      appends
+    )
+    const whole = { appends, blobs: [blobOf("a body")] }
+    assert.deepStrictEqual(partsOf(whole), [whole])
+  })
+})
+
+describe("the writer's thread", () => {
+  /** Calls by name, and what was answered to them, in that order. */
+  const asked = (name: keyof WriterOperations, argument: unknown) => {
+    const call: Call & { answer: unknown } = {
+      name,
+      argument,
+      answer: undefined,
+      succeed: (answer) => {
+        call.answer = answer
+      },
+      fail: (failure) => {
+        call.answer = failure
+      }
+    }
+    return call
+  }
+  const placeOf = ({ answer }: { readonly answer: unknown }) => (answer as WriteReply).places?.[0]
+
+  it.scoped("lets nobody join who brings content, and none before others that came earlier", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const thread = new WriterThread({ failpoints: "" })
+      const opening = {
+        directory,
+        holder: { hostname: "test", pid: process.pid, started: "", command: "test" },
+        newLogId: "0123456789abcdef",
+        witnesses: [],
+        acceptRollback: false,
+        checkpointPages: 1000,
+        now: 2_000
+      }
+      const writes = ["a", "b", "c", "d"].map((name) =>
+        asked("write", submit(name, name === "c" ? { blobs: [blobOf("a body")] } : {}))
+      )
+      const [a, b, c, d] = writes
+      const close = asked("close", undefined)
+      const late = asked("write", submit("late"))
+      if (a === undefined || b === undefined || c === undefined || d === undefined) return
+      thread.handle([asked("open", opening), a], arrivals([b, c, d, close, late]))
+      assert.deepStrictEqual(writes.map(placeOf), [1, 2, 3, 4])
+      assert.deepStrictEqual(
+        writes.map(({ answer }) => (answer as WriteReply).head.position),
+        [2, 2, 4, 4]
+      )
+      assert.deepInclude(late.answer, { message: "The log is not open." })
+    })
+  )
+})
