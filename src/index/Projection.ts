@@ -187,7 +187,7 @@ export const openProjection: (
       const steps = foldSteps(fold, upTo, context.limits ?? (isFar ? farLimits : defaultLimits))
       const next = (versions?: VersionsAhead) =>
         Effect.try({
-          try: () => steps.next(versions),
+          try: () => context.snapshot.together(() => steps.next(versions)),
           catch: (cause) =>
             new ProjectionStopped({
               generation: row.generation,
