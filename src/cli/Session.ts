@@ -13,6 +13,7 @@ import type { ServerDiffers, ServerGone } from "../runtime/control/Protocol.ts"
 import type { RemoteWriter } from "../runtime/control/RemoteWriter.ts"
 import { socketOf } from "../runtime/control/SocketPlace.ts"
 import { type DataDirectory, filesIn, resolveDataDirectory } from "../runtime/DataDirectory.ts"
+import { earlyThreads } from "../runtime/EarlyThreads.ts"
 import { nativeModule } from "../runtime/NativeModule.ts"
 import type { Outage } from "../runtime/Outage.ts"
 import {
@@ -77,6 +78,8 @@ export interface WriterOptions {
   /** What the process is, for whoever finds the directory locked. */
   readonly command: string
   readonly acceptRollback?: boolean
+  /** Files will be looked at. */
+  readonly looks?: boolean
 }
 
 /** A writer here or in a server. */
@@ -112,6 +115,7 @@ export const withWriter = <A, R>(
       yield* note(
         `The data directory is ${path}: none was named, and no folder from here upwards has a .reprise. For one in this folder: reprise init`
       )
+    yield* earlyThreads({ looks: options.looks ?? false })
     const Embedded = yield* Effect.promise(() => import("../runtime/Embedded.ts"))
     const { acceptRollback, command } = options
     const layer = Embedded.layer({

@@ -4,7 +4,7 @@
 import { Effect, Either, Layer, Redacted, Schema } from "effect"
 import type { DocumentId, GenerationId } from "../../events/Ids.ts"
 import { UnknownEvent } from "../../events/Upcasters.ts"
-import { spawnAnew } from "../threads/Thread.ts"
+import { type Needed, spawnAnew } from "../threads/Thread.ts"
 import { EngineMismatch, EngineUnavailable } from "./Index.ts"
 import type { Applied, ProjectionStatus } from "./Projection.ts"
 import { type ProjectionError, ProjectionStopped } from "./Projection.ts"
@@ -84,6 +84,9 @@ const crossingData = ({ qdrant, ...data }: IndexerThreadData): CrossingThreadDat
     apiKey: qdrant.apiKey === undefined ? undefined : Redacted.value(qdrant.apiKey)
   }
 })
+
+/** What the thread is started with, for whoever starts it before it is asked for. */
+export const needed = (data: IndexerThreadData): Needed => ({ name: "indexer", data: crossingData(data) })
 
 export const layer = (data: IndexerThreadData): Layer.Layer<Projections> =>
   Layer.scoped(

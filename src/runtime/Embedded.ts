@@ -29,6 +29,7 @@ import * as SqliteReadModels from "../log/SqliteReadModels.ts"
 import { openSnapshot } from "../log/SqliteSnapshot.ts"
 import * as FilesReader from "../sources/FilesReader.ts"
 import * as NodeFileTree from "../sources/NodeFileTree.ts"
+import { startEarly } from "../threads/Thread.ts"
 import type { Configuration } from "./Config.ts"
 import { configuredBus } from "./ConfiguredBus.ts"
 import { configuredModel } from "./ConfiguredModel.ts"
@@ -165,7 +166,14 @@ const actors = (options: EmbeddedOptions, index: IndexOptions) => {
 
 /** `Reader`, `Writer` and `Push` of a data directory, in this process. */
 export const layer = (options: EmbeddedOptions) =>
-  Layer.unwrapEffect(Effect.map(reachableIndex(options.configuration), (index) => layerOn(options, index)))
+  Layer.unwrapScoped(
+    Effect.gen(function* () {
+      const index = yield* reachableIndex(options.configuration)
+      const { failpoints = "", threads = true } = options
+      if (threads) yield* startEarly([ThreadProjections.needed({ ...index, failpoints })])
+      return layerOn(options, index)
+    })
+  )
 
 /** What is configured is what runs: a server that is not there at the start is an error, not a reason to do without. */
 const reachableIndex = ({ directory, settings }: EmbeddedOptions["configuration"]) =>

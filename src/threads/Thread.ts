@@ -7,6 +7,7 @@
 import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { isDeepStrictEqual } from "node:util"
 import { Worker } from "node:worker_threads"
 import { Effect, Schema, type Scope } from "effect"
 import { type Operations, type Reply, type Request, together } from "./Together.ts"
@@ -54,13 +55,62 @@ export interface OneThread<Ops extends Operations> extends Thread<Ops> {
   readonly isGone: () => boolean
 }
 
+/** A thread that is known to be needed soon, by its entry and what it is started with. */
+export interface Needed {
+  readonly name: ThreadName
+  readonly data: unknown
+}
+
+type Started = ReturnType<typeof start>
+
+/** Started before anybody asked for them. */
+const early: Array<Needed & { readonly thread: Started }> = []
+
+/**
+ * Starts threads while their callers are still being loaded: who asks for one like it gets it. What nobody asked for ends with
+ * the scope.
+ */
+export const startEarly = (needed: ReadonlyArray<Needed>): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(
+    Effect.acquireRelease(
+      Effect.sync(() =>
+        needed.map((one) => {
+          const begun = { ...one, thread: start(one.name, one.data) }
+          early.push(begun)
+          return begun
+        })
+      ),
+      (all) =>
+        Effect.forEach(
+          all.filter((one) => early.includes(one)),
+          (one) => {
+            early.splice(early.indexOf(one), 1)
+            return Effect.promise(() => one.thread.close())
+          },
+          { discard: true }
+        )
+    )
+  )
+
+/** A thread for somebody: one that was started early, if there is such. */
+const begin = <Ops extends Operations>(name: ThreadName, data: unknown) => {
+  const at = early.findIndex(
+    (one) => one.name === name && isDeepStrictEqual(one.data, data) && !one.thread.isGone()
+  )
+  const [found] = at < 0 ? [] : early.splice(at, 1)
+  const { ask, close, isGone } = found?.thread ?? start(name, data)
+  // The cast is the one place where the wire's `unknown` becomes what the operations' type says.
+  const thread: OneThread<Ops> = { call: ask as Thread<Ops>["call"], isGone }
+  return { ...thread, close }
+}
+
 /** Starts a thread and ends it with the scope. `data` is structured-cloned and reaches the entry as `threadData`. */
 export const spawn = <Ops extends Operations>(
   name: ThreadName,
   data: unknown
 ): Effect.Effect<OneThread<Ops>, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => start<Ops>(name, data)),
+    Effect.sync(() => begin<Ops>(name, data)),
     (thread) => Effect.promise(() => thread.close())
   )
 
@@ -74,13 +124,13 @@ export const spawnAnew = <Ops extends Operations>(
 ): Effect.Effect<Thread<Ops>, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => ({ current: start<Ops>(name, data) })),
+      Effect.sync(() => ({ current: begin<Ops>(name, data) })),
       ({ current }) => Effect.promise(() => current.close())
     ),
     (held): Thread<Ops> => ({
       call: (operation, argument, transfer) =>
         Effect.suspend(() => {
-          if (held.current.isGone()) held.current = start<Ops>(name, data)
+          if (held.current.isGone()) held.current = begin<Ops>(name, data)
           return held.current.call(operation, argument, transfer)
         })
     })
@@ -111,7 +161,7 @@ const youngMiB = (name: ThreadName): number => (name === "log-writer" ? 32 : 12)
 /** Its package prints what it fails on, texts of users among it. What matters comes back as an answer. */
 const prints = (name: ThreadName): boolean => name !== "embed"
 
-const start = <Ops extends Operations>(name: ThreadName, data: unknown) => {
+const start = (name: ThreadName, data: unknown) => {
   const worker = new Worker(pathToFileURL(entryPath(name)), {
     workerData: data,
     name,
@@ -149,13 +199,16 @@ const start = <Ops extends Operations>(name: ThreadName, data: unknown) => {
       resume?.(Effect.die(cause))
     }
   )
-  const call: Thread<Ops>["call"] = (operation, argument, transfer = []) =>
+  const ask = (
+    operation: string,
+    argument: unknown,
+    transfer: ReadonlyArray<ArrayBuffer> = []
+  ): Effect.Effect<unknown, ThreadFailed> =>
     Effect.async((resume) => {
       if (gone !== undefined) return resume(Effect.fail(gone))
       const request: Request = { id: next++, name: operation, argument }
-      // The cast is the one place where the wire's `unknown` becomes what the operations' type says.
-      waiting.set(request.id, resume as (reply: Effect.Effect<unknown, ThreadFailed>) => void)
+      waiting.set(request.id, resume)
       post(request, transfer)
     })
-  return { call, close: () => worker.terminate(), isGone: () => gone !== undefined }
+  return { ask, close: () => worker.terminate(), isGone: () => gone !== undefined }
 }

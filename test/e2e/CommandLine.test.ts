@@ -93,6 +93,32 @@ describe("the process", { timeout: 120_000 }, () => {
     }
   })
 
+  it("starts only the threads that there is work for", async () => {
+    const watch = join(folder, "watch.cjs")
+    writeFileSync(
+      watch,
+      `const threads = require("node:worker_threads")
+      threads.Worker = class extends threads.Worker {
+        constructor(file, options) {
+          require("node:fs").writeSync(2, "thread " + options.name + "\\n")
+          super(file, options)
+        }
+      }`
+    )
+    const threadsOf = async (...words: ReadonlyArray<string>) => {
+      const environment = { REPRISE_DATA_DIR: join(folder, "data"), NODE_OPTIONS: `--require ${watch}` }
+      const { code, err } = await processes.start(words, { folder, environment }).ended
+      assert.strictEqual(code, 0, err)
+      return [...new Set(Array.from(err.matchAll(/^thread (\S+)$/gmu), ([, name]) => name))].sort()
+    }
+    const news = ["files", "indexer", "log-writer", "prepare"]
+    const noNews = ["files", "indexer", "log-writer"]
+    assert.deepStrictEqual(await threadsOf("add", "docs"), news)
+    assert.deepStrictEqual(await threadsOf("sync"), noNews)
+    assert.deepStrictEqual(await threadsOf("add", "docs"), noNews)
+    assert.deepStrictEqual(await threadsOf("search", "note"), [])
+  })
+
   it("ends quietly when nobody reads what it prints", async () => {
     await run("add", "docs")
     const following = start(["events", "--follow"])

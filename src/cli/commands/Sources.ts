@@ -89,8 +89,10 @@ export const add = command({
         const quote = yield* withQuotes(common, settings, ({ add }) => add(absolute, options))
         return yield* quoted(common, quote)
       }
-      const receipt = yield* withWriter(common, { command: "reprise add", flags: settings }, (writer) =>
-        watched(writer, writer.add(absolute, { ...options, stop }))
+      const receipt = yield* withWriter(
+        common,
+        { command: "reprise add", flags: settings, looks: true },
+        (writer) => watched(writer, writer.add(absolute, { ...options, stop }))
       )
       return yield* ended(common, receipt)
     })
@@ -122,7 +124,7 @@ export const sync = command({
       }
       const receipt = yield* withWriter(
         common,
-        { command: "reprise sync", flags: settings },
+        { command: "reprise sync", flags: settings, looks: true },
         (writer, reader) =>
           Effect.gen(function* () {
             const known = yield* reader.sources(common.scope)

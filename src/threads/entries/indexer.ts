@@ -9,6 +9,7 @@ import {
 } from "../../index/Projections.ts"
 import { type CrossingThreadData, crossing, type IndexerOperations } from "../../index/ThreadProjections.ts"
 import { make as readAhead } from "../../index/ThreadReadAhead.ts"
+import type { LogSnapshot } from "../../log/LogSnapshot.ts"
 import { openSnapshot } from "../../log/SqliteSnapshot.ts"
 import { indexContext } from "../../runtime/IndexContext.ts"
 import { serve, threadData } from "../ThreadEntry.ts"
@@ -24,19 +25,25 @@ const options = {
   }
 }
 
-const context = Effect.map(indexContext(options, openSnapshot(data.directory), failpoints), (found) => ({
-  ...found,
-  readAhead: readAhead({ directory: data.directory })
-}))
-
-const runtime = ManagedRuntime.make(
-  Layer.unwrapScoped(Effect.map(context, layer)).pipe(
-    Layer.provideMerge(Layer.succeed(Failpoints, failpoints))
+const open = (snapshot: LogSnapshot) => {
+  const context = Effect.map(indexContext(options, snapshot, failpoints), (found) => ({
+    ...found,
+    readAhead: readAhead({ directory: data.directory })
+  }))
+  return ManagedRuntime.make(
+    Layer.unwrapScoped(Effect.map(context, layer)).pipe(
+      Layer.provideMerge(Layer.succeed(Failpoints, failpoints))
+    )
   )
-)
+}
 
-const ask = <A>(what: (projections: ProjectionsService) => Effect.Effect<A, ProjectionsError>) =>
-  runtime.runPromise(crossing(Effect.flatMap(Projections, what)))
+let opened: ReturnType<typeof open> | undefined
+
+const ask = <A>(what: (projections: ProjectionsService) => Effect.Effect<A, ProjectionsError>) => {
+  // With the first request: the thread may have been started before there was a log.
+  opened ??= open(openSnapshot(data.directory))
+  return opened.runPromise(crossing(Effect.flatMap(Projections, what)))
+}
 
 const operations: IndexerOperations = {
   advance: (generation) => ask((projections) => projections.advance(generation)),
