@@ -71,6 +71,19 @@ describe("the dense scan", () => {
     }
   })
 
+  it("bounds a question that rests on few components by what those can be off", () => {
+    const vectors = Array.from({ length: 20 }, (_, at) =>
+      normalised(Array.from({ length: 384 }, (_, i) => Math.sin((at + 1) * (i + 1))))
+    )
+    const query = normalised(Array.from({ length: 384 }, (_, i) => (i % 96 === 0 ? 1 : 0)))
+    boundsOf(query, vectors).forEach((bound, at) => {
+      const vector = vectors[at] ?? query
+      const step = Math.max(...vector.map(Math.abs)) / 127
+      // Four components of one half each, off by half a step each.
+      assert.isAtMost(bound - denseScore(query, vector), 2 * step)
+    })
+  })
+
   it("does not overflow at 4,096 dimensions where all components have the greatest size", () => {
     const vector = new Float32Array(4096).fill(1 / 64)
     const [bound = Number.NaN] = boundsOf(vector, [vector])

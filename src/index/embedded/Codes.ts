@@ -1,9 +1,10 @@
 /**
- * Dense vectors as int8 codes, with a bound on what the coding lost: `v = scale · code + e` with `‖e‖ ≤ error`.
+ * Dense vectors as int8 codes, with a bound on what the coding lost: `v = scale · code + e` with `‖e‖ ≤ error`, and no component
+ * of `e` above half a step of the scale.
  *
  * The query is coded in int16, so that a scan works on integers alone. From the integer dot product follows an upper
  * bound of the exact score that holds for every rounding on the way, so that a scan can prove which points it need not
- * look at (Cauchy–Schwarz on the two coding errors).
+ * look at: Cauchy–Schwarz on the two coding errors, or, for a query that rests on few components, what those can be off by.
  */
 
 /** Vectors are filled up with zeros to a multiple of this many bytes, the width of a SIMD register. */
@@ -87,12 +88,17 @@ const length = (vector: Float32Array): number => {
   return Math.sqrt(sum)
 }
 
-/** `exact score ≤ unit · scale · dot + perScale · scale + perError · error`, where `dot` is that of the integers. */
+/**
+ * `exact score ≤ unit · scale · dot + perScale · scale + min(perError · error, perStep · scale + least)`, where `dot` is that of
+ * the integers.
+ */
 export interface CodedQuery {
   readonly codes: Int16Array
   readonly unit: number
   readonly perScale: number
   readonly perError: number
+  readonly perStep: number
+  readonly least: number
 }
 
 export const encodeQuery = (query: Float32Array): CodedQuery => {
@@ -111,12 +117,24 @@ export const encodeQuery = (query: Float32Array): CodedQuery => {
     }
   const norm = length(query)
   const codeNorm = 127 * Math.sqrt(query.length)
+  const sum = sumOfSizes(query)
   return {
     codes,
     unit,
     perScale: codeNorm * (Math.sqrt(lost) * (1 + slack) + norm * rounding(query.length)),
-    perError: norm * (1 + slack)
+    perError: norm * (1 + slack),
+    perStep: (sum / 2) * (1 + slack),
+    least: sum * inexact
   }
+}
+
+/** More than the greatest component loses beyond half a step where a 32-bit float is too coarse for its scale. */
+const inexact = 2 ** -140
+
+const sumOfSizes = (vector: Float32Array): number => {
+  let sum = 0
+  for (let at = 0; at < vector.length; at++) sum += Math.abs(vector[at] ?? 0)
+  return sum
 }
 
 /** Relative to the product of the norms: what summing in float64, in the score and in the bound, may be off by. */

@@ -54,11 +54,14 @@ export class DenseScan {
     new Int16Array(buffer, queryAt, stride).set(query.codes)
     this.kernel.dots(codesAt, count, stride, queryAt, outAt)
     const dots = new Int32Array(buffer, outAt, count)
-    const { unit, perScale, perError } = query
+    const { unit, perScale, perError, perStep, least } = query
     const { scales, errors } = block
     let sum = 0
     for (let at = 0; at < count; at++) {
-      const bound = (unit * (dots[at] ?? 0) + perScale) * (scales[at] ?? 0) + perError * (errors[at] ?? 0)
+      const scale = scales[at] ?? 0
+      // Of what is no number the least is none.
+      const lost = Math.min(perError * (errors[at] ?? 0), perStep * scale + least)
+      const bound = (unit * (dots[at] ?? 0) + perScale) * scale + lost
       bounds[offset + at] = bound
       sum += bound
     }

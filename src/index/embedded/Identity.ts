@@ -6,7 +6,7 @@ import type { GenerationRef } from "../Index.ts"
 import { damaged, guarded, mismatch, type OpenFile, prepareQuery, textOf } from "./Database.ts"
 
 /** Rises with every change of the tables' shape: an older file is foreign, and is built anew. */
-const formatVersion = 2
+const formatVersion = 3
 
 /** Columns of a table's only row. */
 export const identityColumns = `
