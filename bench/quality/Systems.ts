@@ -3,6 +3,7 @@ import Database from "better-sqlite3"
 import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
 import { documentVector, queryVector, tokenId } from "../../src/documents/SparseVector.ts"
 import { hashingFeatures } from "../../src/embedding/HashingFeatures.ts"
+import { settledWords } from "../../src/index/ProjectWords.ts"
 import { denseScore } from "../../src/index/Scores.ts"
 import { fuse, type Mode, type Scored } from "../../src/search/Fusion.ts"
 import { readQuery } from "../../src/search/Query.ts"
@@ -38,7 +39,7 @@ export const ours = ({ documents }: Collection): Search => {
   const analyses = documents.map(({ text }) => analyzer.analyze(text))
   const dense = analyses.map((analysis) => hashingFeatures(analysis))
   const postings = new Map<number, Array<readonly [document: number, weight: number]>>()
-  const words = new Map<string, { word: string; stem: string; frequency: number }>()
+  const words = new Map<string, { stem: string; frequency: number }>()
   analyses.forEach((analysis, document) => {
     const { ids, weights } = documentVector(analyzer.tally(documents[document]?.text ?? ""))
     ids.forEach((id, index) => {
@@ -48,14 +49,16 @@ export const ours = ({ documents }: Collection): Search => {
       else list.push(posting)
     })
     for (const [word, stem] of analysis.words) {
-      words.set(word, { word, stem, frequency: (words.get(word)?.frequency ?? 0) + 1 })
+      words.set(word, { stem, frequency: (words.get(word)?.frequency ?? 0) + 1 })
     }
   })
   const frequency = (token: number) => postings.get(token)?.length ?? 0
+  const known = settledWords(words)
   const index = new WordIndex()
   const vocabulary = {
     frequency: (stem: string) => frequency(tokenId(stem)),
-    candidates: (word: string, distance: number) => index.candidates(word, distance, () => words.values())
+    candidates: (word: string, distance: number) => index.candidates(word, distance, known),
+    wordFrequency: known.frequency
   }
 
   const candidates = (query: string): ReadonlyArray<Scored> => {

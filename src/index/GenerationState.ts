@@ -18,6 +18,7 @@ import { rewritten } from "../log/Rewriting.ts"
 import { Bucket, Buckets, overallFingerprint } from "./Fingerprint.ts"
 import { forever } from "./Index.ts"
 import { decodePassed, type Passed, withPassed } from "./Passed.ts"
+import { type ProjectWords, stateWords } from "./ProjectWords.ts"
 import { connect, inodeOf } from "./StateFile.ts"
 import {
   type ExpectedPoint,
@@ -305,17 +306,13 @@ export class GenerationState {
     return found
   }
 
-  /** The project's surface words that live: all of such lengths in UTF-16 code units (four bytes are two), perhaps others. */
-  vocabulary(
-    scope: number,
-    shortest: number,
-    longest: number
-  ): ReadonlyArray<{ readonly word: string; readonly stem: string; readonly frequency: number }> {
-    return this.#prepare<[number, number, number], { word: string; stem: string; frequency: number }>(
-      `SELECT word, stem, frequency FROM words
-       WHERE scope = ? AND length(word) <= ? AND (length(word) >= ? OR length(CAST(word AS BLOB)) >= length(word) + 3)
-         AND frequency > 0 ORDER BY word`
-    ).all(scope, longest, shortest)
+  words(scope: number): ProjectWords {
+    return stateWords((sql) => this.#prepare(sql), scope)
+  }
+
+  /** How often words were forgotten, so that others may have their ids. */
+  get forgotten(): number {
+    return this.#number("forgotten")
   }
 
   /** One read transaction: every answer within it is of the same checkpoint. */

@@ -11,6 +11,7 @@ import type { Analyzer } from "../documents/Analyzer.ts"
 import type { LogSnapshot, VersionContents } from "../log/LogSnapshot.ts"
 import { isEmpty, matches } from "./Filter.ts"
 import type { Candidate, EngineQuery, Payload, SparseVector } from "./Index.ts"
+import { type ProjectWords, settledWords } from "./ProjectWords.ts"
 import { denseScore, sparseScore } from "./Scores.ts"
 import {
   analyzeEntry,
@@ -42,18 +43,7 @@ export interface Frequencies {
   /** Chunks. */
   readonly total: number
   readonly frequency: (token: number) => number
-  /**
-   * Surface words with their stem and the number of chunks they occur in: all whose length in UTF-16 code units lies between
-   * two, both included, and perhaps others.
-   */
-  readonly vocabulary: (
-    shortest: number,
-    longest: number
-  ) => Iterable<{
-    readonly word: string
-    readonly stem: string
-    readonly frequency: number
-  }>
+  readonly words: ProjectWords
 }
 
 export interface LogIndexOptions {
@@ -132,10 +122,7 @@ export class LogIndex {
     const value: Frequencies = {
       total,
       frequency: (token) => tokens.get(token) ?? 0,
-      vocabulary: () =>
-        Array.from(words, ([word, { stem, frequency }]) => ({ word, stem, frequency })).sort((one, other) =>
-          one.word < other.word ? -1 : 1
-        )
+      words: settledWords(words)
     }
     this.#frequencies = { key, value }
     return value

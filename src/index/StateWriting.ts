@@ -147,6 +147,7 @@ export const forgetEnded = (db: Database, documents: ReadonlyArray<Buffer>): voi
   const forget = db.prepare<[number]>("DELETE FROM words WHERE id = ?")
   for (const { id } of gone) if (!used.has(id)) forget.run(id)
   db.prepare("DELETE FROM tokens WHERE frequency = 0").run()
+  noteForgotten(db)
 }
 
 /** Forgets everything that was folded. */
@@ -156,4 +157,10 @@ export const forgetAll = (db: Database): void => {
   }
   db.exec("UPDATE meta SET value = 0 WHERE key IN ('checkpoint', 'horizon', 'replacedAt', 'promoted')")
   db.exec("UPDATE meta SET value = '' WHERE key IN ('witness', 'passed')")
+  noteForgotten(db)
+}
+
+/** Ids of words that are gone may be given again: whoever remembers words by them must hear of it. */
+const noteForgotten = (db: Database): void => {
+  db.exec("INSERT INTO meta (key, value) VALUES ('forgotten', 1) ON CONFLICT DO UPDATE SET value = value + 1")
 }

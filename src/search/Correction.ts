@@ -3,20 +3,16 @@
  * does know. Nearest is by optimal string alignment (insertions, deletions, substitutions, swaps of neighbours): one
  * edit, or two from eight letters on; then the same first letter, the more frequent, the first in the alphabet.
  */
+import type { SurfaceWord } from "../index/ProjectWords.ts"
 
-/** What is known of a project's surface words at the position that is searched. */
+/** What is known of a project's words at the position that is searched. */
 export interface Vocabulary {
   /** Chunks that hold the stem. */
   readonly frequency: (stem: string) => number
-  /** All words that may be within `distance` edits of `word`, and perhaps others; only words that a chunk holds. */
-  readonly candidates: (word: string, distance: number) => Iterable<VocabularyWord>
-}
-
-export interface VocabularyWord {
-  readonly word: string
-  readonly stem: string
-  /** Chunks that hold the word, above 0. */
-  readonly frequency: number
+  /** All words that may be within `distance` edits of `word`, and perhaps others; some of them no chunk may hold any more. */
+  readonly candidates: (word: string, distance: number) => Iterable<SurfaceWord>
+  /** Chunks that hold the surface word. */
+  readonly wordFrequency: (word: string) => number
 }
 
 export interface Correction {
@@ -45,21 +41,24 @@ export const allowedEdits = (word: string): number =>
 export const correct = (word: string, stem: string, vocabulary: Vocabulary): Correction | undefined => {
   const edits = allowedEdits(word)
   if (edits === 0 || vocabulary.frequency(stem) > 0) return undefined
-  let best: (VocabularyWord & { readonly distance: number }) | undefined
+  let best: Near | undefined
   for (const candidate of vocabulary.candidates(word, edits)) {
     const distance = alignmentDistance(word, candidate.word, best?.distance ?? edits)
     if (distance > (best?.distance ?? edits)) continue
-    const found = { ...candidate, distance }
+    const found = { ...candidate, distance, frequency: vocabulary.wordFrequency(candidate.word) }
+    if (found.frequency === 0) continue
     if (best === undefined || isBetter(word, found, best)) best = found
   }
   return best === undefined ? undefined : { from: word, to: best.word, stem: best.stem }
 }
 
-const isBetter = (
-  word: string,
-  one: VocabularyWord & { readonly distance: number },
-  other: VocabularyWord & { readonly distance: number }
-): boolean => {
+interface Near extends SurfaceWord {
+  readonly distance: number
+  /** Chunks that hold the word. */
+  readonly frequency: number
+}
+
+const isBetter = (word: string, one: Near, other: Near): boolean => {
   if (one.distance !== other.distance) return one.distance < other.distance
   const sameStart = one.word[0] === word[0]
   if (sameStart !== (other.word[0] === word[0])) return sameStart

@@ -7,7 +7,7 @@
  */
 import { Effect, Layer, Option, Ref, type Scope } from "effect"
 import type { Spec } from "../../events/Generation.ts"
-import { type GenerationId, scopeKey } from "../../events/Ids.ts"
+import { scopeKey } from "../../events/Ids.ts"
 import { stopwatch } from "../clock/Monotonic.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import { queryVector, tokenId } from "../documents/SparseVector.ts"
@@ -16,6 +16,7 @@ import type { GenerationState } from "../index/GenerationState.ts"
 import type { Candidate, EngineError, EngineQuery, SparseVector } from "../index/Index.ts"
 import { type Frequencies, LogIndex, type MayMatch } from "../index/LogIndex.ts"
 import type { OpenGeneration, ProjectionContext } from "../index/Projection.ts"
+import { settledWords } from "../index/ProjectWords.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import { defaultDepth, fuse } from "./Fusion.ts"
 import { liveGeneration } from "./LiveGeneration.ts"
@@ -70,7 +71,7 @@ export const make = (
     })
     const answered = yield* Ref.make<{ readonly epoch: number; readonly at: number }>({ epoch: 0, at: 0 })
     const reader = yield* liveGeneration(context)
-    const vocabularies = new VocabularyCache()
+    const words = new KeptWords()
 
     /** The pair that this query keeps. `refused`: what a first try found out about the generation. */
     const look = Effect.fnUntraced(function* (refused: string | undefined) {
@@ -144,7 +145,7 @@ export const make = (
     ) {
       const { scope, mode } = request
       const { row } = view
-      const read = yield* reading(() => readAt(request, view, analyzerOf, logIndex, vocabularies))
+      const read = yield* reading(() => readAt(request, view, analyzerOf, logIndex, words))
       if (read instanceof QueryTooLong) return yield* read
       // Now: a promotion may close the generation under the query.
       const skipped = yield* reading(() => (view._tag === "Generation" ? view.open.state.skippedCount : 0))
@@ -272,7 +273,7 @@ const readAt = (
   view: View,
   analyzerOf: (spec: Spec) => Analyzer,
   logIndex: LogIndex,
-  vocabularies: VocabularyCache
+  words: KeptWords
 ): ReadAt | QueryTooLong => {
   const { scope, query, mode } = request
   if (view.row === undefined) {
@@ -281,35 +282,30 @@ const readAt = (
   }
   const { spec } = view.row
   const analyzer = analyzerOf(spec)
-  const withFrequencies = (at: number, key: string, frequencies: Frequencies): ReadAt | QueryTooLong => {
+  const withFrequencies = (at: number, of: object, key: string, frequencies: Frequencies) => {
     const read = readQuery(query, analyzer, {
       frequency: (stem) => frequencies.frequency(tokenId(stem)),
-      candidates: (word, distance) => vocabularies.of(key).candidates(word, distance, frequencies.vocabulary)
+      candidates: (word, distance) => words.of(of, key).candidates(word, distance, frequencies.words),
+      wordFrequency: frequencies.words.frequency
     })
     if (read instanceof QueryTooLong) return read
     const sparse = mode === "dense" ? undefined : queryVector(read.terms, frequencies)
     return { at, query: read, sparse: sparse?.ids.length === 0 ? undefined : sparse, analyzer }
   }
-  if (view._tag === "Log") {
-    const { at, state } = view
-    const key = `log ${scopeKey(scope)} ${at}`
-    if (state === undefined) return withFrequencies(at, key, logIndex.frequencies(view.row.spec, scope, at))
-    return state.consistently(() =>
-      withFrequencies(
-        at,
-        key,
-        // The state may have moved on since: then it tells of another position.
-        state.checkpoint === at ? stateFrequencies(state, scope) : logIndex.frequencies(spec, scope, at)
-      )
+  const ofLog = (at: number) =>
+    withFrequencies(at, logIndex, `${scopeKey(scope)} ${at}`, logIndex.frequencies(spec, scope, at))
+  const ofState = (state: GenerationState) =>
+    withFrequencies(
+      state.checkpoint,
+      state,
+      `${scopeKey(scope)} ${state.forgotten}`,
+      stateFrequencies(state, scope)
     )
-  }
-  const { state } = view.open
-  const generation: GenerationId = view.row.generation
-  return state.consistently(() => {
-    const at = state.checkpoint
-    const key = `${generation} ${scopeKey(scope)} ${at}`
-    return withFrequencies(at, key, stateFrequencies(state, scope))
-  })
+  if (view._tag === "Generation") return view.open.state.consistently(() => ofState(view.open.state))
+  const { at, state } = view
+  if (state === undefined) return ofLog(at)
+  // The state may have moved on since: then it tells of another position.
+  return state.consistently(() => (state.checkpoint === at ? ofState(state) : ofLog(at)))
 }
 
 const stateFrequencies = (
@@ -317,20 +313,26 @@ const stateFrequencies = (
   scope: { readonly team: string; readonly project: string }
 ): Frequencies => {
   const row = state.scope(scope.team, scope.project)
-  if (row === undefined) return { total: 0, frequency: () => 0, vocabulary: () => [] }
+  if (row === undefined) return { total: 0, frequency: () => 0, words: settledWords(new Map()) }
   return {
     total: row.total,
     frequency: (token) => state.frequency(row.id, token),
-    vocabulary: (shortest, longest) => state.vocabulary(row.id, shortest, longest)
+    words: state.words(row.id)
   }
 }
 
-/** The vocabulary that was needed last: it is read only where a query has an unknown word. */
-class VocabularyCache {
-  #last: { readonly key: string; readonly index: WordIndex } | undefined
+/** Projects whose words are kept. */
+const mostKept = 4
 
-  of(key: string): WordIndex {
-    if (this.#last?.key !== key) this.#last = { key, index: new WordIndex() }
-    return this.#last.index
+/** The words that were needed last: they are read only where a query has an unknown one. */
+class KeptWords {
+  #kept: ReadonlyArray<{ readonly of: object; readonly key: string; readonly index: WordIndex }> = []
+
+  /** Of a state or of the log, and what tells apart whose words they are there. */
+  of(of: object, key: string): WordIndex {
+    const found = this.#kept.find((one) => one.of === of && one.key === key)
+    const kept = found ?? { of, key, index: new WordIndex() }
+    this.#kept = [kept, ...this.#kept.filter((one) => one !== kept)].slice(0, mostKept)
+    return kept.index
   }
 }

@@ -4,50 +4,60 @@
  * so that a word that is out of question costs one XOR. 100,000 words: about 0.5 ms a look-up.
  *
  * Words of a length are read once one of about that length is looked for: all of a large vocabulary would take longer than
- * a search.
+ * a search. From then on only those are read that came in since.
  */
-import type { VocabularyWord } from "./Correction.ts"
-
-/** All words whose lengths in UTF-16 code units lie between two, both included, and perhaps others. */
-export type ReadWords = (shortest: number, longest: number) => Iterable<VocabularyWord>
+import type { ProjectWords, SurfaceWord } from "../index/ProjectWords.ts"
 
 interface Bucket {
-  readonly words: Array<VocabularyWord>
+  readonly words: Array<SurfaceWord>
   readonly letters: Array<number>
 }
 
 export class WordIndex {
   private readonly byLength = new Map<number, Bucket>()
+  private newest = 0
 
-  private load(shortest: number, longest: number, read: ReadWords): void {
+  /** Adds what came in since to the lengths that were read. */
+  private catchUp(words: ProjectWords): void {
+    const { newest } = words
+    if (newest > this.newest && this.byLength.size > 0)
+      for (const entry of words.after(this.newest)) put(this.byLength, entry)
+    this.newest = newest
+  }
+
+  private load(shortest: number, longest: number, words: ProjectWords): void {
     const missing = new Map<number, Bucket>()
     for (let length = shortest; length <= longest; length += 1)
       if (!this.byLength.has(length)) missing.set(length, { words: [], letters: [] })
     if (missing.size === 0) return
-    for (const entry of read(Math.min(...missing.keys()), Math.max(...missing.keys()))) {
-      const bucket = missing.get(entry.word.length)
-      bucket?.words.push(entry)
-      bucket?.letters.push(letterSet(entry.word))
-    }
+    for (const entry of words.between(Math.min(...missing.keys()), Math.max(...missing.keys())))
+      put(missing, entry)
     for (const [length, bucket] of missing) this.byLength.set(length, bucket)
   }
 
-  /** A superset of the words within `distance` edits. `read` reads the same vocabulary each time. */
-  *candidates(word: string, distance: number, read: ReadWords): Iterable<VocabularyWord> {
+  /** A superset of the words within `distance` edits. `words` are those of the same project each time, at whatever position. */
+  *candidates(word: string, distance: number, words: ProjectWords): Iterable<SurfaceWord> {
     const [shortest, longest] = [word.length - distance, word.length + distance]
-    this.load(shortest, longest, read)
+    this.catchUp(words)
+    this.load(shortest, longest, words)
     const wanted = letterSet(word)
     for (let length = shortest; length <= longest; length += 1) {
       const bucket = this.byLength.get(length)
       if (bucket === undefined) continue
-      const { letters, words } = bucket
+      const { letters } = bucket
       for (let index = 0; index < letters.length; index += 1) {
         if (bitCount((letters[index] ?? 0) ^ wanted) > 2 * distance) continue
-        const entry = words[index]
+        const entry = bucket.words[index]
         if (entry !== undefined) yield entry
       }
     }
   }
+}
+
+const put = (buckets: ReadonlyMap<number, Bucket>, entry: SurfaceWord): void => {
+  const bucket = buckets.get(entry.word.length)
+  bucket?.words.push(entry)
+  bucket?.letters.push(letterSet(entry.word))
 }
 
 /** One bit for each class of code units modulo 32: the letters of the Latin alphabet have one each. */

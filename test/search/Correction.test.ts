@@ -1,20 +1,36 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { alignmentDistance, allowedEdits, correct, type VocabularyWord } from "../../src/search/Correction.ts"
+import { type ProjectWords, settledWords } from "../../src/index/ProjectWords.ts"
+import { alignmentDistance, allowedEdits, correct } from "../../src/search/Correction.ts"
 import { WordIndex } from "../../src/search/WordIndex.ts"
 
 const vocabularyOf = (words: Record<string, number>) => {
-  const entries = Object.entries(words).map(
-    ([word, frequency]): VocabularyWord => ({ word, stem: word, frequency })
-  )
+  const entries = Object.entries(words).map(([word, frequency]) => [word, { stem: word, frequency }] as const)
+  const all = settledWords(new Map(entries))
   const index = new WordIndex()
   return {
     frequency: (stem: string) => words[stem] ?? 0,
-    candidates: (word: string, distance: number) => index.candidates(word, distance, () => entries)
+    candidates: (word: string, distance: number) => index.candidates(word, distance, all),
+    wordFrequency: all.frequency
   }
 }
 const corrected = (word: string, words: Record<string, number>) =>
   correct(word, word, vocabularyOf(words))?.to
+
+/** Words that come in at the end of a list; `read` takes down those of the lengths asked for, and those that came since. */
+const growing = (words: ReadonlyArray<string>, read: Array<string> = []): ProjectWords => {
+  const taken = (found: ReadonlyArray<string>) => {
+    read.push(...found)
+    return found.map((word) => ({ word, stem: word }))
+  }
+  return {
+    newest: words.length,
+    between: (shortest, longest) =>
+      taken(words.filter(({ length }) => shortest <= length && length <= longest)),
+    after: (newest) => taken(words.slice(newest)),
+    frequency: () => 1
+  }
+}
 
 /** Optimal string alignment straight from its recurrence. */
 const plainDistance = (one: string, other: string): number => {
@@ -86,6 +102,30 @@ describe("correction", () => {
     )
   })
 
+  it("does not take a word for one that no chunk holds any more", () => {
+    assert.strictEqual(corrected("conection", { connection: 0, collection: 1 }), "collection")
+    assert.isUndefined(corrected("shedule", { schedule: 0 }))
+  })
+
+  it("finds what came in since words of its length were read, and reads those no second time", () => {
+    const words = ["retry", "retries", "connection"]
+    const index = new WordIndex()
+    const read: Array<string> = []
+    const near = (word: string, distance: number) =>
+      Array.from(index.candidates(word, distance, growing(words, read)), (one) => one.word)
+    assert.deepStrictEqual(near("rety", 1), ["retry"])
+    words.push("reply", "entry", "collection")
+    assert.sameMembers(near("retri", 1), ["retry"])
+    assert.sameMembers(near("repli", 1), ["reply"])
+    assert.sameMembers(near("conection", 2), ["connection", "collection"])
+    assert.sameMembers(near("retres", 1), ["retry", "retries"])
+    for (const word of ["retry", "reply", "entry"])
+      assert.lengthOf(
+        read.filter((one) => one === word),
+        1
+      )
+  })
+
   it("finds every near word through the index", () => {
     const word = fc.string({ unit: fc.constantFrom("a", "b", "c", "ä"), minLength: 1, maxLength: 7 })
     fc.assert(
@@ -94,10 +134,7 @@ describe("correction", () => {
         word,
         fc.integer({ min: 1, max: 2 }),
         (words, wanted, distance) => {
-          const read = (shortest: number, longest: number) =>
-            words
-              .filter(({ length }) => shortest <= length && length <= longest)
-              .map((one) => ({ word: one, stem: one, frequency: 1 }))
+          const read = growing(words)
           const index = new WordIndex()
           // What was read for another word serves this one, too.
           Array.from(index.candidates(wanted.slice(1), 1, read))

@@ -4,8 +4,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { codeFingerprint, defaultScope } from "../../events/Ids.ts"
 import { EmbeddingModel, type EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
+import { eraseDocuments } from "../../src/index/Erasure.ts"
 import * as HybridSearch from "../../src/search/HybridSearch.ts"
-import { commitDocument, firstSpec, testVector } from "../support/corpus.ts"
+import { commitDocument, firstSpec, named, removeDocument, testVector } from "../support/corpus.ts"
 import { makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
 
 const model: EmbeddingModelService = {
@@ -33,6 +34,13 @@ const world = (configured = model) =>
       directory,
       commit: (name: string, version: number, ...words: ReadonlyArray<string>) =>
         Effect.provide(commitDocument(name, paragraphs(...words), version), log),
+      remove: (name: string) => Effect.provide(removeDocument(name), log),
+      erase: (name: string) =>
+        Effect.scoped(
+          Effect.flatMap(opened(contextFor("."), row(1)), (projection) =>
+            eraseDocuments(projection, [named(name)])
+          )
+        ),
       index: Effect.scoped(Effect.suspend(() => opened(contextFor("."), row(1)))),
       search: (query: string, more: Partial<Parameters<typeof search>[0]> = {}) =>
         search({ scope: defaultScope, query, mode: "sparse", limit: 10, filter: {}, waitMs: 0, ...more })
@@ -95,6 +103,40 @@ describe("a search", () => {
         assert.deepStrictEqual(corrections, [{ from: slip, to: word }])
         assert.isNotEmpty(hits)
       }
+    })
+  )
+
+  it.scopedLive(
+    "corrects a word by one that came in after others of its length were looked for, by none that went",
+    () =>
+      Effect.gen(function* () {
+        const { commit, index, search } = yield* world()
+        const corrected = (slip: string) =>
+          Effect.map(search(slip), ({ corrections }) => corrections.map(({ to }) => to))
+        yield* commit("a.md", 1, "lighthouse")
+        yield* index
+        assert.deepStrictEqual(yield* corrected("lihthouse"), ["lighthouse"])
+        yield* commit("b.md", 1, "breakwater")
+        yield* index
+        assert.deepStrictEqual(yield* corrected("brekwater"), ["breakwater"])
+        yield* commit("a.md", 2, "breakwater")
+        yield* index
+        assert.deepStrictEqual(yield* corrected("lihthouse"), [])
+      })
+  )
+
+  it.scopedLive("corrects a word by one that was given the id of an erased one", () =>
+    Effect.gen(function* () {
+      const { commit, erase, index, remove, search } = yield* world()
+      yield* commit("a.md", 1, "lighthouse")
+      yield* index
+      assert.lengthOf((yield* search("lihthouse")).corrections, 1)
+      yield* remove("a.md")
+      yield* erase("a.md")
+      yield* commit("b.md", 1, "breakwater")
+      yield* index
+      assert.lengthOf((yield* search("lihthouse")).corrections, 0)
+      assert.lengthOf((yield* search("brekwater")).corrections, 1)
     })
   )
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
+import { settledWords } from "../../src/index/ProjectWords.ts"
 import {
   maxCorrections,
   maxQueryLength,
@@ -15,10 +16,11 @@ const analyzer = makeAnalyzer({ language: "english", unicodeVersion: "15.1" })
 const vocabularyOf = (text: string) => {
   const { terms, words } = analyzer.analyze(text)
   const index = new WordIndex()
-  const all = Array.from(words, ([word, stem]) => ({ word, stem, frequency: 1 }))
+  const all = settledWords(new Map(Array.from(words, ([word, stem]) => [word, { stem, frequency: 1 }])))
   return {
     frequency: (stem: string) => terms.get(stem) ?? 0,
-    candidates: (word: string, distance: number) => index.candidates(word, distance, () => all)
+    candidates: (word: string, distance: number) => index.candidates(word, distance, all),
+    wordFrequency: all.frequency
   }
 }
 
