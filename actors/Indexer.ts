@@ -50,6 +50,8 @@ const pause = Schedule.exponential("100 millis", 2).pipe(
  * after an apply more is waited for, twice as long as it took and no longer than this, unless somebody waits.
  */
 const longestGathering = 200
+/** Likewise before the first of a series: the start of a sync, or of a document's way, is not worth an apply of its own. */
+const firstGathering = 25
 
 export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections | Supervisor> = Layer.scoped(
   Indexer,
@@ -197,6 +199,10 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
 
     yield* Stream.runForEach(log.heads, () => refresh).pipe(Effect.forkScoped)
     yield* Queue.take(wakeUps).pipe(
+      Effect.zipRight(monotonicMs),
+      Effect.tap((now) => {
+        applyAt = Math.max(applyAt, now + firstGathering)
+      }),
       Effect.zipRight(catchUp),
       Effect.zipRight(maintain),
       Effect.forever,

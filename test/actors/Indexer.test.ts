@@ -111,13 +111,13 @@ describe("the Indexer", () => {
     })
   )
 
-  it.scoped("gathers what streams in for twice as long as an apply took, unless somebody waits for it", () =>
+  it.scoped("gathers what begins, then for twice as long as an apply took, unless somebody waits for it", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       let applies = 0
       const slow = Effect.suspend(() => {
         applies++
-        return Effect.sleep("10 millis")
+        return Effect.sleep("20 millis")
       })
       const inRealTime = TestServices.provideLive(Effect.sleep("20 millis"))
       const applied = (times: number) => Effect.repeat(inRealTime, { until: () => applies >= times })
@@ -125,16 +125,21 @@ describe("the Indexer", () => {
         const coordinator = yield* Coordinator
         const indexer = yield* IndexerActor.Indexer
         yield* coordinator.ask(addSource())
+        yield* inRealTime
+        yield* TestClock.adjust("24 millis")
+        yield* inRealTime
+        assert.strictEqual(applies, 0)
+        yield* TestClock.adjust("1 millis")
         yield* applied(1)
-        yield* TestClock.adjust("10 millis")
+        yield* TestClock.adjust("20 millis")
         yield* coordinator.ask(submitOf("one", "text"))
         yield* inRealTime
-        yield* TestClock.adjust("19 millis")
+        yield* TestClock.adjust("39 millis")
         yield* inRealTime
         assert.strictEqual(applies, 1)
         yield* TestClock.adjust("1 millis")
         yield* applied(2)
-        yield* TestClock.adjust("10 millis")
+        yield* TestClock.adjust("20 millis")
         const { position } = yield* coordinator.ask(submitOf("two", "text"))
         yield* inRealTime
         assert.strictEqual(applies, 2)
