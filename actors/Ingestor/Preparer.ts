@@ -1,16 +1,16 @@
 /**
- * Where preparing happens: in the caller's thread, or in a pool of threads of which a stuck or dead one is replaced.
+ * Where preparing happens: in a pool of threads of which a stuck or dead one is replaced, or in the caller's
+ * (`PreparerInThread.ts`, apart because it loads all the parsers).
  */
 import { Context, Duration, Effect, Exit, Layer, Schema, Scope } from "effect"
 import type { CodeFingerprint } from "../../events/Ids.ts"
 import { monotonicMs } from "../../src/clock/Monotonic.ts"
 import { type ChunkerSettings, makeChunker } from "../../src/documents/Chunker.ts"
 import type { PrepareLimits } from "../../src/documents/PrepareLimits.ts"
-import {
-  type PrepareAnswer,
-  type PrepareOperations,
-  type PrepareRequest,
-  prepareOperation
+import type {
+  PrepareAnswer,
+  PrepareOperations,
+  PrepareRequest
 } from "../../src/documents/PrepareOperation.ts"
 import { spawn, type Thread } from "../../src/threads/Thread.ts"
 
@@ -55,13 +55,6 @@ export const timeLimit = Duration.minutes(2)
 const chunkersOf = (options: PreparerOptions): PreparerService["chunkers"] =>
   new Map(options.chunkers.map((settings) => [makeChunker(settings).fingerprint, settings]))
 
-/** For tests and the simulation. */
-export const layerInThread = (options: PreparerOptions): Layer.Layer<Preparer> =>
-  Layer.succeed(
-    Preparer,
-    preparing(options, (requests) => Effect.sync(() => requests.map(prepareOperation)))
-  )
-
 type Using = (
   requests: ReadonlyArray<PrepareRequest>,
   share: number
@@ -70,7 +63,8 @@ type Using = (
 /** Of the time that one may take. */
 const shareOfMany = 1 / 8
 
-const preparing = (options: PreparerOptions, using: Using): PreparerService => {
+/** A Preparer over whatever prepares several together. */
+export const preparing = (options: PreparerOptions, using: Using): PreparerService => {
   const requestOf = (document: ToPrepare): PrepareRequest => ({ ...document, limits: options.limits })
   const unanswered = new PreparerFailed({ code: "worker-died", detail: "No answer came." })
   return {

@@ -99,6 +99,9 @@ const coordinatorSettings = (settings: Settings) =>
     Effect.map(EmbeddingModel, (model) => CoordinatorSettings.usualSettings(configuredSpec(settings, model)))
   )
 
+/** The parsers are loaded where they run. */
+const preparerInThread = Effect.promise(() => import("../../actors/Ingestor/PreparerInThread.ts"))
+
 const preparer = ({ configuration, threads = true }: EmbeddedOptions) => {
   const { chunking, files } = configuration.settings
   const options = {
@@ -107,7 +110,7 @@ const preparer = ({ configuration, threads = true }: EmbeddedOptions) => {
   }
   return threads
     ? Preparer.layerInWorkers({ ...options, threads: files.jobs, timeout: Preparer.timeLimit })
-    : Preparer.layerInThread(options)
+    : Layer.unwrapEffect(Effect.map(preparerInThread, ({ layer }) => layer(options)))
 }
 
 const modelOf = ({ configuration: { settings }, model }: EmbeddedOptions) =>

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto"
 import { Duration, Effect, Layer, type Scope, Stream } from "effect"
 import * as Preparer from "../../actors/Ingestor/Preparer.ts"
+import * as PreparerInThread from "../../actors/Ingestor/PreparerInThread.ts"
 import { codeFingerprint, type Spec } from "../../events/index.ts"
 import { Bus, type BusService, BusUnavailable, type Delivery } from "../../src/bus/Bus.ts"
 import * as InProcessBus from "../../src/bus/InProcessBus.ts"
@@ -54,7 +55,7 @@ export const preparer: Layer.Layer<Preparer.Preparer> = Layer.effect(
       prepareAll: (documents) => Effect.forEach(documents, prepare)
     })
   })
-).pipe(Layer.provide(Preparer.layerInThread({ chunkers: [chunking], limits: defaultPrepareLimits })))
+).pipe(Layer.provide(PreparerInThread.layer({ chunkers: [chunking], limits: defaultPrepareLimits })))
 
 /** The direction of a text: eight numbers from its hash. */
 const directionOf = (text: string): ReadonlyArray<number> =>

@@ -6,6 +6,7 @@ import type { Coordinator } from "../../actors/Coordinator.ts"
 import type { EmbedderSettings } from "../../actors/Embedder.ts"
 import * as Embedder from "../../actors/Embedder.ts"
 import * as Preparer from "../../actors/Ingestor/Preparer.ts"
+import * as PreparerInThread from "../../actors/Ingestor/PreparerInThread.ts"
 import * as Ingestor from "../../actors/Ingestor.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import {
@@ -95,7 +96,7 @@ export const logRoom = (directory: string, thread = false) =>
     Layer.provideMerge(thread ? SqliteLog.layer({ directory }) : SqliteLog.layerInThread({ directory }))
   )
 
-export const preparerInThread = Preparer.layerInThread({
+export const preparerInThread = PreparerInThread.layer({
   chunkers: [defaultChunkerSettings, otherChunkerSettings],
   limits: defaultPrepareLimits
 })
