@@ -54,14 +54,21 @@ describe("every command", () => {
   })
 })
 
-/** How many scripts Node had to compile when it loaded this one with all that it needs. */
-const compiledFor = (loader: string, script: string, environment: Readonly<Record<string, string>> = {}) => {
+/** How many scripts Node had to compile when it loaded this one with all that it needs; `first` is run before. */
+const compiledFor = (
+  loader: string,
+  script: string,
+  {
+    environment = {},
+    first = loader
+  }: { readonly environment?: Record<string, string>; readonly first?: string } = {}
+) => {
   const { status, stderr, stdout } = spawnSync(
     process.execPath,
     [
       "-e",
-      "const { compiled, load } = require(process.argv[1]); load(process.argv[2]); console.log(compiled.length)"
-    ].concat(loader, script),
+      "require(process.argv[3]); const { compiled, load } = require(process.argv[1]); load(process.argv[2]); console.log(compiled.length)"
+    ].concat(loader, script, first),
     { encoding: "utf8", env: environment }
   )
   assert.strictEqual(status, 0, stderr)
@@ -72,7 +79,10 @@ describe("compiled code", () => {
   const bin = join(bundles, "bin")
 
   it("is there for all that every command loads", () => {
-    assert.strictEqual(compiledFor(join(bin, "load.cjs"), join(bin, "main.js")), 0)
+    assert.strictEqual(
+      compiledFor(join(bin, "load.cjs"), join(bin, "main.js"), { first: join(bin, "start.cjs") }),
+      0
+    )
   })
 
   it.scopedLive("is left alone where it is damaged, or that of another script", () =>
@@ -85,7 +95,7 @@ describe("compiled code", () => {
         writeFileSync(script, `//${hash("sha256", text)}\n${text}`)
       }
       write("one")
-      assert.strictEqual(compiledFor(loader, script, { KEEP_COMPILED_CODE: "1" }), 1)
+      assert.strictEqual(compiledFor(loader, script, { environment: { KEEP_COMPILED_CODE: "1" } }), 1)
       assert.strictEqual(compiledFor(loader, script), 0)
       const kept = readFileSync(`${script}.code`)
       for (const share of [0.01, 0.2, 0.5, 0.99]) {
