@@ -69,13 +69,16 @@ export interface ContentsMissing {
 export type Skipped = `${typeof skippedPrefix}${string}`
 export const skippedPrefix = "skipped: "
 
+/** What a decoder says of bytes that are no UTF-8. Any other `TypeError` is a bug of ours. */
+const isNoText = (cause: unknown): cause is TypeError =>
+  cause instanceof TypeError && "code" in cause && cause.code === "ERR_ENCODING_INVALID_ENCODED_DATA"
+
 /** Content that is damaged, or is none, as content that is missing. A disk that fails is no such thing, and is thrown on. */
 export const skipping = <A>(open: () => A): A | ContentsMissing => {
   try {
     return open()
   } catch (cause) {
-    if (!(cause instanceof ContentDamaged || cause instanceof SyntaxError || cause instanceof TypeError))
-      throw cause
+    if (!(cause instanceof ContentDamaged || cause instanceof SyntaxError || isNoText(cause))) throw cause
     return { _tag: "Missing", what: `${skippedPrefix}${cause.message}` }
   }
 }
