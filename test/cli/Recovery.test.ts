@@ -65,6 +65,20 @@ describe("indexing.recovery, over damaged content,", { timeout: 120_000 }, () =>
   )
 
   it.scopedLive(
+    "retry: ends what has waited for ten seconds, and goes on by itself once it is restored",
+    () =>
+      Effect.gen(function* () {
+        const { at, restore } = yield* damaged("retry")
+        const stopped = yield* json(["add", "two.md"], at)
+        assert.deepStrictEqual([stopped.code, stopped.value.error.code], [1, "IndexStopped"])
+        assert.match(stopped.err, /does not match its digest/)
+        restore()
+        assert.strictEqual((yield* json(["add", "two.md"], at)).code, 0)
+        assert.strictEqual((yield* run(["verify"], at)).code, 0)
+      })
+  )
+
+  it.scopedLive(
     "skip: leaves the document out, says so wherever one looks, and takes it in once it is restored",
     () =>
       Effect.gen(function* () {
