@@ -86,6 +86,20 @@ describe("the state of a generation that is folded from afar", () => {
     })
   )
 
+  it.scoped("is compared with a fold anew as it stands, though it is not at its end", () =>
+    Effect.gen(function* () {
+      const { contextFor, row } = yield* building
+      const context = fromAfar(contextFor("."))
+      const projection = yield* openProjection(context, row(2))
+      yield* projection.advance
+      yield* projection.advance
+      const recomputed = yield* recompute(context, projection)
+      assert.isTrue(recomputed.equal, JSON.stringify(recomputed))
+      yield* catchUp(projection)
+      yield* isWhole(context, projection)
+    })
+  )
+
   it.scoped("is folded again after a crash took back what was held", () =>
     Effect.gen(function* () {
       const { contextFor, directory, row } = yield* building
