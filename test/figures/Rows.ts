@@ -116,6 +116,13 @@ export const rows: ReadonlyArray<Row> = [
     run: tests(["test/hostile/Hostile.test.ts"], seeded("REPRISE_HOSTILE"))
   },
   {
+    figure: "hostile requests",
+    option: "requests",
+    ci: 300,
+    long: 100_000,
+    run: tests(["test/hostile/Requests.test.ts"], seeded("REPRISE_REQUESTS"))
+  },
+  {
     figure: "two-tenant pairs",
     option: "tenants",
     ci: 10,
