@@ -38,11 +38,17 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", {
   message: Schema.String
 }) {}
 
+/** A list where it is given twice. */
+const given = Schema.Union(Schema.String, Schema.Array(Schema.String))
+
 /** Looked at by the handler, so that a name that is none is answered as everything else that is not taken. */
 const scope = Schema.Struct({
-  team: Schema.optional(Schema.String.annotations({ description: "Of this team alone." })),
-  project: Schema.optional(Schema.String.annotations({ description: "Of this project alone." }))
+  team: Schema.optional(given.annotations({ description: "Of this team alone. Given once." })),
+  project: Schema.optional(given.annotations({ description: "Of this project alone. Given once." }))
 })
+
+/** What a request names of a scope. */
+export type GivenScope = typeof scope.Type
 
 const health = HttpApiGroup.make("health", { topLevel: true })
   .add(HttpApiEndpoint.get("healthz", "/healthz").addSuccess(Healthy).addError(Unhealthy))

@@ -8,7 +8,7 @@ import { Context, Duration, Effect, Layer, Option, Schema } from "effect"
 import { defaultScope, ProjectScope } from "../../events/Ids.ts"
 import { Overview } from "../runtime/Overview.ts"
 import type { Settings } from "../runtime/Settings.ts"
-import { api, NotReady, Refused, Unhealthy, Unreadable } from "./Api.ts"
+import { api, type GivenScope, NotReady, Refused, Unhealthy, Unreadable } from "./Api.ts"
 import { guarded, namesOf } from "./Guard.ts"
 import { page } from "./Metrics.ts"
 
@@ -83,15 +83,14 @@ const operator = (version: string) =>
   )
 
 /** As the command line's options narrow it. */
-const narrowed = Effect.fnUntraced(function* (given: {
-  readonly team?: string | undefined
-  readonly project?: string | undefined
-}): Effect.fn.Return<ProjectScope | undefined, Refused> {
+const narrowed = Effect.fnUntraced(function* (
+  given: GivenScope
+): Effect.fn.Return<ProjectScope | undefined, Refused> {
   if (given.team === undefined && given.project === undefined) return undefined
   const scope = decodeScope({ ...defaultScope, ...given })
   if (Option.isSome(scope)) return scope.value
   const message =
-    "team and project are names: up to 63 of a to z, 0 to 9, _ and -, the first a letter or a digit."
+    "team and project are names, given once each: up to 63 of a to z, 0 to 9, _ and -, the first a letter or a digit."
   return yield* new Refused({ code: "invalid", message })
 })
 

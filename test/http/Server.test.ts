@@ -113,9 +113,11 @@ describe("a server over HTTP", { timeout: 60_000 }, () => {
           "/metrics"
         ])
         assert.deepInclude(yield* get("/nowhere"), { _tag: "Refused", code: "not-found" })
-        const wrong = yield* HttpClient.get(`${url}/v1/status?team=Not%20A%20Name`)
-        assert.strictEqual(wrong.status, 400)
-        assert.deepInclude(yield* wrong.json, { _tag: "Refused", code: "invalid" })
+        for (const query of ["team=Not%20A%20Name", "team=one&team=two"]) {
+          const wrong = yield* HttpClient.get(`${url}/v1/status?${query}`)
+          assert.strictEqual(wrong.status, 400)
+          assert.deepInclude(yield* wrong.json, { _tag: "Refused", code: "invalid" })
+        }
         const narrowed = yield* http.status({ urlParams: { team: "other" } })
         assert.strictEqual(narrowed.documents, 0)
         const foreign = yield* HttpClient.get(`${url}/v1/info`, {
