@@ -439,6 +439,10 @@ describe("a projection", () => {
         `UPDATE points SET dense = zeroblob(length(dense)) ${first}`,
         `DELETE FROM points ${first}`,
         `UPDATE postings SET weights = zeroblob(length(weights)) ${most}`,
+        `UPDATE postings SET members = CAST(substr(members, 3, 2) || substr(members, 1, 2) || substr(members, 5) AS BLOB) ${most}`,
+        // The same postings in another order: a search that goes through them in theirs would refuse them.
+        "UPDATE postings SET members = CAST(substr(members, 3, 2) || substr(members, 1, 2) || substr(members, 5) AS BLOB), weights = CAST(substr(weights, 5, 4) || substr(weights, 1, 4) || substr(weights, 9) AS BLOB) WHERE substr(ends, 1, 1) > x'01'",
+        `UPDATE postings SET tokens = CAST(substr(tokens, 1, 1) || x'ff' || substr(tokens, 3) AS BLOB) ${most}`,
         `DELETE FROM postings ${most}`,
         `INSERT INTO postings SELECT segment, 1, x'01000000', x'01000000', x'0000', x'0000803f' FROM postings ${most}`,
         "UPDATE codes SET codes = zeroblob(length(codes))",

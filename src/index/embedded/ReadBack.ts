@@ -3,12 +3,14 @@
  * from them compared on the way. What a verification asks first: it says that everything is sound, or that something is
  * not; who wants to know what it is scans, and derives anew ({@link "./DerivedCheck.ts"}).
  */
+import { randomInt } from "node:crypto"
 import { digestBytes, leaf, uuidBytes } from "../Fingerprint.ts"
 import type { ReadPoint } from "../Index.ts"
 import { type CodeBlock, encodeVector, pointsPerBlock, strideOf } from "./Codes.ts"
 import { bytesOf, numberOf, type Row, textOf, typedBytes, viewBytes } from "./Database.ts"
 import type { ProjectFile } from "./ProjectFile.ts"
 import { segmentPoints } from "./Segment.ts"
+import type { PostingBlock } from "./SegmentTables.ts"
 
 export interface ReadSegment {
   /** Those visible at the position asked for, in order. */
@@ -75,7 +77,13 @@ const readPoint = (row: Row, payloadDigest: Buffer): ReadPoint => {
   }
 }
 
-/** What stands in a segment's derived tables, held against its members as they come. */
+/**
+ * What stands in a segment's derived tables, held against its members as they come.
+ *
+ * Codes are compared one by one. Of postings there are millions, in two orders, and going from one to the other misses every
+ * cache: so both sides are added up. The sums of two sets that differ are equal for one in 2^64, whatever the difference,
+ * since nobody knows the numbers that they are mixed with.
+ */
 class Derived {
   readonly #file: ProjectFile
   readonly #segment: number
@@ -83,9 +91,7 @@ class Derived {
   readonly #count: number
   readonly #size: number
   readonly #stride: number
-  /** All members' sparse vectors one after another, in pairs of id and weight (its bits), and where each begins. */
-  #pairs = new Uint32Array(1 << 16)
-  readonly #starts: Uint32Array
+  readonly #expected = new Sums()
   readonly #one: CodeBlock
   #stored: CodeBlock | undefined
   #codesDiffer = false
@@ -96,7 +102,6 @@ class Derived {
     this.#count = count
     this.#size = pointsPerBlock(file.dimensions)
     this.#stride = strideOf(file.dimensions)
-    this.#starts = new Uint32Array(count + 1)
     this.#one = {
       scales: new Float32Array(1),
       errors: new Float32Array(1),
@@ -104,16 +109,9 @@ class Derived {
     }
   }
 
-  /** Members come in their order. */
+  /** Members come in their order; `sparse` is in pairs of id and weight (its bits). */
   add(member: number, sparse: Uint32Array, dense: Float32Array): void {
-    const start = this.#starts[member] ?? 0
-    if (start + sparse.length > this.#pairs.length) {
-      const grown = new Uint32Array(2 * (start + sparse.length))
-      grown.set(this.#pairs.subarray(0, start))
-      this.#pairs = grown
-    }
-    this.#pairs.set(sparse, start)
-    this.#starts[member + 1] = start + sparse.length
+    this.#expected.addPoint(member, sparse)
 
     const place = member % this.#size
     if (place === 0)
@@ -128,33 +126,70 @@ class Derived {
       !viewBytes(codes).equals(viewBytes(one.codes))
   }
 
-  /**
-   * Tokens come in ascending order, and so do a member's ids: a posting is right if it is the next of its member's, and
-   * none is missing if at the end every member is through.
-   */
   isSound(): boolean {
     if (this.#codesDiffer) return false
-    const next = this.#starts.slice(0, this.#count)
-    for (const { ends, members, tokens, weights } of this.#file.segments.postings(this.#segment)) {
-      const bits = new Uint32Array(weights.buffer, weights.byteOffset, weights.length)
-      let at = 0
-      for (let row = 0; row < tokens.length; row++) {
-        const [token, end] = [tokens[row] ?? 0, ends[row] ?? 0]
-        for (let last = -1; at < end; at++) {
-          const member = members[at] ?? 0
-          const place = next[member] ?? 0
-          if (
-            member <= last ||
-            place >= (this.#starts[member + 1] ?? 0) ||
-            this.#pairs[place] !== token ||
-            this.#pairs[place + 1] !== bits[at]
-          )
-            return false
-          last = member
-          next[member] = place + 2
-        }
+    const stored = new Sums()
+    for (const block of this.#file.segments.postings(this.#segment))
+      if (!stored.addPostings(block, this.#count)) return false
+    return stored.equals(this.#expected)
+  }
+}
+
+/** Odd numbers that each process draws for itself. */
+const drawn = Int32Array.from({ length: 8 }, () => randomInt(2 ** 32) | 1)
+const [tokenA = 1, memberA = 1, weightA = 1, mixA = 1, tokenB = 1, memberB = 1, weightB = 1, mixB = 1] = drawn
+
+/** Of (token, member, weight), in whatever order: two sums of 32 bits, and how many there were. */
+class Sums {
+  #a = 0
+  #b = 0
+  #count = 0
+
+  addPoint(member: number, sparse: Uint32Array): void {
+    let [a, b] = [this.#a, this.#b]
+    for (let at = 0; at < sparse.length; at += 2) {
+      const [token, bits] = [sparse[at] ?? 0, sparse[at + 1] ?? 0]
+      a =
+        (a + mixed(Math.imul(token, tokenA) + Math.imul(member, memberA) + Math.imul(bits, weightA), mixA)) |
+        0
+      b =
+        (b + mixed(Math.imul(token, tokenB) + Math.imul(member, memberB) + Math.imul(bits, weightB), mixB)) |
+        0
+    }
+    this.#a = a
+    this.#b = b
+    this.#count += sparse.length / 2
+  }
+
+  /** False where members of a token do not ascend, or are no members: whatever they add up to. */
+  addPostings({ ends, members, tokens, weights }: PostingBlock, count: number): boolean {
+    const all = new Uint32Array(weights.buffer, weights.byteOffset, weights.length)
+    let [a, b] = [this.#a, this.#b]
+    let at = 0
+    for (let row = 0; row < tokens.length; row++) {
+      const [token, end] = [tokens[row] ?? 0, ends[row] ?? 0]
+      const [ofTokenA, ofTokenB] = [Math.imul(token, tokenA), Math.imul(token, tokenB)]
+      for (let last = -1; at < end; at++) {
+        const [member, bits] = [members[at] ?? count, all[at] ?? 0]
+        if (member <= last || member >= count) return false
+        last = member
+        a = (a + mixed(ofTokenA + Math.imul(member, memberA) + Math.imul(bits, weightA), mixA)) | 0
+        b = (b + mixed(ofTokenB + Math.imul(member, memberB) + Math.imul(bits, weightB), mixB)) | 0
       }
     }
-    return next.every((place, member) => place === this.#starts[member + 1])
+    this.#a = a
+    this.#b = b
+    this.#count += at
+    return true
   }
+
+  equals(other: Sums): boolean {
+    return this.#a === other.#a && this.#b === other.#b && this.#count === other.#count
+  }
+}
+
+/** A last mix, so that differences that cancel each other in one place do not in the sum. */
+const mixed = (sum: number, by: number): number => {
+  const once = Math.imul(sum ^ (sum >>> 15), by)
+  return once ^ (once >>> 13)
 }
