@@ -139,17 +139,17 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
         const ended = yield* monotonicMs
         applyAt = ended + Math.min(longestGathering, 2 * (ended - began))
         crashed = false
+        // Replaced meanwhile, it is asked by nobody: what it holds is visible in its successor alone.
+        const isLive = (yield* readModels.live)?.generation === live.generation
         yield* SubscriptionRef.update(status, (last) => ({
           ...last,
           generation: live.generation,
-          visible: Math.max(last.visible, applied.checkpoint),
+          visible: isLive ? Math.max(last.visible, applied.checkpoint) : last.visible,
           applied: last.applied + applied.events,
           problem: undefined
         }))
         const head = yield* log.head
-        if (applied.checkpoint >= head.position) return
-        // The fold of a replaced generation ends where it was replaced: look up its successor.
-        if (applied.events === 0 && (yield* readModels.live)?.generation === live.generation) return
+        if (isLive && (applied.checkpoint >= head.position || applied.events === 0)) return
       }
     }).pipe(
       Effect.tapError((problem) =>

@@ -1,29 +1,37 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, LogLevel, TestClock, TestServices } from "effect"
+import { Effect, Fiber, Layer, Logger, LogLevel, TestClock, TestServices } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import * as IndexerActor from "../../actors/Indexer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
+import type { GenerationId } from "../../events/Ids.ts"
 import { Projections, type ProjectionsService } from "../../src/index/Projections.ts"
 import { Log } from "../../src/log/Log.ts"
+import { firstSpec, generation, openGeneration, promoteGeneration } from "../support/corpus.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import { addSource, submitOf, writeSide } from "../support/writeSide.ts"
 
 const unused = () => Effect.dieMessage("The Indexer does not ask for it.")
 
 /** Is at the head after an apply. */
-const applying = (apply: Effect.Effect<void>) =>
+const applying = (apply: Effect.Effect<void>) => advancing(() => apply)
+
+const advancing = (apply: (generation: GenerationId) => Effect.Effect<void, never, Log>) =>
   Layer.effect(
     Projections,
     Effect.map(Log, (log): ProjectionsService => {
       return {
-        advance: () =>
-          Effect.map(Effect.zipRight(apply, Effect.orDie(log.head)), ({ position }) => ({
-            checkpoint: position,
-            events: 1,
-            inserted: 0,
-            ended: 0,
-            atHead: true
-          })),
+        advance: (generation) =>
+          apply(generation).pipe(
+            Effect.provideService(Log, log),
+            Effect.zipRight(Effect.orDie(log.head)),
+            Effect.map(({ position }) => ({
+              checkpoint: position,
+              events: 1,
+              inserted: 0,
+              ended: 0,
+              atHead: true
+            }))
+          ),
         maintain: () => Effect.succeed(false),
         clear: Effect.succeed(0),
         status: unused,
@@ -81,6 +89,40 @@ describe("the Indexer", () => {
       })
   )
 
+  it.scopedLive("lets nobody wait for a generation that was replaced while it was applied to", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const mayApply = yield* Effect.makeLatch(false)
+      const applied = new Set<string>()
+      const replacing = Effect.zipRight(openGeneration(2, firstSpec, "replay"), promoteGeneration(2))
+      const projections = advancing((to) =>
+        Effect.gen(function* () {
+          const isFirst = applied.size === 0
+          applied.add(to)
+          if (isFirst) yield* Effect.orDie(replacing)
+          else if (to === generation(2)) yield* mayApply.await
+        })
+      )
+      yield* Effect.gen(function* () {
+        const indexer = yield* IndexerActor.Indexer
+        const { position } = yield* (yield* Coordinator).ask(addSource())
+        yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => applied.has(generation(2)) }).pipe(
+          Effect.timeout("10 seconds")
+        )
+        const wait = yield* Effect.fork(indexer.untilVisible(position))
+        yield* Effect.sleep("50 millis")
+        assert.isNull(wait.unsafePoll())
+        yield* mayApply.open
+        yield* Effect.timeout(Fiber.join(wait), "10 seconds")
+        assert.strictEqual((yield* indexer.status).generation, generation(2))
+      }).pipe(
+        Effect.provide(
+          IndexerActor.layer.pipe(Layer.provide(projections), Layer.provideMerge(writeSide({ directory })))
+        )
+      )
+    })
+  )
+
   it.scopedLive("goes on after a bug, and has counted it", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
@@ -111,45 +153,50 @@ describe("the Indexer", () => {
     })
   )
 
-  it.scoped("gathers what begins, then for twice as long as an apply took, unless somebody waits for it", () =>
-    Effect.gen(function* () {
-      const directory = yield* temporaryDirectory
-      let applies = 0
-      const slow = Effect.suspend(() => {
-        applies++
-        return Effect.sleep("20 millis")
-      })
-      const inRealTime = TestServices.provideLive(Effect.sleep("20 millis"))
-      const applied = (times: number) => Effect.repeat(inRealTime, { until: () => applies >= times })
-      yield* Effect.gen(function* () {
-        const coordinator = yield* Coordinator
-        const indexer = yield* IndexerActor.Indexer
-        yield* coordinator.ask(addSource())
-        yield* inRealTime
-        yield* TestClock.adjust("24 millis")
-        yield* inRealTime
-        assert.strictEqual(applies, 0)
-        yield* TestClock.adjust("1 millis")
-        yield* applied(1)
-        yield* TestClock.adjust("20 millis")
-        yield* coordinator.ask(submitOf("one", "text"))
-        yield* inRealTime
-        yield* TestClock.adjust("39 millis")
-        yield* inRealTime
-        assert.strictEqual(applies, 1)
-        yield* TestClock.adjust("1 millis")
-        yield* applied(2)
-        yield* TestClock.adjust("20 millis")
-        const { position } = yield* coordinator.ask(submitOf("two", "text"))
-        yield* inRealTime
-        assert.strictEqual(applies, 2)
-        yield* Effect.fork(indexer.untilVisible(position))
-        yield* applied(3)
-      }).pipe(
-        Effect.provide(
-          IndexerActor.layer.pipe(Layer.provide(applying(slow)), Layer.provideMerge(writeSide({ directory })))
+  it.scoped(
+    "gathers what begins, then for twice as long as an apply took, unless somebody waits for it",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        let applies = 0
+        const slow = Effect.suspend(() => {
+          applies++
+          return Effect.sleep("20 millis")
+        })
+        const inRealTime = TestServices.provideLive(Effect.sleep("20 millis"))
+        const applied = (times: number) => Effect.repeat(inRealTime, { until: () => applies >= times })
+        yield* Effect.gen(function* () {
+          const coordinator = yield* Coordinator
+          const indexer = yield* IndexerActor.Indexer
+          yield* coordinator.ask(addSource())
+          yield* inRealTime
+          yield* TestClock.adjust("24 millis")
+          yield* inRealTime
+          assert.strictEqual(applies, 0)
+          yield* TestClock.adjust("1 millis")
+          yield* applied(1)
+          yield* TestClock.adjust("20 millis")
+          yield* coordinator.ask(submitOf("one", "text"))
+          yield* inRealTime
+          yield* TestClock.adjust("39 millis")
+          yield* inRealTime
+          assert.strictEqual(applies, 1)
+          yield* TestClock.adjust("1 millis")
+          yield* applied(2)
+          yield* TestClock.adjust("20 millis")
+          const { position } = yield* coordinator.ask(submitOf("two", "text"))
+          yield* inRealTime
+          assert.strictEqual(applies, 2)
+          yield* Effect.fork(indexer.untilVisible(position))
+          yield* applied(3)
+        }).pipe(
+          Effect.provide(
+            IndexerActor.layer.pipe(
+              Layer.provide(applying(slow)),
+              Layer.provideMerge(writeSide({ directory }))
+            )
+          )
         )
-      )
-    })
+      })
   )
 })
