@@ -131,9 +131,10 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     /** Applies until nothing is left of what the log holds now. */
     const catchUp = Effect.gen(function* () {
       while (!(yield* isHeld)) {
+        yield* gather
+        // Only now: a generation may have been promoted while more was waited for.
         const live = yield* readModels.live
         if (live === undefined) return
-        yield* gather
         const began = yield* monotonicMs
         const applied = yield* projections.advance(live.generation)
         const ended = yield* monotonicMs
