@@ -5,7 +5,7 @@
  * An engine that is away makes it wait and try again, visibly; so does an event or body that it cannot take, unless
  * `IndexRecovery` says otherwise. The generation stays where it is meanwhile, and searches go on there.
  */
-import { Cause, Context, Duration, Effect, Layer, Queue, Schedule, Stream, SubscriptionRef } from "effect"
+import { Cause, Context, Duration, Effect, Layer, Schedule, Stream, SubscriptionRef } from "effect"
 import type { GenerationId } from "../events/Ids.ts"
 import { monotonicMs } from "../src/clock/Monotonic.ts"
 import { Projections, type ProjectionsError } from "../src/index/Projections.ts"
@@ -52,6 +52,12 @@ const pause = Schedule.exponential("100 millis", 2).pipe(
 const longestGathering = 200
 /** Likewise before the first of a series: the start of a sync, or of a document's way, is not worth an apply of its own. */
 const firstGathering = 25
+/**
+ * A step of upkeep takes as long as some applies, and whoever waits then waits for it. So it is put off for as long as news
+ * come within half a second of each other, and no longer than twenty.
+ */
+const calm = 500
+const longestPutOff = 20_000
 
 export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections | Supervisor> = Layer.scoped(
   Indexer,
@@ -70,8 +76,16 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     })
     const recovery = yield* IndexRecovery
     /** One wake-up waiting is as good as many: whoever takes it reads the log's head. */
-    const wakeUps = yield* Queue.sliding<void>(1)
-    const refresh = Effect.asVoid(Queue.offer(wakeUps, undefined))
+    const news = yield* Effect.makeLatch(false)
+    let isNews = false
+    const refresh = Effect.sync(() => {
+      isNews = true
+      news.unsafeOpen()
+    })
+    const takeNews = Effect.sync(() => {
+      isNews = false
+      news.unsafeClose()
+    })
 
     let waiting = 0
     const isAwaited = yield* Effect.makeLatch(false)
@@ -185,12 +199,24 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
       Effect.orDie
     )
 
-    /** A step of upkeep, as long as there is nothing new to apply. */
+    let putOffSince: number | undefined
+    /** Whether there is something new to apply before upkeep may begin. */
+    const isDisturbed = Effect.gen(function* () {
+      const now = yield* monotonicMs
+      putOffSince ??= now
+      if (now - putOffSince >= longestPutOff) return false
+      // Waited for, not taken: what is taken while the time runs out would be lost.
+      yield* Effect.timeoutOption(news.await, calm)
+      return isNews
+    })
+
+    /** A step of upkeep, and more for as long as there is nothing new to apply. */
     const maintain = Effect.gen(function* () {
-      while ((yield* Queue.isEmpty(wakeUps)) && !(yield* isHeld)) {
+      let more = true
+      while (more && !(yield* isHeld)) {
         const live = yield* readModels.live
-        const more = live !== undefined && (yield* projections.maintain(live.generation))
-        if (!more) return
+        const left = live !== undefined && (yield* projections.maintain(live.generation))
+        more = left && !isNews
       }
     }).pipe(Effect.catchAll((problem) => Effect.logDebug("index upkeep put off", problem.message)))
 
@@ -199,13 +225,19 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     )
 
     yield* Stream.runForEach(log.heads, () => refresh).pipe(Effect.forkScoped)
-    yield* Queue.take(wakeUps).pipe(
-      Effect.zipRight(monotonicMs),
-      Effect.tap((now) => {
+    const bringUpToDate = Effect.zipRight(
+      takeNews,
+      Effect.flatMap(monotonicMs, (now) => {
         applyAt = Math.max(applyAt, now + firstGathering)
-      }),
-      Effect.zipRight(catchUp),
+        return catchUp
+      })
+    )
+    yield* news.await.pipe(
+      Effect.zipRight(Effect.repeat(Effect.zipRight(bringUpToDate, isDisturbed), { while: Boolean })),
       Effect.zipRight(maintain),
+      Effect.tap(() => {
+        putOffSince = undefined
+      }),
       Effect.forever,
       (applying) => Effect.zipRight(clear, applying),
       Effect.annotateLogs({ actor: "indexer" }),

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger, LogLevel, TestClock, TestServices } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, LogLevel, TestClock, TestServices } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import * as IndexerActor from "../../actors/Indexer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
@@ -13,9 +13,12 @@ import { addSource, submitOf, writeSide } from "../support/writeSide.ts"
 const unused = () => Effect.dieMessage("The Indexer does not ask for it.")
 
 /** Is at the head after an apply. */
-const applying = (apply: Effect.Effect<void>) => advancing(() => apply)
+const applying = (apply: Effect.Effect<void>, upkeep?: Effect.Effect<void>) => advancing(() => apply, upkeep)
 
-const advancing = (apply: (generation: GenerationId) => Effect.Effect<void, never, Log>) =>
+const advancing = (
+  apply: (generation: GenerationId) => Effect.Effect<void, never, Log>,
+  upkeep: Effect.Effect<void> = Effect.void
+) =>
   Layer.effect(
     Projections,
     Effect.map(Log, (log): ProjectionsService => {
@@ -32,7 +35,7 @@ const advancing = (apply: (generation: GenerationId) => Effect.Effect<void, neve
               atHead: true
             }))
           ),
-        maintain: () => Effect.succeed(false),
+        maintain: () => Effect.as(upkeep, false),
         clear: Effect.succeed(0),
         status: unused,
         verify: unused,
@@ -198,5 +201,55 @@ describe("the Indexer", () => {
           )
         )
       })
+  )
+
+  it.scoped("puts upkeep off while news come, and not for ever", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      let upkeep = 0
+      let applyMs = 0
+      const inRealTime = TestServices.provideLive(Effect.sleep("20 millis"))
+      const passing = (millis: number) =>
+        Effect.zipRight(TestClock.adjust(Duration.millis(millis)), inRealTime)
+      yield* Effect.gen(function* () {
+        const coordinator = yield* Coordinator
+        const news = (n: number) =>
+          Effect.gen(function* () {
+            yield* coordinator.ask(submitOf(`document ${n}`, "text"))
+            yield* inRealTime
+            yield* passing(25)
+          })
+        yield* coordinator.ask(addSource())
+        yield* inRealTime
+        yield* passing(25)
+        yield* passing(25)
+        yield* passing(600)
+        assert.strictEqual(upkeep, 1)
+        yield* news(0)
+        yield* passing(499)
+        assert.strictEqual(upkeep, 1)
+        yield* passing(100)
+        assert.strictEqual(upkeep, 2)
+        yield* news(1)
+        applyMs = 20_000
+        yield* news(2)
+        yield* passing(19_900)
+        assert.strictEqual(upkeep, 2)
+        yield* passing(200)
+        assert.strictEqual(upkeep, 3)
+      }).pipe(
+        Effect.provide(
+          IndexerActor.layer.pipe(
+            Layer.provide(
+              applying(
+                Effect.suspend(() => Effect.sleep(applyMs)),
+                Effect.sync(() => void upkeep++)
+              )
+            ),
+            Layer.provideMerge(writeSide({ directory }))
+          )
+        )
+      )
+    })
   )
 })

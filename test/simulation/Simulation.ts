@@ -362,20 +362,21 @@ export class Simulation {
       yield* idle
       yield* this.#retryParked
       yield* idle
-      const head = (yield* this.#until((served) => Context.get(served, Log).head)).position
-      yield* this.#until((served) => Context.get(served, Indexer).untilVisible(head))
+      const visible = this.#until((served) => {
+        const { untilVisible } = Context.get(served, Indexer)
+        return Effect.flatMap(Context.get(served, Log).head, ({ position }) => untilVisible(position))
+      })
+      yield* visible
       for (const project of new Set(senders)) yield* this.#search(project, true)
       const live = yield* this.#until((served) => Context.get(served, ReadModels).live)
       if (live === undefined) return this.#break("I9: no generation is live")
+      const until: Parameters<typeof prove>[0] = (use) => this.#until(use)
       const proof =
         this.schedule.seed % 5 === 0
-          ? yield* prove(
-              (use) => this.#until(use),
-              live.generation,
-              specOf(this.#model),
-              () => this.paid
-            )
+          ? yield* prove(until, live.generation, specOf(this.#model), () => this.paid)
           : undefined
+      // A replay ends with events of its own.
+      yield* visible
       const parked = (yield* this.#until(parkedJobs)).map(({ documentId: id, reason }) => ({
         documentId: id,
         reason: reason?.code
