@@ -58,13 +58,13 @@ export class CommandConflict extends Schema.TaggedError<CommandConflict>()("Comm
   }
 }
 
-/** The file may not keep what it is given (disk full, I/O error). Nothing of the group was kept; try again later. */
+/** The file may not keep what it is given (disk full, I/O error). Nothing of the group counts as done; try again later. */
 export class LogFailed extends Schema.TaggedError<LogFailed>()("LogFailed", {
   operation: Schema.String,
   cause: Schema.Defect
 }) {
   override get message() {
-    return `The log could not ${this.operation}: ${String(this.cause)}. Nothing of it was kept. Check the disk, then try again.`
+    return `The log could not ${this.operation}: ${String(this.cause)}. Nothing of it counts as done. Check the disk, then try again.`
   }
 }
 
