@@ -1,5 +1,5 @@
 /**
- * What is written into a state's tables, one apply's change above all. Within the transaction of whoever commits it.
+ * What is written into a state's tables, and how changes are committed. What is forgotten is deleted within the caller's transaction.
  */
 import type { Database, Statement } from "better-sqlite3"
 import { forever } from "./Index.ts"
