@@ -130,13 +130,14 @@ export const makeAnalyzer = (options: {
     isStopped: (word) => stop.has(word) || word === ""
   })
 
-  const words = new Met()
-  const terms = new Met()
+  const words = new Numbers()
+  const terms = new Numbers()
 
   const tally = (text: string): Tally => {
     const vocabulary = lexicon.begin()
     const codes = codesOf(text, true)
-    const cutter = new WordCutter(text, codes)
+    const cutter = new WordCutter(codes)
+    vocabulary.beginText()
     words.begin(vocabulary)
     terms.begin(vocabulary)
     let length = 0
@@ -144,8 +145,13 @@ export const makeAnalyzer = (options: {
     while (looked < maxWords && cutter.next()) {
       looked += 1
       if (!cutter.whole) length += 1
-      const word = vocabulary.wordAt(text, codes, cutter.start, cutter.end, cutter.hash)
-      if (vocabulary.stopped[word] === 0) words.add(word, 1)
+      vocabulary.meet(codes, cutter.start, cutter.end, cutter.plain)
+    }
+    // Spellings of one word count as that word, words of one stem as that.
+    const { met } = vocabulary
+    for (let at = 0; at < met.size; at++) {
+      const word = met.words[at] ?? 0
+      if (vocabulary.stopped[word] === 0) words.add(word, met.counts[at] ?? 0)
     }
     const { counts, found } = words
     for (let at = 0; at < found.length; at++)
@@ -176,11 +182,11 @@ export const makeAnalyzer = (options: {
 
   function* tokens(text: string): Iterable<Token> {
     const codes = codesOf(text, false)
-    const cutter = new WordCutter(text, codes)
+    const cutter = new WordCutter(codes)
     const vocabulary = lexicon.begin()
     for (let looked = 0; looked < maxWords && cutter.next(); looked += 1) {
-      const { end, hash, start, whole } = cutter
-      const number = vocabulary.wordAt(text, codes, start, end, hash)
+      const { end, plain, start, whole } = cutter
+      const number = vocabulary.wordAt(codes, start, end, plain)
       const word = vocabulary.words[number] ?? ""
       const stem = vocabulary.stems[vocabulary.terms[number] ?? 0] ?? ""
       yield { start, end, whole, word, stem, stopped: vocabulary.stopped[number] === 1 }
@@ -189,14 +195,14 @@ export const makeAnalyzer = (options: {
 
   const occurrences = (text: string, stems: ReadonlySet<string>): ReadonlyArray<Token> => {
     const codes = codesOf(text, true)
-    const cutter = new WordCutter(text, codes)
+    const cutter = new WordCutter(codes)
     const vocabulary = lexicon.begin()
     const begins = keepsFirstLetter.has(options.language) ? beginnings(stems) : undefined
     const found: Array<Token> = []
     for (let looked = 0; looked < maxWords && cutter.next(); looked += 1) {
-      const { end, hash, start, whole } = cutter
-      if (begins !== undefined && beginsOtherwise(codes, start, end, begins)) continue
-      const number = vocabulary.wordAt(text, codes, start, end, hash)
+      const { end, plain, start, whole } = cutter
+      if (begins !== undefined && beginsOtherwise(codes.units, start, end, begins)) continue
+      const number = vocabulary.wordAt(codes, start, end, plain)
       const stem = vocabulary.stems[vocabulary.terms[number] ?? 0] ?? ""
       if (vocabulary.stopped[number] === 1 || !stems.has(stem)) continue
       found.push({ start, end, whole, word: vocabulary.words[number] ?? "", stem, stopped: false })
@@ -222,7 +228,7 @@ export const makeAnalyzer = (options: {
 }
 
 /** Numbers that a text has, in the order in which they were met, and how often. */
-class Met {
+class Numbers {
   found: Array<number> = []
   counts: Array<number> = []
   #vocabulary: Vocabulary | undefined

@@ -21,14 +21,21 @@ export const tokenId = (stem: string): number => murmur3(stem)
 export const documentWeight = (count: number, length: number): number =>
   (count * (k1 + 1)) / (count + k1 * (1 - b + (b * length) / averageLength))
 
+/** Of the text at hand: its terms' tokens and weights. */
+let tokens = new Uint32Array(1 << 10)
+let weights = new Float64Array(1 << 10)
+
 export const documentVector = ({ length, occurrences, terms, vocabulary }: Tally): SparseVector => {
-  const tokens = new Uint32Array(terms.length)
-  const weights = new Float64Array(terms.length)
-  for (let at = 0; at < terms.length; at++) {
+  const size = terms.length
+  if (size > tokens.length) {
+    tokens = new Uint32Array(2 * size)
+    weights = new Float64Array(2 * size)
+  }
+  for (let at = 0; at < size; at++) {
     tokens[at] = vocabulary.tokens[terms[at] ?? 0] ?? 0
     weights[at] = documentWeight(occurrences[at] ?? 0, length)
   }
-  return combined(tokens, weights)
+  return combined(tokens, weights, size)
 }
 
 /** A project's document frequencies. */
@@ -63,26 +70,33 @@ export const queryVector = (terms: Iterable<QueryTerm>, frequencies: Frequencies
 }
 
 /** Sorts by id; colliding ids add up, in the order given. */
-export const sparseVector = (weights: ReadonlyArray<readonly [id: number, weight: number]>): SparseVector =>
+export const sparseVector = (pairs: ReadonlyArray<readonly [id: number, weight: number]>): SparseVector =>
   combined(
-    Uint32Array.from(weights, ([id]) => id),
-    Float64Array.from(weights, ([, weight]) => weight)
+    Uint32Array.from(pairs, ([id]) => id),
+    Float64Array.from(pairs, ([, weight]) => weight),
+    pairs.length
   )
 
-const combined = (tokens: Uint32Array, weights: Float64Array): SparseVector => {
-  const ids = new Uint32Array(tokens.length)
-  const sums = new Float64Array(tokens.length)
-  const order = ascending(tokens)
-  let size = 0
-  for (let at = 0; at < tokens.length; at++) {
+/** The first `size` of both. */
+const combined = (tokens: Uint32Array, weights: Float64Array, size: number): SparseVector => {
+  const ids = new Uint32Array(size)
+  const rounded = new Float32Array(size)
+  const order = ascending(tokens, size)
+  let last = -1
+  let sum = 0
+  for (let at = 0; at < size; at++) {
     const place = order[at] ?? 0
     const token = tokens[place] ?? 0
     const weight = weights[place] ?? 0
-    if (size > 0 && ids[size - 1] === token) sums[size - 1] = (sums[size - 1] ?? 0) + weight
+    if (last >= 0 && ids[last] === token) sum += weight
     else {
-      ids[size] = token
-      sums[size++] = weight
+      last += 1
+      ids[last] = token
+      sum = weight
     }
+    rounded[last] = sum
   }
-  return { ids: ids.slice(0, size), weights: new Float32Array(sums.subarray(0, size)) }
+  return last + 1 === size
+    ? { ids, weights: rounded }
+    : { ids: ids.slice(0, last + 1), weights: rounded.slice(0, last + 1) }
 }

@@ -27,20 +27,39 @@ const maxUnspacedRun = 64
 /** What an ASCII character is. */
 const ascii = Uint8Array.from({ length: 128 }, (_, code) => letterClass(code))
 
-/** Texts up to here share one buffer for their code units. */
-const sharedCodes = new Uint16Array(1 << 16)
-
-/** A text's UTF-16 code units, and perhaps more after them. Shared ones hold until the next text asks for them. */
-export const codesOf = (text: string, isShared: boolean): Uint16Array => {
-  const codes = isShared && text.length <= sharedCodes.length ? sharedCodes : new Uint16Array(text.length)
-  Buffer.from(codes.buffer).write(text, 0, "utf16le")
-  return codes
+/** A text, and its UTF-16 code units one by one: whole, and the low byte of each. More may stand after them. */
+export interface TextCodes {
+  readonly text: string
+  readonly units: Uint16Array
+  readonly lowBytes: DataView
 }
 
-/** FNV-1a over code units, with a last mix, so that the low bits tell spellings apart. */
-const hashStart = 0x811c9dc5 | 0
-const hashed = (hash: number, code: number): number => Math.imul(hash ^ code, 0x01000193)
-const mixed = (hash: number): number => hash ^ (hash >>> 15)
+/** Bytes after the last one that may be read with it. */
+const beyond = 16
+
+const buffers = (length: number) => {
+  const units = new Uint16Array(length)
+  const low = Buffer.alloc(length + beyond)
+  return {
+    units,
+    unitBytes: Buffer.from(units.buffer),
+    low,
+    lowBytes: new DataView(low.buffer, low.byteOffset)
+  }
+}
+
+/** Texts up to here share their buffers. */
+const sharedLength = 1 << 16
+const shared = buffers(sharedLength)
+
+/** A text's code units. Shared ones hold until the next text asks for them. */
+export const codesOf = (text: string, isShared: boolean): TextCodes => {
+  const { low, lowBytes, unitBytes, units } =
+    isShared && text.length <= sharedLength ? shared : buffers(text.length)
+  unitBytes.write(text, 0, "utf16le")
+  low.write(text, 0, "latin1")
+  return { text, units, lowBytes }
+}
 
 /** A place in the text and the word that stands there. Reused: read it before the next call of `next`. */
 export class WordCutter {
@@ -49,8 +68,8 @@ export class WordCutter {
   end = 0
   /** The word repeats, as a whole, what was given in parts before. */
   whole = false
-  /** Of the code units of the current word. */
-  hash = 0
+  /** The current word is known to be ASCII. */
+  plain = false
 
   private readonly text: string
   private readonly codes: Uint16Array
@@ -63,9 +82,9 @@ export class WordCutter {
   private runEnd = 0
   private wholePending = false
 
-  constructor(text: string, codes: Uint16Array) {
+  constructor({ text, units }: TextCodes) {
     this.text = text
-    this.codes = codes
+    this.codes = units
   }
 
   /** Moves to the next word; false at the end of the text. */
@@ -91,9 +110,7 @@ export class WordCutter {
   private moveTo(start: number, end: number): void {
     this.start = start
     this.end = end
-    let hash = hashStart
-    for (let at = start; at < end; at++) hash = hashed(hash, this.codes[at] ?? 0)
-    this.hash = mixed(hash)
+    this.plain = false
   }
 
   /**
@@ -114,20 +131,18 @@ export class WordCutter {
       }
       if (kind !== lower && kind !== upper && kind !== digit) break
       const rest = kind === digit ? digit : lower
-      let hash = hashed(hashStart, code)
       let end = at + 1
       let after = separator
       for (; end < size; end++) {
         const next = codes[end] ?? 0
         after = next < 128 ? (ascii[next] ?? 0) : mark
         if (after !== rest) break
-        hash = hashed(hash, next)
       }
       found = (end === size || after === separator) && end - at <= maxIdentifierLength
       if (!found) break
       this.start = at
       this.end = end
-      this.hash = mixed(hash)
+      this.plain = true
       this.whole = false
       at = end
       break

@@ -185,6 +185,19 @@ describe("analysing", () => {
     assert.deepStrictEqual([words.length, tallied.length], [2, 1])
   })
 
+  it("tells words apart that differ in their last character, in their length, or in what is above a byte", () => {
+    const none = makeAnalyzer({ language: "none", unicodeVersion: "15.1" })
+    const words = [
+      ...Array.from({ length: 20 }, (_, length) => "a".repeat(length + 1)),
+      ...Array.from({ length: 20 }, (_, length) => `${"a".repeat(length)}b`),
+      "acb",
+      // The second's low bytes are those of the first.
+      "a\u0463b"
+    ]
+    const { counts } = none.analyze(`${words.join(" ")} ${words.join(" ")}`)
+    assert.deepStrictEqual(new Map(counts), new Map(words.map((word) => [word.toLowerCase(), 2])))
+  })
+
   it("takes a line of 20 MB that is one word, and cuts the word off", () => {
     const { length, terms } = analyzer.analyze("a".repeat(20_000_000))
     assert.strictEqual(length, 1)
