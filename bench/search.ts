@@ -1,6 +1,7 @@
 /**
  * Is a hybrid search over 100,000 chunks fast, and exact? `Reader.search` as a program calls it, from the words of a
- * question to ten hits with their text, beside sqlite-vec and FTS5 fused by rank, and LanceDB with its approximate index.
+ * question to ten hits with their text, beside sqlite-vec and FTS5 fused by rank, and LanceDB with its approximate index. The
+ * index has come to rest before: its segments are merged.
  * Then the same while documents are being ingested, ours and the raw parts under the same load.
  *
  *   node scripts/bench.js search [--chunks 100000] [--rounds 5] [--questions 200] [--memory 256] [--short]
@@ -11,7 +12,7 @@
  */
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -50,6 +51,8 @@ const chunks = Number(values.chunks ?? (values.short ? 2000 : 100_000))
 const rounds = Number(values.rounds ?? (values.short ? 1 : 5))
 const dimensions = 384
 const loadSeconds = 20
+/** Longer than an Indexer waits for news, and than a merge takes. */
+const restMs = 3000
 /** A query's vector is brought to unit length once more before it is asked. */
 const rounding = 1e-6
 /** What is promised; a short form, over few chunks and on a machine that others use, promises less. */
@@ -89,6 +92,24 @@ const percentiles = (times: ReadonlyArray<number>) => {
   return { p50: at(0.5), p99: at(0.99) }
 }
 
+/** Until the index has been left alone for long enough that its idle moments have merged its segments, as in any process that stays. */
+const atRest = (data: string) =>
+  Effect.gen(function* () {
+    const { index } = filesIn(data, join)
+    const lastWrite = Effect.sync(() =>
+      Math.max(
+        ...readdirSync(index, { recursive: true, encoding: "utf8" }).map(
+          (name) => statSync(join(index, name)).mtimeMs
+        )
+      )
+    )
+    let [before, last] = [Number.NaN, yield* lastWrite]
+    while (before !== last) {
+      yield* Effect.sleep(restMs)
+      ;[before, last] = [last, yield* lastWrite]
+    }
+  })
+
 /** Runs in a child of its own, so that what is measured is nobody else's memory. */
 const acts: { readonly [act: string]: (data: string) => Effect.Effect<object, unknown> } = {
   write: (data) =>
@@ -96,7 +117,7 @@ const acts: { readonly [act: string]: (data: string) => Effect.Effect<object, un
       writeCorpus(data, chunks, settings),
       Effect.as(
         Effect.provide(
-          Effect.flatMap(Writer, ({ settled }) => settled),
+          Effect.flatMap(Writer, ({ settled }) => Effect.zipRight(settled, atRest(data))),
           writing(data)
         ),
         {}

@@ -1,8 +1,9 @@
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { openFile, writing } from "../../src/index/embedded/Database.ts"
+import { type OpenFile, openFile, writing } from "../../src/index/embedded/Database.ts"
 import { buildSegment, type Member } from "../../src/index/embedded/Segment.ts"
+import { SegmentJoin } from "../../src/index/embedded/SegmentJoin.ts"
 import { SegmentTables, segmentTables } from "../../src/index/embedded/SegmentTables.ts"
 import { temporaryDirectory } from "./EmbeddedFixture.ts"
 
@@ -97,4 +98,36 @@ describe("the postings of a segment lie in blocks of neighbouring tokens", () =>
       )
     })
   )
+})
+
+describe("joined segments are what would be built of their points", () => {
+  const rows = (file: OpenFile, segment: number) =>
+    ["SELECT first_ordinal, points, live, ordinals FROM segments WHERE segment = ?"]
+      .concat("SELECT first_token, tokens, ends, members, weights FROM postings WHERE segment = ? ORDER BY 1")
+      .concat("SELECT block, scales, errors, codes FROM codes WHERE segment = ? ORDER BY 1")
+      .map((sql) => file.connection.prepare(sql).raw().all(segment))
+
+  for (const [which, isLiving] of [
+    ["all of them", undefined],
+    ["those that are left", (member: number) => member % 3 === 1 && (member < 500 || member > 1100)],
+    ["a single one", (member: number) => member === 700]
+  ] as const)
+    it.scoped(`${which}, byte by byte`, () =>
+      Effect.gen(function* () {
+        const { file, tables } = yield* written
+        const left = isLiving === undefined ? members : members.filter((_, member) => isLiving(member))
+        const living = isLiving === undefined ? undefined : left.map(({ ordinal }) => ordinal)
+        const segments = [1, 2, 3]
+        const joined = new SegmentJoin(tables, file.path, dimensions, segments, living)
+        writing(file, () => {
+          joined.write(4)
+          for (const segment of segments) tables.delete(segment)
+          tables.writeOrdinals(4, joined.ordinals)
+        })
+        const found = rows(file, 4)
+        tables.delete(4)
+        tables.write(4, buildSegment(left, dimensions))
+        assert.deepStrictEqual(found, rows(file, 4))
+      })
+    )
 })

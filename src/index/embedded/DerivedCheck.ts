@@ -18,7 +18,7 @@ export interface PointDifference {
 }
 
 /** Points read at a time: more than a sound segment has, and few enough where no segment is left. */
-const pagePoints = 2 * segmentPoints
+const pagePoints = segmentPoints + 1
 
 /** What differs among the points visible at `at` from ordinal `from` on, and where to go on: a segment at a time. */
 export const checkSegment = (

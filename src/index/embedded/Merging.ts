@@ -61,7 +61,7 @@ const smallRun = (segments: ReadonlyArray<SegmentInfo>, below: number): MergeRun
   return undefined
 }
 
-const runOf = (segments: ReadonlyArray<SegmentInfo>, start: number, end: number): MergeRun => ({
+export const runOf = (segments: ReadonlyArray<SegmentInfo>, start: number, end: number): MergeRun => ({
   segments: segments.slice(start, end).map(({ segment }) => segment),
   from: segments[start]?.firstOrdinal ?? 0,
   to: segments[end]?.firstOrdinal ?? Number.MAX_SAFE_INTEGER

@@ -2,7 +2,7 @@
  * A point as a row, and back. Vectors are little endian: dense as f32, sparse as (u32, f32) pairs in ascending id.
  *
  * Reading is total: whatever stands in the file comes back as a point, so that a verification can name what is wrong
- * with it. Queries are strict instead: {@link strictVector} and {@link strictSparse}.
+ * with it. Queries are strict instead: {@link strictVector}.
  */
 import { ChunkId, DocumentId, PointId, type ProjectScope } from "../../../events/Ids.ts"
 import { sparseBytes } from "../Fingerprint.ts"
@@ -77,11 +77,4 @@ export const strictVector = (path: string, value: unknown, dimensions: number): 
   const vector = typedBytes(value, Float32Array)
   if (vector?.length !== dimensions) throw damaged(path, "A vector has another length than the generation's.")
   return vector
-}
-
-/** The sparse vector of a row, for a score. */
-export const strictSparse = (path: string, value: unknown): SparseVector => {
-  const bytes = bytesOf(value)
-  if (bytes.length % 8 !== 0) throw damaged(path, "A sparse vector is cut.")
-  return sparseFrom(bytes)
 }

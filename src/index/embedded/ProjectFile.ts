@@ -22,10 +22,11 @@ import {
   writing
 } from "./Database.ts"
 import { checkIdentity, identityColumns, identityOf, isLaidOut } from "./Identity.ts"
-import { mergeRun } from "./Merging.ts"
-import { pointColumns, pointFrom, pointsTable, pointValues, strictSparse, strictVector } from "./PointRow.ts"
+import { type MergeRun, mergeRun, runOf } from "./Merging.ts"
+import { pointColumns, pointFrom, pointsTable, pointValues } from "./PointRow.ts"
 import { buildSegment, type Member, segmentPoints } from "./Segment.ts"
-import { SegmentTables, segmentTables } from "./SegmentTables.ts"
+import { SegmentJoin } from "./SegmentJoin.ts"
+import { type SegmentInfo, SegmentTables, segmentTables } from "./SegmentTables.ts"
 
 const fileTable = `CREATE TABLE file (${identityColumns},
   team TEXT NOT NULL,
@@ -223,16 +224,6 @@ export class ProjectFile {
     for (const row of this.statements.payloads.iterate(first, last)) yield [numberOf(row[0]), textOf(row[1])]
   }
 
-  /** What segments are built from: all points from an ordinal up to another, in their order. */
-  members(from: number, to: number): ReadonlyArray<Member> {
-    const { path } = this.file
-    return this.statements.vectors.all(from, to).map((row) => ({
-      ordinal: numberOf(row[0]),
-      sparse: strictSparse(path, row[1]),
-      dense: strictVector(path, row[2], this.dimensions)
-    }))
-  }
-
   /** Rows from an ordinal up to another, in their order and that of `pointColumns`. */
   rows(from: number, to: number, limit: number): ReadonlyArray<Row> {
     return this.statements.all.all(from, to, limit)
@@ -250,15 +241,11 @@ export class ProjectFile {
 
   /** Merges one run of small or sparsely populated segments; `undefined` where there is none. */
   mergeStep(): FileState | undefined {
-    const run = mergeRun(this.read(() => this.segments.list()))
+    const segments = this.read(() => this.segments.list())
+    const run = mergeRun(segments)
     if (run === undefined) return undefined
     this.failpoints.hit("segment.merge.before")
-    const state = this.write(() => {
-      const members = this.members(run.from, run.to)
-      for (const segment of run.segments) this.segments.delete(segment)
-      this.addSegments(members)
-      return 0
-    })
+    const state = this.write(() => this.join(segments, run))
     this.failpoints.hit("segment.merge.after")
     return state
   }
@@ -267,15 +254,7 @@ export class ProjectFile {
   solidStep(): FileState | undefined {
     const segments = this.read(() => this.segments.list())
     const hollow = segments.findIndex(({ live, points }) => live < points)
-    const found = segments[hollow]
-    if (found === undefined) return undefined
-    const end = segments[hollow + 1]?.firstOrdinal ?? Number.MAX_SAFE_INTEGER
-    return this.write(() => {
-      const members = this.members(found.firstOrdinal, end)
-      this.segments.delete(found.segment)
-      this.addSegments(members)
-      return 0
-    })
+    return hollow < 0 ? undefined : this.write(() => this.join(segments, runOf(segments, hollow, hollow + 1)))
   }
 
   /** Brings everything that was committed to the disk. */
@@ -288,6 +267,18 @@ export class ProjectFile {
 
   close(): void {
     this.file.connection.close()
+  }
+
+  /** Answers the highest position that this writes: none. */
+  private join(all: ReadonlyArray<SegmentInfo>, { from, segments, to }: MergeRun): number {
+    const isWhole = all.every(({ live, points, segment }) => live === points || !segments.includes(segment))
+    const living = isWhole ? undefined : this.statements.ordinals.all(from, to).map(ordinalOf)
+    const joined = new SegmentJoin(this.segments, this.file.path, this.dimensions, segments, living)
+    const segment = numberOf(this.statements.nextSegment.get()?.[0])
+    joined.write(segment)
+    for (const old of segments) this.segments.delete(old)
+    if (joined.ordinals.length > 0) this.segments.writeOrdinals(segment, joined.ordinals)
+    return 0
   }
 
   private addSegments(members: ReadonlyArray<Member>): void {
@@ -327,9 +318,9 @@ const prepareAll = ({ connection }: OpenFile) => ({
     connection,
     "UPDATE file SET next_segment = next_segment + 1 RETURNING next_segment - 1"
   ),
-  vectors: prepareQuery(
+  ordinals: prepareQuery(
     connection,
-    "SELECT ordinal, sparse, dense FROM points WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal"
+    "SELECT ordinal FROM points WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal"
   ),
   payloads: prepareQuery(
     connection,

@@ -72,7 +72,7 @@ export interface PostingBlock {
  * Members from which on a block is full. A row for each token would be thirty times as many rows to write and to read back;
  * a search reads the block of each of its tokens, some 8 KiB.
  */
-const fullBlock = 1_000
+export const fullBlock = 1_000
 
 export class SegmentTables {
   private readonly file: OpenFile
@@ -104,31 +104,43 @@ export class SegmentTables {
 
   write(segment: number, { ordinals, postings, blocks }: Segment): void {
     const { tokens, starts, members, weights } = postings
-    this.statements.insertSegment.run(
-      segment,
-      ordinals[0] ?? 0,
-      ordinals.length,
-      ordinals.length,
-      viewBytes(ordinals)
-    )
+    this.writeOrdinals(segment, ordinals)
     for (let first = 0; first < tokens.length; ) {
       const begin = starts[first] ?? 0
       let next = first + 1
       while (next < tokens.length && (starts[next] ?? 0) - begin < fullBlock) next++
       const end = starts[next] ?? 0
-      this.statements.insertPostings.run(
-        segment,
-        tokens[first],
-        viewBytes(tokens.subarray(first, next)),
-        viewBytes(starts.subarray(first + 1, next + 1).map((start) => start - begin)),
-        viewBytes(members.subarray(begin, end)),
-        viewBytes(weights.subarray(begin, end))
-      )
+      this.writePostings(segment, {
+        tokens: tokens.subarray(first, next),
+        ends: starts.subarray(first + 1, next + 1).map((start) => start - begin),
+        members: members.subarray(begin, end),
+        weights: weights.subarray(begin, end)
+      })
       first = next
     }
-    blocks.forEach(({ scales, errors, codes }, block) => {
-      this.statements.insertCodes.run(segment, block, viewBytes(scales), viewBytes(errors), viewBytes(codes))
+    blocks.forEach((codes, block) => {
+      this.writeCodes(segment, block, codes)
     })
+  }
+
+  writeOrdinals(segment: number, ordinals: Uint32Array): void {
+    const { length } = ordinals
+    this.statements.insertSegment.run(segment, ordinals[0] ?? 0, length, length, viewBytes(ordinals))
+  }
+
+  writePostings(segment: number, { ends, members, tokens, weights }: PostingBlock): void {
+    this.statements.insertPostings.run(
+      segment,
+      tokens[0],
+      viewBytes(tokens),
+      viewBytes(ends),
+      viewBytes(members),
+      viewBytes(weights)
+    )
+  }
+
+  writeCodes(segment: number, block: number, { codes, errors, scales }: CodeBlock): void {
+    this.statements.insertCodes.run(segment, block, viewBytes(scales), viewBytes(errors), viewBytes(codes))
   }
 
   delete(segment: number): void {
@@ -159,6 +171,12 @@ export class SegmentTables {
     const block = this.blockOf(segment, row)
     const at = placeOf(block.tokens, token)
     return at < 0 ? undefined : this.postingAt(segment, block, at, points)
+  }
+
+  /** The first block of a segment that begins after a token. */
+  blockAfter(segment: number, token: number): PostingBlock | undefined {
+    const row = this.statements.postingsAfter.get(segment, token)
+    return row === undefined ? undefined : this.blockOf(segment, row)
   }
 
   /** Every token of a segment, in ascending order. What each has is looked at by {@link postingAt}. */
@@ -272,6 +290,10 @@ const prepareAll = ({ connection }: OpenFile) => ({
     connection,
     `SELECT ${postingColumns} FROM postings WHERE segment = ? AND first_token <= ?
      ORDER BY first_token DESC LIMIT 1`
+  ),
+  postingsAfter: prepareQuery(
+    connection,
+    `SELECT ${postingColumns} FROM postings WHERE segment = ? AND first_token > ? ORDER BY first_token LIMIT 1`
   ),
   postings: prepareQuery(
     connection,
