@@ -16,6 +16,7 @@ import type { FailpointsService } from "../faults/Failpoints.ts"
 import { sync } from "../log/Folders.ts"
 import { rewritten } from "../log/Rewriting.ts"
 import { Bucket, Buckets, overallFingerprint } from "./Fingerprint.ts"
+import { frequencyIn, perBlock } from "./Frequencies.ts"
 import { forever } from "./Index.ts"
 import { decodePassed, type Passed, withPassed } from "./Passed.ts"
 import { type ProjectWords, stateWords } from "./ProjectWords.ts"
@@ -68,7 +69,8 @@ export class GenerationState {
         put.run("logId", identity.logId)
         put.run("epoch", identity.epoch)
         put.run("spec", identity.spec)
-        for (const key of ["checkpoint", "horizon", "target", "replacedAt", "promoted"]) put.run(key, 0)
+        for (const key of ["checkpoint", "horizon", "target", "replacedAt", "promoted", "tokens"])
+          put.run(key, 0)
         put.run("witness", "")
       }).immediate()
     }
@@ -282,10 +284,10 @@ export class GenerationState {
 
   /** In how many of a project's living chunks a token occurs. */
   frequency(scope: number, token: number): number {
-    const found = this.#prepare("SELECT frequency FROM tokens WHERE scope = ? AND token = ?")
-      .pluck()
-      .get(scope, token)
-    return typeof found === "number" ? found : 0
+    const found = this.#prepare<[number, number], { id: number; frequencies: Buffer }>(
+      `SELECT id, frequencies FROM tokens JOIN token_frequencies ON block = id / ${perBlock} WHERE scope = ? AND token = ?`
+    ).get(scope, token)
+    return found === undefined ? 0 : frequencyIn(found.frequencies, found.id)
   }
 
   /** Visible chunks whose text holds one of the tokens, as raw ids in hexadecimal. */

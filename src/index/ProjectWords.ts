@@ -4,6 +4,7 @@
  * asked of each that is near enough to matter.
  */
 import type { Statement } from "better-sqlite3"
+import { frequencyIn, perBlock } from "./Frequencies.ts"
 
 export interface SurfaceWord {
   readonly word: string
@@ -53,6 +54,12 @@ export const stateWords = (prepare: Prepare, scope: number): ProjectWords => {
          WHERE scope = ? AND length(word) <= ? AND (length(word) >= ? OR length(CAST(word AS BLOB)) >= length(word) + 3)`
       ).all(scope, longest, shortest),
     after: (newest) => words("SELECT word, stem FROM words WHERE id > ? AND scope = ?").all(newest, scope),
-    frequency: (word) => number("SELECT frequency FROM words WHERE scope = ? AND word = ?", scope, word)
+    frequency: (word) => {
+      const counted = prepare(
+        `SELECT id, frequencies FROM words JOIN word_frequencies ON block = id / ${perBlock} WHERE scope = ? AND word = ?`
+      ) as Statement<Array<unknown>, { id: number; frequencies: Buffer }>
+      const found = counted.get(scope, word)
+      return found === undefined ? 0 : frequencyIn(found.frequencies, found.id)
+    }
   }
 }

@@ -12,6 +12,7 @@ import type { UnknownEvent } from "../../events/Upcasters.ts"
 import { inert } from "../faults/Failpoints.ts"
 import { uuidBytes } from "./Fingerprint.ts"
 import { foldNext } from "./Fold.ts"
+import { frequencyIn, perBlock } from "./Frequencies.ts"
 import { GenerationState } from "./GenerationState.ts"
 import { forever } from "./Index.ts"
 import { identityOf, type OpenGeneration, type ProjectionContext, ProjectionStopped } from "./Projection.ts"
@@ -91,6 +92,7 @@ const compareStates = (anew: GenerationState, kept: GenerationState, position: n
 /** Rows that stand in one of the two files only, by team and project, since the files number scopes for themselves. */
 const differences = (anew: GenerationState, kept: GenerationState): readonly [number, number, number] => {
   anew.db.prepare("ATTACH DATABASE ? AS kept").run(kept.path)
+  anew.db.function("frequency_in", { deterministic: true }, (block, id) => frequencyIn(block, Number(id)))
   const both = (select: (schema: "main" | "kept") => string) => {
     const [here, there] = [select("main"), select("kept")]
     const sql = `SELECT (SELECT count(*) FROM (${here} EXCEPT ${there})) + (SELECT count(*) FROM (${there} EXCEPT ${here}))`
@@ -99,11 +101,15 @@ const differences = (anew: GenerationState, kept: GenerationState): readonly [nu
   return [
     both(
       (schema) =>
-        `SELECT team, project, token, frequency FROM ${schema}.tokens JOIN ${schema}.scopes ON scopes.id = tokens.scope WHERE frequency <> 0`
+        `SELECT team, project, token, frequency_in(frequencies, tokens.id) AS frequency
+         FROM ${schema}.tokens JOIN ${schema}.token_frequencies ON block = tokens.id / ${perBlock}
+         JOIN ${schema}.scopes ON scopes.id = tokens.scope WHERE frequency <> 0`
     ),
     both(
       (schema) =>
-        `SELECT team, project, word, stem, frequency FROM ${schema}.words JOIN ${schema}.scopes ON scopes.id = words.scope WHERE frequency <> 0`
+        `SELECT team, project, word, stem, frequency_in(frequencies, words.id) AS frequency
+         FROM ${schema}.words JOIN ${schema}.word_frequencies ON block = words.id / ${perBlock}
+         JOIN ${schema}.scopes ON scopes.id = words.scope WHERE frequency <> 0`
     ),
     both(
       (schema) =>

@@ -68,12 +68,14 @@ CREATE TABLE ledger (row INTEGER PRIMARY KEY, scope INTEGER NOT NULL, id BLOB NO
 CREATE INDEX ledger_living ON ledger (document) WHERE until_position = ${forever};
 CREATE INDEX ledger_chunk ON ledger (scope, chunk, from_position);
 CREATE INDEX ledger_ended ON ledger (until_position) WHERE until_position < ${forever};
-CREATE TABLE words (id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, word TEXT NOT NULL, token INTEGER NOT NULL, stem TEXT NOT NULL, frequency INTEGER NOT NULL, UNIQUE (scope, word));
-CREATE TABLE tokens (scope INTEGER NOT NULL, token INTEGER NOT NULL, frequency INTEGER NOT NULL, PRIMARY KEY (scope, token)) WITHOUT ROWID;
+CREATE TABLE words (id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, word TEXT NOT NULL, token INTEGER NOT NULL, stem TEXT NOT NULL, UNIQUE (scope, word));
+CREATE TABLE tokens (scope INTEGER NOT NULL, token INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (scope, token)) WITHOUT ROWID;
+CREATE TABLE word_frequencies (block INTEGER PRIMARY KEY, frequencies BLOB NOT NULL);
+CREATE TABLE token_frequencies (block INTEGER PRIMARY KEY, frequencies BLOB NOT NULL);
 `
 
 /** Raised when the tables change: an older file is folded anew. */
-export const schemaVersion = 1
+export const schemaVersion = 2
 
 /** Selects a ledger row as {@link LedgerRow}. */
 export const ledgerColumns = `SELECT row, scope, id, chunk, document, payload_digest AS payloadDigest, leaf, words, from_position AS "from", until_position AS "until" FROM ledger`
@@ -107,8 +109,12 @@ export interface ScopeChange {
   readonly buckets: Buckets
   readonly touched: Set<number>
   readonly counts: {
-    readonly words: () => Iterable<WordChange>
-    readonly tokens: () => Iterable<TokenChange>
+    /** Those that the state does not hold yet. */
+    readonly newWords: () => Iterable<IdentifiedWord>
+    /** In how many more or fewer chunks each word occurs, once for each. */
+    readonly eachWord: (count: (id: number, delta: number) => void) => void
+    /** As {@link eachWord}. `idOf` gives the id of a token of which it is not known. */
+    readonly eachToken: (idOf: (token: number) => number, count: (id: number, delta: number) => void) => void
   }
 }
 
@@ -119,15 +125,6 @@ export interface StateWord {
   readonly token: number
 }
 
-/** In how many more or fewer chunks a word occurs. */
-export interface WordChange extends StateWord {
+export interface IdentifiedWord extends StateWord {
   readonly id: number
-  readonly delta: number
-  /** The state does not hold it yet. */
-  readonly isNew: boolean
-}
-
-export interface TokenChange {
-  readonly token: number
-  readonly delta: number
 }

@@ -2,6 +2,7 @@
  * What is written into a state's tables, and how changes are committed. What is forgotten is deleted within the caller's transaction.
  */
 import type { Database, Statement } from "better-sqlite3"
+import { FrequencyChanges, frequencyIn, perBlock } from "./Frequencies.ts"
 import { forever } from "./Index.ts"
 import type { ScopeChange, StateChange } from "./StateSchema.ts"
 import { CountedWords } from "./WordCounts.ts"
@@ -121,17 +122,37 @@ const writeChange = (prepare: Prepare, change: StateChange): void => {
 
 /** How often words and tokens occur, of one project. */
 const writeCounts = (prepare: Prepare, scope: number, counts: ScopeChange["counts"]): void => {
-  const putWord = prepare(
-    "INSERT INTO words (id, scope, word, token, stem, frequency) VALUES (?, ?, ?, ?, ?, ?)"
+  const putWord = prepare("INSERT INTO words (id, scope, word, token, stem) VALUES (?, ?, ?, ?, ?)")
+  for (const { id, stem, token, word } of counts.newWords()) putWord.run(id, scope, word, token, stem)
+  const words = new FrequencyChanges()
+  counts.eachWord((id, delta) => words.add(id, delta))
+  writeFrequencies(prepare, "words", words)
+
+  const given = Number(prepare("SELECT value FROM meta WHERE key = 'tokens'").pluck().get())
+  let next = given + 1
+  const putToken = prepare("INSERT INTO tokens (scope, token, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+  const idOf = (token: number): number =>
+    putToken.run(scope, token, next).changes === 1
+      ? next++
+      : Number(prepare("SELECT id FROM tokens WHERE scope = ? AND token = ?").pluck().get(scope, token))
+  const tokens = new FrequencyChanges()
+  counts.eachToken(idOf, (id, delta) => tokens.add(id, delta))
+  writeFrequencies(prepare, "tokens", tokens)
+  if (next > given + 1) prepare("UPDATE meta SET value = ? WHERE key = 'tokens'").run(next - 1)
+}
+
+const frequenciesOf = { words: "word_frequencies", tokens: "token_frequencies" }
+
+const writeFrequencies = (prepare: Prepare, what: "words" | "tokens", changes: FrequencyChanges): void => {
+  const table = frequenciesOf[what]
+  const stored = prepare(`SELECT frequencies FROM ${table} WHERE block = ?`).pluck()
+  const put = prepare(
+    `INSERT INTO ${table} (block, frequencies) VALUES (?, ?) ON CONFLICT DO UPDATE SET frequencies = excluded.frequencies`
   )
-  const countWord = prepare("UPDATE words SET frequency = frequency + ? WHERE id = ?")
-  for (const { delta, id, isNew, stem, token, word } of counts.words())
-    if (isNew) putWord.run(id, scope, word, token, stem, delta)
-    else countWord.run(delta, id)
-  const putToken = prepare(
-    "INSERT INTO tokens (scope, token, frequency) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET frequency = frequency + excluded.frequency"
+  changes.apply(
+    (block) => stored.get(block),
+    (block, frequencies) => put.run(block, frequencies)
   )
-  for (const { token, delta } of counts.tokens()) putToken.run(scope, token, delta)
 }
 
 /** Forgets what ended of these documents, and words that no row has any more. */
@@ -143,19 +164,30 @@ export const forgetEnded = (db: Database, documents: ReadonlyArray<Buffer>): voi
     `SELECT words FROM ledger WHERE until_position < ${forever}`
   )
   for (const { words } of ended.iterate()) for (const id of decodeIds(words)) used.add(id)
-  const gone = db.prepare<[], { id: number }>("SELECT id FROM words WHERE frequency = 0").all()
-  const forget = db.prepare<[number]>("DELETE FROM words WHERE id = ?")
-  for (const { id } of gone) if (!used.has(id)) forget.run(id)
-  db.prepare("DELETE FROM tokens WHERE frequency = 0").run()
+  const forgetWord = db.prepare<[number]>("DELETE FROM words WHERE id = ?")
+  for (const { id } of uncounted(db, "words")) if (!used.has(id)) forgetWord.run(id)
+  const forgetToken = db.prepare<[number, number]>("DELETE FROM tokens WHERE scope = ? AND token = ?")
+  for (const { scope, token } of uncounted(db, "tokens")) forgetToken.run(scope, token)
   noteForgotten(db)
 }
 
+/** Those that no living chunk has. */
+const uncounted = (db: Database, table: "words" | "tokens") =>
+  db
+    .prepare<[], { id: number; scope: number; token: number; frequencies: Buffer }>(
+      `SELECT id, scope, token, frequencies FROM ${table} JOIN ${frequenciesOf[table]} ON block = id / ${perBlock}`
+    )
+    .all()
+    .filter(({ frequencies, id }) => frequencyIn(frequencies, id) === 0)
+
 /** Forgets everything that was folded. */
 export const forgetAll = (db: Database): void => {
-  for (const table of ["scopes", "buckets", "documents", "ledger", "words", "tokens"]) {
+  const counted = ["words", "tokens", "word_frequencies", "token_frequencies"]
+  for (const table of ["scopes", "buckets", "documents", "ledger", ...counted])
     db.exec(`DELETE FROM ${table}`)
-  }
-  db.exec("UPDATE meta SET value = 0 WHERE key IN ('checkpoint', 'horizon', 'replacedAt', 'promoted')")
+  db.exec(
+    "UPDATE meta SET value = 0 WHERE key IN ('checkpoint', 'horizon', 'replacedAt', 'promoted', 'tokens')"
+  )
   db.exec("UPDATE meta SET value = '' WHERE key IN ('witness', 'passed')")
   noteForgotten(db)
 }

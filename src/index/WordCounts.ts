@@ -5,7 +5,7 @@
  * leads to is looked up once, and counting is adding to arrays.
  */
 import type { Words } from "../documents/Lexicon.ts"
-import type { StateWord, TokenChange, WordChange } from "./StateSchema.ts"
+import type { IdentifiedWord, StateWord } from "./StateSchema.ts"
 import type { PointWords } from "./VersionPoints.ts"
 import { decodeIds, encodeIds } from "./WordIds.ts"
 
@@ -15,10 +15,6 @@ export interface WordSource {
   readonly known: (word: string) => number | undefined
   /** One that no word has. */
   readonly next: () => number
-}
-
-interface PlacedWord extends StateWord {
-  readonly id: number
 }
 
 /** Words that are remembered from batch to batch, some 30 MB; and projects, each of which has arrays of its own. */
@@ -87,30 +83,37 @@ export class CountedWords {
   }
 }
 
+/**
+ * What a batch has counted of a word or token, side by side, so that it is found in one line of the cache. Of both: the batch
+ * that counted it last, and by how much it changes there. Of a word: the place of its token. Of a token: the chunk that
+ * counted it last, for a chunk counts it once, however many of its words share it.
+ */
+const countSize = 4
+const [batchAt, deltaAt, tokenAt, chunkAt] = [0, 1, 2, 2]
+
 export class WordCounts {
   #source: WordSource = { known: () => undefined, next: () => 0 }
-  readonly #words: Array<PlacedWord> = []
+  readonly #words: Array<IdentifiedWord> = []
   readonly #placeOf = new Map<string, number>()
   readonly #placeOfId = new Map<number, number>()
   readonly #tokens: Array<number> = []
   readonly #tokenPlaceOf = new Map<number, number>()
   /** By number in a vocabulary the word's place plus one. */
   readonly #numbered = new WeakMap<Words, Int32Array>()
-  /** By a word's place; `batches`: the one that counted it last. */
+  /** By a word's place. */
   #ids = new Float64Array(1 << 8)
-  #deltas = new Int32Array(1 << 8)
-  #tokenPlaces = new Int32Array(1 << 8)
-  #batches = new Int32Array(1 << 8)
-  /** By a token's place. `chunks`: the one that counted it last, for it counts a chunk once, however many words share it. */
-  #tokenDeltas = new Int32Array(1 << 8)
-  #tokenBatches = new Int32Array(1 << 8)
-  #chunks = new Int32Array(1 << 8)
+  #wordCounts = new Int32Array(countSize << 8)
+  /** By a token's place; an id that is not known is 0. */
+  #tokenIds = new Float64Array(1 << 8)
+  #tokenCounts = new Int32Array(countSize << 8)
+  /** Of the chunk at hand. */
+  #chunkIds = new Float64Array(1 << 10)
   #chunk = 0
   #batch = 0
   /** Places that the batch has counted, and those of words that the state does not hold yet. */
   #counted: Array<number> = []
   #countedTokens: Array<number> = []
-  #new = new Set<number>()
+  #new: Array<number> = []
   /** Every word that the state has was placed here, so that it need not be asked. */
   readonly #isWhole: boolean
   #highest = 0
@@ -135,24 +138,29 @@ export class WordCounts {
     this.#batch += 1
     this.#counted = []
     this.#countedTokens = []
-    this.#new = new Set()
+    this.#new = []
   }
 
-  /** What has changed, each word once. */
-  *words(): Generator<WordChange> {
-    for (const place of this.#counted) {
+  /** Those that the state does not hold yet. */
+  *newWords(): Generator<IdentifiedWord> {
+    for (const place of this.#new) {
       const word = this.#words[place]
-      const delta = this.#deltas[place] ?? 0
-      const isNew = this.#new.has(place)
-      if (word === undefined || (delta === 0 && !isNew)) continue
-      yield { id: word.id, word: word.word, stem: word.stem, token: word.token, isNew, delta }
+      if (word !== undefined) yield word
     }
   }
 
-  *tokens(): Generator<TokenChange> {
+  /** Says of each word that the batch has counted, once, by how much it changes. */
+  eachWord(count: (id: number, delta: number) => void): void {
+    for (const place of this.#counted)
+      count(this.#ids[place] ?? 0, this.#wordCounts[countSize * place + deltaAt] ?? 0)
+  }
+
+  /** As {@link eachWord}. `idOf` gives the id of a token of which it is not known. */
+  eachToken(idOf: (token: number) => number, count: (id: number, delta: number) => void): void {
     for (const place of this.#countedTokens) {
-      const delta = this.#tokenDeltas[place] ?? 0
-      if (delta !== 0) yield { token: this.#tokens[place] ?? 0, delta }
+      const id = this.#tokenIds[place] || idOf(this.#tokens[place] ?? 0)
+      this.#tokenIds[place] = id
+      count(id, this.#tokenCounts[countSize * place + deltaAt] ?? 0)
     }
   }
 
@@ -160,15 +168,17 @@ export class WordCounts {
   add({ numbers, vocabulary }: PointWords): Buffer {
     const places = this.#numberedBy(vocabulary)
     this.#chunk += 1
-    const ids = new Float64Array(numbers.length)
-    for (let at = 0; at < numbers.length; at++) {
+    const size = numbers.length
+    if (size > this.#chunkIds.length) this.#chunkIds = new Float64Array(2 * size)
+    const ids = this.#chunkIds
+    for (let at = 0; at < size; at++) {
       const number = numbers[at] ?? 0
       const place = (places[number] ?? 0) - 1
       const known = place >= 0 ? place : this.#number(vocabulary, places, number)
       this.#count(known, 1)
       ids[at] = this.#ids[known] ?? 0
     }
-    return encodeIds(ids)
+    return encodeIds(ids, size)
   }
 
   /** A chunk goes whose words have these ids, as the ledger keeps them. */
@@ -181,21 +191,25 @@ export class WordCounts {
   }
 
   #count(place: number, sign: 1 | -1): void {
-    if (this.#batches[place] !== this.#batch) {
-      this.#batches[place] = this.#batch
-      this.#deltas[place] = 0
+    const words = this.#wordCounts
+    const word = countSize * place
+    if (words[word + batchAt] !== this.#batch) {
+      words[word + batchAt] = this.#batch
+      words[word + deltaAt] = 0
       this.#counted.push(place)
     }
-    this.#deltas[place] = (this.#deltas[place] ?? 0) + sign
-    const token = this.#tokenPlaces[place] ?? 0
-    if (this.#chunks[token] === this.#chunk) return
-    this.#chunks[token] = this.#chunk
-    if (this.#tokenBatches[token] !== this.#batch) {
-      this.#tokenBatches[token] = this.#batch
-      this.#tokenDeltas[token] = 0
-      this.#countedTokens.push(token)
+    words[word + deltaAt] = (words[word + deltaAt] ?? 0) + sign
+    const tokens = this.#tokenCounts
+    const tokenPlace = words[word + tokenAt] ?? 0
+    const token = countSize * tokenPlace
+    if (tokens[token + chunkAt] === this.#chunk) return
+    tokens[token + chunkAt] = this.#chunk
+    if (tokens[token + batchAt] !== this.#batch) {
+      tokens[token + batchAt] = this.#batch
+      tokens[token + deltaAt] = 0
+      this.#countedTokens.push(tokenPlace)
     }
-    this.#tokenDeltas[token] = (this.#tokenDeltas[token] ?? 0) + sign
+    tokens[token + deltaAt] = (tokens[token + deltaAt] ?? 0) + sign
   }
 
   /** Long enough for every number that the vocabulary has by now. */
@@ -219,7 +233,7 @@ export class WordCounts {
   #meet(word: string, stem: string, token: number): number {
     const id = this.#isWhole ? undefined : this.#source.known(word)
     const place = this.#begin({ word, stem, token }, id ?? this.#source.next())
-    if (id === undefined) this.#new.add(place)
+    if (id === undefined) this.#new.push(place)
     return place
   }
 
@@ -233,18 +247,15 @@ export class WordCounts {
     this.#placeOf.set(word, place)
     this.#placeOfId.set(id, place)
     this.#ids[place] = id
-    this.#tokenPlaces[place] = tokenPlace
+    this.#wordCounts[countSize * place + tokenAt] = tokenPlace
     return place
   }
 
   #widen(places: number): void {
     this.#ids = wider(this.#ids, new Float64Array(places))
-    this.#deltas = wider(this.#deltas, new Int32Array(places))
-    this.#tokenPlaces = wider(this.#tokenPlaces, new Int32Array(places))
-    this.#batches = wider(this.#batches, new Int32Array(places))
-    this.#tokenDeltas = wider(this.#tokenDeltas, new Int32Array(places))
-    this.#tokenBatches = wider(this.#tokenBatches, new Int32Array(places))
-    this.#chunks = wider(this.#chunks, new Int32Array(places))
+    this.#wordCounts = wider(this.#wordCounts, new Int32Array(countSize * places))
+    this.#tokenIds = wider(this.#tokenIds, new Float64Array(places))
+    this.#tokenCounts = wider(this.#tokenCounts, new Int32Array(countSize * places))
   }
 }
 

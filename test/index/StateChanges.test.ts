@@ -161,12 +161,14 @@ describe("the words of a state", () => {
     Effect.gen(function* () {
       const { contextFor, row } = yield* building
       const context = contextFor(".")
-      const words = (projection: Projection) =>
-        projection.state.db
-          .prepare(
-            "SELECT team, project, word, stem, token, frequency FROM words JOIN scopes ON scopes.id = scope WHERE frequency > 0 ORDER BY 1, 2, 3"
+      const words = ({ state }: Projection) =>
+        state.db
+          .prepare<[], { scope: number; word: string }>(
+            "SELECT team, project, scopes.id AS scope, word, stem, token FROM words JOIN scopes ON scopes.id = scope ORDER BY 1, 2, 4"
           )
           .all()
+          .map((word) => ({ ...word, frequency: state.words(word.scope).frequency(word.word) }))
+          .filter(({ frequency }) => frequency > 0)
       const remembering = yield* opened(context, row(1))
       const forgetting = yield* openProjection(contextFor("forgetting"), row(1))
       while (!(yield* forgetting.advance).atHead) forgetting.state.changes.counted.clear()

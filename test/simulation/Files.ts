@@ -100,11 +100,16 @@ const readState = (path: string): State => {
   try {
     const row = file.prepare<[], { value: number }>("SELECT value FROM meta WHERE key = 'checkpoint'").get()
     const tokens = file
-      .prepare<[], { scope: string; token: number; frequency: number }>(
-        "SELECT team || '/' || project AS scope, token, frequency FROM tokens JOIN scopes ON id = scope WHERE frequency <> 0"
+      .prepare<[], { scope: string; token: number; id: number; frequencies: Buffer }>(
+        "SELECT team || '/' || project AS scope, token, tokens.id, frequencies FROM tokens JOIN scopes ON scopes.id = scope JOIN token_frequencies ON block = tokens.id / 256"
       )
       .all()
-      .map(({ frequency, scope, token }) => `${scope} ${token >>> 0} ${frequency}`)
+      .map(({ frequencies, id, scope, token }) => ({
+        named: `${scope} ${token >>> 0}`,
+        frequency: frequencies.readInt32LE(4 * (id % 256))
+      }))
+      .filter(({ frequency }) => frequency !== 0)
+      .map(({ frequency, named }) => `${named} ${frequency}`)
     return { checkpoint: Number(row?.value ?? 0), tokens: tokens.sort() }
   } finally {
     file.close()
