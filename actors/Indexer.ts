@@ -27,7 +27,7 @@ export interface IndexerStatus {
 }
 
 export interface IndexerService {
-  /** Waits until searches see everything up to a position. */
+  /** Waits until searches see everything up to a position; the visible one stays behind it where nothing between is to be seen. */
   readonly untilVisible: (position: number) => Effect.Effect<void>
   readonly status: Effect.Effect<IndexerStatus>
   /** The status each time it changes; starts with the present one. */
@@ -47,10 +47,11 @@ const pause = Schedule.exponential("100 millis", 2).pipe(
 
 /**
  * What streams in is applied in pieces that are worth it, for a batch costs by its distinct words more than by its chunks:
- * after an apply more is waited for, twice as long as it took and no longer than this, unless somebody waits.
+ * after an apply more is waited for, twice as long as it took and no longer than this, unless somebody waits. So are events
+ * that change nothing of what is seen: nobody has to wait for those, and the visible position follows them once they are over.
  */
 const longestGathering = 200
-/** Likewise before the first of a series: the start of a sync, or of a document's way, is not worth an apply of its own. */
+/** Likewise before the first of a series, as others are about to end with it. Where no document is under way, none is. */
 const firstGathering = 25
 /**
  * A step of upkeep takes as long as some applies, and whoever waits then waits for it. So it is put off for as long as news
@@ -98,11 +99,33 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
         () => wait,
         () => Effect.suspend(() => (--waiting === 0 ? isAwaited.close : Effect.void))
       )
+    const isSeen = (position: number, visible: number) =>
+      visible >= position
+        ? Effect.succeed(true)
+        : Effect.map(readModels.nextVisible(visible), (next) => next === undefined || next > position)
+
     /** When the next apply may begin, by a clock that only rises. */
     let applyAt = 0
-    const gather = Effect.flatMap(monotonicMs, (now) =>
-      now < applyAt ? Effect.asVoid(Effect.timeoutOption(isAwaited.await, applyAt - now)) : Effect.void
-    )
+    let isSeries = true
+    /** Waits until an apply is worth it. */
+    const gather = Effect.gen(function* () {
+      const began = yield* monotonicMs
+      while (true) {
+        const now = yield* monotonicMs
+        const { visible } = yield* SubscriptionRef.get(status)
+        const isToSee = (yield* readModels.nextVisible(visible)) !== undefined
+        if (isToSee && !isSeries) {
+          isSeries = true
+          applyAt = Math.max(applyAt, now + firstGathering)
+        }
+        const until = isToSee ? applyAt : began + longestGathering
+        if (now >= until) return
+        if (isToSee && (waiting > 0 || (yield* readModels.counts()).open === 0)) return
+        const stir = waiting > 0 ? news.await : Effect.raceFirst(news.await, isAwaited.await)
+        yield* Effect.timeoutOption(stir, until - now)
+        yield* takeNews
+      }
+    })
 
     let crashed = false
     let crashes = 0
@@ -225,12 +248,12 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     )
 
     yield* Stream.runForEach(log.heads, () => refresh).pipe(Effect.forkScoped)
-    const bringUpToDate = Effect.zipRight(
-      takeNews,
-      Effect.flatMap(monotonicMs, (now) => {
-        applyAt = Math.max(applyAt, now + firstGathering)
-        return catchUp
-      })
+    const bringUpToDate = Effect.zipRight(takeNews, catchUp).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          isSeries = false
+        })
+      )
     )
     yield* news.await.pipe(
       Effect.zipRight(Effect.repeat(Effect.zipRight(bringUpToDate, isDisturbed), { while: Boolean })),
@@ -245,14 +268,16 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     )
 
     return Indexer.of({
-      untilVisible: (position) =>
-        awaited(
-          status.changes.pipe(
-            Stream.filter(({ visible }) => visible >= position),
-            Stream.runHead,
-            Effect.asVoid
-          )
-        ),
+      untilVisible: (position) => {
+        // Where the log cannot be read, somebody else says so; it is waited for here.
+        const isVisible = ({ visible }: IndexerStatus) =>
+          Effect.orElseSucceed(isSeen(position, visible), () => false)
+        const changed = status.changes.pipe(Stream.filterEffect(isVisible), Stream.runHead)
+        return SubscriptionRef.get(status).pipe(
+          Effect.flatMap(isVisible),
+          Effect.flatMap((already) => (already ? Effect.void : Effect.asVoid(awaited(changed))))
+        )
+      },
       status: SubscriptionRef.get(status),
       changes: status.changes,
       refresh,

@@ -86,3 +86,10 @@ export const visibilityEvents: ReadonlySet<EventType> = new Set([
 ])
 
 export const isEventType = (type: string): type is EventType => Object.hasOwn(schemaVersions, type)
+
+/** What an index leaves out: search sees the same before and after them. A type that this program does not know is none. */
+export const invisibleEvents: ReadonlySet<string> = new Set(
+  Object.keys(schemaVersions)
+    .filter(isEventType)
+    .filter((type) => !visibilityEvents.has(type) && type !== "GenerationPromoted")
+)

@@ -1,7 +1,7 @@
 /**
  * What a pass over a source decides, to be carried out by the Coordinator, or only counted by a dry run.
  */
-import type { Effect } from "effect"
+import { Effect } from "effect"
 import type { DocumentRemove } from "../../events/Commands.ts"
 import type { Digest, DocumentId } from "../../events/Ids.ts"
 import type { RawPath } from "../../src/sources/RawPath.ts"
@@ -50,3 +50,18 @@ export interface Acts<E> {
   /** What was to be remembered and forgotten so far is. */
   readonly flush: Effect.Effect<void, E>
 }
+
+/** Each of them waits for a beginning. */
+export const actsAfter = <A, E, E2>(
+  begun: Effect.Effect<A, E2>,
+  acts: (begun: A) => Acts<E>
+): Effect.Effect<Acts<E | E2>> =>
+  Effect.map(Effect.cached(Effect.map(begun, acts)), (found) => ({
+    submit: (submissions, held) => Effect.flatMap(found, ({ submit }) => submit(submissions, held)),
+    wait: (document, becomes) => Effect.flatMap(found, ({ wait }) => wait(document, becomes)),
+    remove: (documentId, reason) => Effect.flatMap(found, ({ remove }) => remove(documentId, reason)),
+    refresh: (documentId, path, stamp, content) =>
+      Effect.flatMap(found, ({ refresh }) => refresh(documentId, path, stamp, content)),
+    forget: (documentId) => Effect.flatMap(found, ({ forget }) => forget(documentId)),
+    flush: Effect.flatMap(found, ({ flush }) => flush)
+  }))

@@ -4,7 +4,7 @@
  * A pass that ends early (a broken medium, a missing root, Ctrl-C, a crash) removes nothing and is closed as failed; run
  * again, it does only what is left, because what was submitted is known by its content.
  */
-import { Context, Deferred, Effect, Either, Layer, Schema } from "effect"
+import { Context, Deferred, Effect, Either, Fiber, Layer, Schema, type Scope } from "effect"
 import { SyncComplete, SyncFail, SyncStart } from "../../events/Commands.ts"
 import type { Reason } from "../../events/Document.ts"
 import { CommandId, type ProjectScope, SourceId } from "../../events/Ids.ts"
@@ -16,6 +16,7 @@ import { Log } from "../../src/log/Log.ts"
 import { ReadModels, type SourceRow } from "../../src/log/ReadModels.ts"
 import { SourceReader } from "../../src/sources/SourceReader.ts"
 import { type CommandError, Coordinator, type CoordinatorService } from "../Coordinator.ts"
+import { actsAfter } from "./Acts.ts"
 import { approve, askPersistently, coordinated } from "./coordinated.ts"
 import { knownOf, mustSweep, openSource } from "./KnownSource.ts"
 import { type PassEnd, runPass } from "./Pass.ts"
@@ -74,6 +75,7 @@ const make = (settings: SyncSettings): Effect.Effect<SyncService, never, Needs> 
       if (running.has(sourceId)) return yield* new SyncSkipped({ sourceId })
       running.add(sourceId)
       return yield* syncOne(ports, settings, row, options).pipe(
+        Effect.scoped,
         Effect.ensuring(Effect.sync(() => running.delete(sourceId)))
       )
     })
@@ -114,7 +116,7 @@ const syncOne = Effect.fnUntraced(function* (
   settings: SyncSettings,
   row: SourceRow,
   options: SyncOptions
-): Effect.fn.Return<Receipt, SyncError> {
+): Effect.fn.Return<Receipt, SyncError, Scope.Scope> {
   const { coordinator } = ports
   const { scope, sourceId } = row
   const elapsed = yield* stopwatch
@@ -126,14 +128,19 @@ const syncOne = Effect.fnUntraced(function* (
     scope,
     sourceId
   })
-  const { sync } = yield* ask(SyncStart.make(command("start"))).pipe(
-    Effect.catchIf(
-      (error) => error._tag === "CommandRefused" && error.code === "sync-running",
-      () => new SyncSkipped({ sourceId })
+  // The scan begins meanwhile. Nothing is done about what it finds, and nothing said of its end, before this has.
+  const beginning = yield* Effect.forkScoped(
+    ask(SyncStart.make(command("start"))).pipe(
+      Effect.map(({ sync }) => sync ?? next),
+      Effect.catchIf(
+        (error) => error._tag === "CommandRefused" && error.code === "sync-running",
+        () => new SyncSkipped({ sourceId })
+      )
     )
   )
-  const number = sync ?? next
-  const closeFailed = (reason: Reason) => ask(SyncFail.make({ ...command("fail"), sync: number, reason }))
+  const begun: Effect.Effect<number, SyncError> = Fiber.join(beginning)
+  const closeFailed = (reason: Reason) =>
+    Effect.flatMap(begun, (sync) => ask(SyncFail.make({ ...command("fail"), sync, reason })))
 
   const failed = (uri: string, reason: Reason) =>
     Effect.suspend(() => {
@@ -160,7 +167,9 @@ const syncOne = Effect.fnUntraced(function* (
       settings,
       options,
       tally,
-      acts: coordinated({ coordinator, log: ports.log, scope, sourceId, sync: number, source, tally })
+      acts: yield* actsAfter(begun, (sync) =>
+        coordinated({ coordinator, log: ports.log, scope, sourceId, sync, source, tally })
+      )
     }).pipe(Effect.either)
     if (Either.isLeft(end)) {
       const error = end.left
@@ -186,8 +195,9 @@ const syncOne = Effect.fnUntraced(function* (
         return yield* closeFailed({ code: "interrupted", message: "It was stopped before its end." })
       case "Complete": {
         const { complete, held } = end
+        const sync = yield* begun
         const completed = yield* ask(
-          SyncComplete.make({ ...command("complete"), sync: number, complete, counts: tally.counts, held })
+          SyncComplete.make({ ...command("complete"), sync, complete, counts: tally.counts, held })
         )
         if (held.length === 0 || options.approveRemovals !== true) return completed
         return yield* approve(ask, command("approve"), tally, held.length)

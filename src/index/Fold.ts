@@ -9,7 +9,7 @@
  */
 import { Either } from "effect"
 import type { Event } from "../../events/Catalogue.ts"
-import { isEventType, visibilityEvents } from "../../events/Catalogue.ts"
+import { invisibleEvents } from "../../events/Catalogue.ts"
 import type { DocumentBuilt, DocumentCommitted, DocumentRemoved } from "../../events/Document.ts"
 import type { StoredEvent } from "../../events/Envelope.ts"
 import { type Spec, samePair } from "../../events/Generation.ts"
@@ -156,9 +156,7 @@ class Batch {
   fold(stored: StoredEvent): Either.Either<void, UnknownEvent> {
     this.#events += 1
     // Only what changes visibility or generations is decoded; all other known events leave an index as it is.
-    const concerns =
-      !isEventType(stored.type) || visibilityEvents.has(stored.type) || stored.type === "GenerationPromoted"
-    if (!concerns) return Either.void
+    if (invisibleEvents.has(stored.type)) return Either.void
     const decoded = decodeEvent(stored.type, stored.schemaVersion, stored.data)
     if (Either.isLeft(decoded)) {
       if (decoded.left._tag === "UnknownEvent") return Either.left(decoded.left)

@@ -34,6 +34,8 @@ export interface LogSnapshot {
     limit: number,
     filter?: EventFilter
   ) => ReadonlyArray<StoredEvent>
+  /** How far, and no further than `upTo`, search sees what it sees at `after`. No more than some thousand events are looked at. */
+  readonly sameUntil: (after: number, upTo: number) => number
   /** Checked against its digest: throws `ContentDamaged` where the bytes differ. */
   readonly blob: (team: string, project: string, digest: Digest) => Uint8Array | undefined
   readonly vectors: (

@@ -247,6 +247,8 @@ export interface ReadModelsService {
     scope: ProjectScope,
     cause: string
   ) => Read<{ readonly lastPosition: number; readonly lastSequence: number } | undefined>
+  /** The first event after a position that changes what search sees, or that this program does not know. */
+  readonly nextVisible: (after: number) => Read<number | undefined>
   readonly orderKey: (id: DocumentId) => Read<string | undefined>
   /** What the last sync saw of a source's files, by path (raw bytes), together with the state of their documents. */
   readonly fileStates: (

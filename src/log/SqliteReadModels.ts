@@ -3,6 +3,7 @@
  */
 
 import { Effect, Layer } from "effect"
+import { invisibleEvents } from "../../events/Catalogue.ts"
 import { type Digest, eventId } from "../../events/Ids.ts"
 import { sourceStream } from "../../events/Source.ts"
 import { LogReadConnection, reading } from "./ReadConnections.ts"
@@ -60,9 +61,18 @@ const sourceReads = (
   )
 })
 
+const leftOut = JSON.stringify([...invisibleEvents])
+
 type LogReads = Pick<
   ReadModelsService,
-  "outcome" | "causedEvents" | "counts" | "streamVersion" | "writer" | "sequenceAt" | "positionOf"
+  | "outcome"
+  | "causedEvents"
+  | "nextVisible"
+  | "counts"
+  | "streamVersion"
+  | "writer"
+  | "sequenceAt"
+  | "positionOf"
 >
 
 const logReads = (sql: ReadSql): LogReads => {
@@ -101,6 +111,14 @@ const logReads = (sql: ReadSql): LogReads => {
       }
       return undefined
     }),
+
+    nextVisible: (after) =>
+      reading(
+        sql<{ readonly position: number }>`
+          SELECT position FROM events
+          WHERE position > ${after} AND type NOT IN (SELECT value FROM json_each(${leftOut}))
+          ORDER BY position LIMIT 1`.pipe(Effect.map(([row]) => row?.position))
+      ),
 
     counts: Effect.fnUntraced(function* (scope) {
       const inScope = scope === undefined ? sql`1` : sql`team = ${scope.team} AND project = ${scope.project}`

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path"
 import type { Database } from "better-sqlite3"
+import { invisibleEvents } from "../../events/Catalogue.ts"
 import { operatorScope } from "../../events/Envelope.ts"
 import { Digest, type DocumentId, Position, type SourceId } from "../../events/Ids.ts"
 import { type EventRow, toStoredEvent } from "./EventRow.ts"
@@ -75,6 +76,9 @@ interface VersionRow {
   readonly committedAt: number
 }
 
+const mostLookedAt = 4096
+const leftOut = JSON.stringify([...invisibleEvents])
+
 const logReads = (db: Database): Omit<LogSnapshot, "blob" | "vectors" | "together" | "close"> => {
   const last = db.prepare<[], { position: number; hash: Buffer }>(
     "SELECT position, hash FROM events ORDER BY position DESC LIMIT 1"
@@ -98,6 +102,12 @@ const logReads = (db: Database): Omit<LogSnapshot, "blob" | "vectors" | "togethe
       AND (@team IS NULL OR team = @team) AND (@project IS NULL OR project = @project)
       AND (@types IS NULL OR type IN (SELECT value FROM json_each(@types)))
     ORDER BY position LIMIT @limit`)
+  const nextVisible = once(() =>
+    db.prepare<[number, number, string], { position: number }>(`
+      SELECT position FROM events
+      WHERE position > ? AND position <= ? AND type NOT IN (SELECT value FROM json_each(?))
+      ORDER BY position LIMIT 1`)
+  )
   const versionAt = db.prepare<[string, number, number], Omit<VersionRow, "documentId">>(`
     SELECT v.version, d.source_id AS sourceId, v.committed AS committedAt
     FROM versions v JOIN documents d ON d.document_id = v.document_id
@@ -147,6 +157,10 @@ const logReads = (db: Database): Omit<LogSnapshot, "blob" | "vectors" | "togethe
               types: filter.types === undefined ? null : JSON.stringify(filter.types)
             })
       return rows.map(toStoredEvent)
+    },
+    sameUntil: (after, upTo) => {
+      const last = Math.max(after, Math.min(upTo, after + mostLookedAt))
+      return (nextVisible().get(after, last, leftOut)?.position ?? last + 1) - 1
     },
     versionAt: (documentId, position) => versionAt.get(documentId, position, position),
     versionsAt: (team, project, position, after, limit) =>

@@ -312,7 +312,10 @@ const generationStatus = (
       return {
         ...described,
         checkpoint,
-        lag: head.position - checkpoint,
+        lag:
+          context.snapshot.sameUntil(checkpoint, head.position) === head.position
+            ? 0
+            : head.position - checkpoint,
         ...state.counts,
         skipped: state.skippedCount,
         ...(rebuilding && { problem: "it is being rebuilt; searches are answered from the log" })

@@ -17,6 +17,7 @@ import type { Candidate, EngineError, EngineQuery, SparseVector } from "../index
 import { type Frequencies, LogIndex, type MayMatch } from "../index/LogIndex.ts"
 import type { OpenGeneration, ProjectionContext } from "../index/Projection.ts"
 import { settledWords } from "../index/ProjectWords.ts"
+import type { LogSnapshot } from "../log/LogSnapshot.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import { defaultDepth, fuse } from "./Fusion.ts"
 import { liveGeneration } from "./LiveGeneration.ts"
@@ -177,7 +178,7 @@ export const make = (
         corrections: read.query.corrections.map(({ from, to }) => ({ from, to })),
         generation: view._tag === "Generation" ? view.row.generation : null,
         headPosition: snapshot.sequenceAt(scope.team, scope.project, headPosition),
-        indexedPosition: snapshot.sequenceAt(scope.team, scope.project, read.at),
+        indexedPosition: indexedAt(snapshot, request, read.at, headPosition),
         degraded: isDegraded,
         notes: [
           ...(view._tag === "Log" && row !== undefined ? [`Answered from the log: ${view.why}`] : []),
@@ -240,6 +241,18 @@ export const layer = (
   context: ProjectionContext,
   options: SearchOptions
 ): Layer.Layer<Search, never, EmbeddingModel> => Layer.scoped(Search, make(context, options))
+
+/** Further than the visible position, where that is asked for and nothing between is to be seen. */
+const indexedAt = (
+  snapshot: LogSnapshot,
+  { minPosition, scope: { project, team } }: SearchRequest,
+  at: number,
+  head: number
+): number => {
+  const visible = snapshot.sequenceAt(team, project, at)
+  if (minPosition === undefined || visible >= minPosition) return visible
+  return snapshot.sequenceAt(team, project, snapshot.sameUntil(at, head))
+}
 
 const reading = <A>(read: () => A): Effect.Effect<A, SearchFailed> =>
   Effect.try({

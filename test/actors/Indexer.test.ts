@@ -3,12 +3,20 @@ import { Duration, Effect, Fiber, Layer, Logger, LogLevel, TestClock, TestServic
 import { Coordinator } from "../../actors/Coordinator.ts"
 import * as IndexerActor from "../../actors/Indexer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
-import type { GenerationId } from "../../events/Ids.ts"
+import { DocumentRemove } from "../../events/Commands.ts"
+import { defaultScope, type GenerationId } from "../../events/Ids.ts"
 import { Projections, type ProjectionsService } from "../../src/index/Projections.ts"
 import { Log } from "../../src/log/Log.ts"
 import { firstSpec, generation, openGeneration, promoteGeneration } from "../support/corpus.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
-import { addSource, submitOf, writeSide } from "../support/writeSide.ts"
+import {
+  addSource,
+  documentNamed,
+  nextCommandId,
+  nextKey,
+  submitOf,
+  writeSide
+} from "../support/writeSide.ts"
 
 const unused = () => Effect.dieMessage("The Indexer does not ask for it.")
 
@@ -53,6 +61,26 @@ const dying = (deaths: number) => {
   let left = deaths
   return applying(Effect.suspend(() => (left-- > 0 ? Effect.die(new Error("A bug.")) : Effect.void)))
 }
+
+const inRealTime = TestServices.provideLive(Effect.sleep("20 millis"))
+
+/** Documents that are under way for as long as they are not removed. */
+const submitted = (names: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const coordinator = yield* Coordinator
+    yield* coordinator.ask(addSource())
+    for (const name of names) yield* coordinator.ask(submitOf(name, "text"))
+    yield* inRealTime
+  })
+
+const removalOf = (name: string) =>
+  new DocumentRemove({
+    commandId: nextCommandId(),
+    scope: defaultScope,
+    documentId: documentNamed(name),
+    reason: "requested",
+    orderKey: nextKey()
+  })
 
 describe("the Indexer", () => {
   it.scopedLive(
@@ -157,7 +185,7 @@ describe("the Indexer", () => {
   )
 
   it.scoped(
-    "gathers what begins, then for twice as long as an apply took, unless somebody waits for it",
+    "gathers what begins while documents are under way, then for twice as long as an apply took, unless somebody waits for it",
     () =>
       Effect.gen(function* () {
         const directory = yield* temporaryDirectory
@@ -166,28 +194,33 @@ describe("the Indexer", () => {
           applies++
           return Effect.sleep("20 millis")
         })
-        const inRealTime = TestServices.provideLive(Effect.sleep("20 millis"))
         const applied = (times: number) => Effect.repeat(inRealTime, { until: () => applies >= times })
+        const passing = (millis: number) =>
+          Effect.zipRight(TestClock.adjust(Duration.millis(millis)), inRealTime)
         yield* Effect.gen(function* () {
           const coordinator = yield* Coordinator
           const indexer = yield* IndexerActor.Indexer
-          yield* coordinator.ask(addSource())
-          yield* inRealTime
-          yield* TestClock.adjust("24 millis")
-          yield* inRealTime
-          assert.strictEqual(applies, 0)
-          yield* TestClock.adjust("1 millis")
+          yield* submitted(["one", "two", "three", "four", "five"])
           yield* applied(1)
-          yield* TestClock.adjust("20 millis")
-          yield* coordinator.ask(submitOf("one", "text"))
+          yield* passing(20)
+          yield* passing(200)
+          yield* passing(60)
+          applies = 0
+          yield* coordinator.ask(removalOf("one"))
           yield* inRealTime
-          yield* TestClock.adjust("39 millis")
+          yield* passing(24)
+          assert.strictEqual(applies, 0)
+          yield* passing(1)
+          yield* applied(1)
+          yield* passing(20)
+          yield* coordinator.ask(removalOf("two"))
           yield* inRealTime
+          yield* passing(39)
           assert.strictEqual(applies, 1)
-          yield* TestClock.adjust("1 millis")
+          yield* passing(1)
           yield* applied(2)
-          yield* TestClock.adjust("20 millis")
-          const { position } = yield* coordinator.ask(submitOf("two", "text"))
+          yield* passing(20)
+          const { position } = yield* coordinator.ask(removalOf("three"))
           yield* inRealTime
           assert.strictEqual(applies, 2)
           yield* Effect.fork(indexer.untilVisible(position))
@@ -196,11 +229,69 @@ describe("the Indexer", () => {
           Effect.provide(
             IndexerActor.layer.pipe(
               Layer.provide(applying(slow)),
-              Layer.provideMerge(writeSide({ directory }))
+              Layer.provideMerge(
+                writeSide({ directory, workers: false, settings: { tick: Duration.seconds(1) } })
+              )
             )
           )
         )
       })
+  )
+
+  it.scoped("applies at once when no document is under way any more", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      let applies = 0
+      const apply = Effect.sync(() => void applies++)
+      const applied = (times: number) => Effect.repeat(inRealTime, { until: () => applies >= times })
+      yield* Effect.gen(function* () {
+        const coordinator = yield* Coordinator
+        yield* submitted(["one"])
+        yield* applied(1)
+        yield* Effect.zipRight(TestClock.adjust("200 millis"), inRealTime)
+        applies = 0
+        yield* coordinator.ask(removalOf("one"))
+        yield* applied(1)
+      }).pipe(
+        Effect.provide(
+          IndexerActor.layer.pipe(
+            Layer.provide(applying(apply)),
+            Layer.provideMerge(
+              writeSide({ directory, workers: false, settings: { tick: Duration.seconds(1) } })
+            )
+          )
+        )
+      )
+    })
+  )
+
+  it.scoped("lets nobody wait for events that change nothing of what is seen, and follows them later", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* Effect.gen(function* () {
+        const indexer = yield* IndexerActor.Indexer
+        const visible = Effect.map(indexer.status, (status) => status.visible)
+        yield* submitted(["one"])
+        yield* Effect.repeat(inRealTime, { until: () => Effect.map(visible, (at) => at > 0) })
+        const before = yield* visible
+        const { position: last } = yield* (yield* Coordinator).ask(submitOf("two", "text"))
+        yield* indexer.untilVisible(last)
+        assert.strictEqual(yield* visible, before)
+        assert.isBelow(before, last)
+        yield* inRealTime
+        yield* TestClock.adjust("200 millis")
+        yield* Effect.repeat(inRealTime, { until: () => Effect.map(visible, (at) => at >= last) })
+      }).pipe(
+        Effect.provide(
+          IndexerActor.layer.pipe(
+            Layer.provide(applying(Effect.void)),
+            Layer.provideMerge(
+              writeSide({ directory, workers: false, settings: { tick: Duration.seconds(1) } })
+            )
+          )
+        )
+      )
+    })
   )
 
   it.scoped("puts upkeep off while news come, and not for ever", () =>
@@ -208,21 +299,18 @@ describe("the Indexer", () => {
       const directory = yield* temporaryDirectory
       let upkeep = 0
       let applyMs = 0
-      const inRealTime = TestServices.provideLive(Effect.sleep("20 millis"))
       const passing = (millis: number) =>
         Effect.zipRight(TestClock.adjust(Duration.millis(millis)), inRealTime)
       yield* Effect.gen(function* () {
         const coordinator = yield* Coordinator
         const news = (n: number) =>
           Effect.gen(function* () {
-            yield* coordinator.ask(submitOf(`document ${n}`, "text"))
+            yield* coordinator.ask(removalOf(`document ${n}`))
             yield* inRealTime
             yield* passing(25)
           })
-        yield* coordinator.ask(addSource())
-        yield* inRealTime
-        yield* passing(25)
-        yield* passing(25)
+        yield* submitted(["document 0", "document 1", "document 2", "another"])
+        yield* passing(200)
         yield* passing(600)
         assert.strictEqual(upkeep, 1)
         yield* news(0)
@@ -246,7 +334,9 @@ describe("the Indexer", () => {
                 Effect.sync(() => void upkeep++)
               )
             ),
-            Layer.provideMerge(writeSide({ directory }))
+            Layer.provideMerge(
+              writeSide({ directory, workers: false, settings: { tick: Duration.seconds(1) } })
+            )
           )
         )
       )

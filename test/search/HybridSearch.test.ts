@@ -79,10 +79,13 @@ describe("a search", () => {
       yield* index
       const { indexedPosition } = yield* search("ferry")
       yield* commit("a.md", 2, "lighthouse")
-      const error = yield* Effect.flip(search("lighthouse", { minPosition: indexedPosition + 1 }))
+      const error = yield* Effect.flip(search("lighthouse", { minPosition: indexedPosition + 2 }))
       assert.strictEqual(error._tag, "NotYetVisible")
+      // Nothing is to be seen of a submission.
+      const before = yield* search("lighthouse", { minPosition: indexedPosition + 1 })
+      assert.deepInclude(before, { indexedPosition: indexedPosition + 1, hits: [] })
       yield* index
-      assert.lengthOf((yield* search("lighthouse", { minPosition: indexedPosition + 1 })).hits, 1)
+      assert.lengthOf((yield* search("lighthouse", { minPosition: indexedPosition + 2 })).hits, 1)
     })
   )
 
