@@ -138,9 +138,9 @@ class Pass<E> {
         return chunk
       })
     )
-    const remembered = (after: RawPath | undefined) =>
-      readModels.fileStates(sourceId, after === undefined ? undefined : toBytes(after), statesPage)
-    return differences(scan, remembered).pipe(
+    const remembered = (after: RawPath | undefined, page: number) =>
+      readModels.fileStates(sourceId, after === undefined ? undefined : toBytes(after), page)
+    return differences(scan, remembered, statesPage).pipe(
       Stream.mapChunksEffect((chunk) =>
         Effect.suspend(() => {
           const works: Array<Work> = []

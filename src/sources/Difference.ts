@@ -34,7 +34,9 @@ export type Difference<Known extends Remembered> =
   | { readonly _tag: "Unreadable"; readonly scanned: Extract<Scanned, { readonly _tag: "Unreadable" }> }
 
 export const sameStamp = (one: Stamp, other: Stamp): boolean =>
-  one.size === other.size && one.mtimeNs === other.mtimeNs && one.inode === other.inode
+  one.written !== undefined && other.written !== undefined
+    ? one.written === other.written
+    : one.size === other.size && one.mtimeNs === other.mtimeNs && one.inode === other.inode
 
 /** Merges two ordered sides that arrive in batches. Pure but for its own state. */
 export class Merge<Known extends Remembered> {
@@ -53,10 +55,10 @@ export class Merge<Known extends Remembered> {
     this.scanEnded = batch === undefined
   }
 
-  remember(batch: ReadonlyArray<Known> | undefined): void {
-    this.known = batch ?? []
+  remember(batch: ReadonlyArray<Known>, isLast: boolean): void {
+    this.known = batch
     this.atKnown = 0
-    this.knownEnded = batch === undefined
+    this.knownEnded = isLast
   }
 
   /** Goes on until one side has to be filled up, or until both have ended. */
@@ -109,10 +111,11 @@ const covered = <Known extends Remembered>(
 
 const batchSize = 512
 
-/** `remembered` gives what comes after a path, in order; nothing where there is no more. */
+/** `remembered` gives what comes after a path, in order: fewer than `page` where there is no more. */
 export const differences = <Known extends Remembered, E, E2>(
   scan: Stream.Stream<Scanned, E>,
-  remembered: (after: RawPath | undefined) => Effect.Effect<ReadonlyArray<Known>, E2>
+  remembered: (after: RawPath | undefined, page: number) => Effect.Effect<ReadonlyArray<Known>, E2>,
+  page: number
 ): Stream.Stream<Difference<Known>, E | E2> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
@@ -126,10 +129,10 @@ export const differences = <Known extends Remembered, E, E2>(
         )
       )
       const nextRemembered: Effect.Effect<void, E | E2> = Effect.map(
-        Effect.suspend(() => remembered(after)),
+        Effect.suspend(() => remembered(after, page)),
         (batch) => {
           after = batch.at(-1)?.path ?? after
-          merge.remember(batch.length === 0 ? undefined : batch)
+          merge.remember(batch, batch.length < page)
         }
       )
       const step: Effect.Effect<Chunk.Chunk<Difference<Known>>, Option.Option<E | E2>> = Effect.gen(

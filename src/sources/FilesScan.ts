@@ -15,6 +15,7 @@ import { append, asPrefix, emptyPath, join, ofLatin1, ofText, type RawPath, toTe
 import { Selection } from "./Selection.ts"
 import { SortedEntries } from "./SortedEntries.ts"
 import type { Exclusion, Scanned } from "./SourceReader.ts"
+import { WrittenStamp, writtenStamp } from "./WrittenStamp.ts"
 
 export interface FilesLimits {
   /** Larger files are skipped without being read, in bytes. */
@@ -56,12 +57,14 @@ export interface ScanOptions {
 /** What is said in words: all but files. */
 type Told = Exclude<Scanned, { readonly _tag: "Item" }>
 
-/** What a scan met, in order, as it crosses threads: a file is its path, and its stamp stands with the numbers. */
+/** What a scan met, in order, as it crosses threads: a file is its path, and its stamp stands with the stamps. */
 export interface ScanPage {
   readonly _tag: "Page"
   readonly met: ReadonlyArray<RawPath | Told>
-  /** Size, time and inode of each file in turn; `undefined` where they were not examined. */
-  readonly stamps: BigInt64Array<ArrayBuffer> | undefined
+  /** Of each file in turn, as a {@link WrittenStamp}; `undefined` where they were not examined. */
+  readonly stamps: ReadonlyArray<string> | undefined
+  /** Nothing comes after it. */
+  readonly isLast: boolean
 }
 
 export type ScanStep =
@@ -69,8 +72,6 @@ export type ScanStep =
   | { readonly _tag: "End" }
   /** The source as a whole cannot be read. */
   | { readonly _tag: "Failed"; readonly code: string; readonly detail: string }
-
-const numbers = 3
 
 /** As items and what else there is; each `examined` answers for one file that was not examined. */
 export const scannedOf = (
@@ -88,8 +89,7 @@ export const scannedOf = (
       const found = fileAt(one, examined[file])
       if (found !== undefined) scanned.push(found)
     } else {
-      const [size = 0n, mtimeNs = 0n, inode = 0n] = stamps.subarray(file * numbers, (file + 1) * numbers)
-      scanned.push({ _tag: "Item", path: one, stamp: { size: Number(size), mtimeNs, inode } })
+      scanned.push({ _tag: "Item", path: one, stamp: new WrittenStamp(stamps[file] ?? "") })
     }
     file += 1
   }
@@ -152,7 +152,8 @@ export class FilesScan {
     const { met } = this
     if (met.length === 0 && this.way.length === 0) return { _tag: "End" }
     this.met = []
-    return examines ? this.examined(met) : { _tag: "Page", met, stamps: undefined }
+    const isLast = this.way.length === 0
+    return examines ? this.examined(met, isLast) : { _tag: "Page", met, stamps: undefined, isLast }
   }
 
   private begin(): ScanStep | undefined {
@@ -174,24 +175,16 @@ export class FilesScan {
     return undefined
   }
 
-  private examined(met: ReadonlyArray<RawPath | Told>): ScanPage {
+  private examined(met: ReadonlyArray<RawPath | Told>, isLast: boolean): ScanPage {
     const found: Array<RawPath | Told> = []
-    const stamps = new BigInt64Array(met.length * numbers)
-    let at = 0
+    const stamps: Array<string> = []
     for (const one of met) {
       const scanned = typeof one === "string" ? fileAt(one, this.look(one)) : one
       if (scanned === undefined) continue
-      if (scanned._tag !== "Item") {
-        found.push(scanned)
-        continue
-      }
-      const { inode, mtimeNs, size } = scanned.stamp
-      stamps[at++] = BigInt(size)
-      stamps[at++] = mtimeNs
-      stamps[at++] = inode
-      found.push(scanned.path)
+      if (scanned._tag === "Item") stamps.push(writtenStamp(scanned.stamp))
+      found.push(scanned._tag === "Item" ? scanned.path : scanned)
     }
-    return { _tag: "Page", met: found, stamps }
+    return { _tag: "Page", met: found, stamps, isLast }
   }
 
   private look(path: RawPath): FileStat | string {
@@ -362,6 +355,7 @@ export interface ScanAsk {
 /** The scans that a thread has begun. */
 export class OpenScans {
   private readonly open = new Map<number, FilesScan>()
+  private readonly ahead = new Map<number, () => ScanStep>()
   private readonly calls: FileCalls
 
   constructor(calls: FileCalls) {
@@ -369,13 +363,34 @@ export class OpenScans {
   }
 
   next({ begin, examines, scan }: ScanAsk): ScanStep {
+    const made = this.ahead.get(scan)
+    if (made !== undefined) {
+      this.ahead.delete(scan)
+      return made()
+    }
     const one = begin === undefined ? this.open.get(scan) : new FilesScan(this.calls, begin)
     if (one === undefined) throw new Error(`The scan ${scan} is not open.`)
     this.open.set(scan, one)
     return one.next(examines)
   }
 
+  /** Makes the next page before it is asked for, while the one before it is looked at elsewhere. */
+  goAhead({ examines, scan }: ScanAsk): void {
+    if (!this.open.has(scan) || this.ahead.has(scan)) return
+    let made: () => ScanStep
+    try {
+      const step = this.next({ examines, scan })
+      made = () => step
+    } catch (cause) {
+      made = () => {
+        throw cause
+      }
+    }
+    this.ahead.set(scan, made)
+  }
+
   end(scan: number): void {
     this.open.delete(scan)
+    this.ahead.delete(scan)
   }
 }

@@ -116,9 +116,11 @@ const scanOn = (
   options: ScanOptions
 ): Stream.Stream<Scanned, SourceUnreadable> => {
   let begun = false
+  let ended = false
   // Where files are slow to answer, all threads examine them.
   let examines = true
   const pull = Effect.gen(function* () {
+    if (ended) return yield* Effect.fail(Option.none())
     const began = yield* monotonicMs
     const step = yield* scans.next({ scan, examines, ...(begun ? {} : { begin: options }) })
     begun = true
@@ -129,6 +131,7 @@ const scanOn = (
         Option.some(new SourceUnreadable({ source: toText(options.root), code, detail }))
       )
     }
+    ended = step.isLast
     if (step.stamps !== undefined) {
       examines = !isSlow(step.met.length, (yield* monotonicMs) - began)
       return Chunk.unsafeFromArray(scannedOf(step))

@@ -36,6 +36,8 @@ export interface Stamp {
   readonly size: number
   readonly mtimeNs: bigint
   readonly inode: bigint
+  /** All of it as one text, where it came as such: see WrittenStamp.ts. */
+  readonly written?: string
 }
 
 /** Why something that is there is no document. */

@@ -25,12 +25,15 @@ const byPath = <A extends { readonly path: RawPath }>(all: ReadonlyArray<A>): Re
 
 const compared = (scanned: ReadonlyArray<Scanned>, known: ReadonlyArray<Remembered>, batch = 2) =>
   Stream.runCollect(
-    differences(Stream.rechunk(Stream.fromIterable(byPath(scanned)), batch), (after) =>
-      Effect.succeed(
-        byPath(known)
-          .filter(({ path }) => after === undefined || path > after)
-          .slice(0, batch)
-      )
+    differences(
+      Stream.rechunk(Stream.fromIterable(byPath(scanned)), batch),
+      (after, page) =>
+        Effect.succeed(
+          byPath(known)
+            .filter(({ path }) => after === undefined || path > after)
+            .slice(0, page)
+        ),
+      batch
     )
   ).pipe(Effect.map((all) => Chunk.toReadonlyArray(all).map(summary).sort()))
 

@@ -4,16 +4,16 @@
 
 import { Effect } from "effect"
 import { documentStream } from "../../../events/Document.ts"
-import type { Digest, DocumentId, SourceId } from "../../../events/Ids.ts"
+import type { SourceId } from "../../../events/Ids.ts"
 import { decodeEvent } from "../../../events/Upcasters.ts"
-import { ofBytes, ofLatin1 } from "../../sources/RawPath.ts"
 import { LogFailed } from "../Log.ts"
 import type { VersionContents } from "../LogSnapshot.ts"
 import { reading } from "../ReadConnections.ts"
-import type { Chunking, DocumentRow, ReadModelsService, RememberedFile } from "../ReadModels.ts"
+import type { Chunking, DocumentRow, ReadModelsService } from "../ReadModels.ts"
 import type { ReadSql } from "../ReadSql.ts"
 import { type DocumentColumns, documentColumns, toDocumentRow } from "./Documents.ts"
 import { pageOf } from "./Paging.ts"
+import { documentIdIn, type FileStateColumns, isSettled, RememberedRow } from "./RememberedRow.ts"
 
 /** Documents looked at in one statement of `unbuilt`: a few milliseconds of the main thread. */
 const unbuiltWindow = 2000
@@ -149,37 +149,25 @@ const sourceOf = (sql: ReadSql, document: string) =>
 const rowOf = (sql: ReadSql, document: string) =>
   sql`coalesce((SELECT first_position FROM documents WHERE document_id = ${document}), 0)`
 
-type FileStateColumns = readonly [
-  documentId: DocumentId,
-  path: string | Uint8Array,
-  size: number,
-  mtime: string,
-  inode: string,
-  raw: Digest,
-  descriptor: Digest,
-  sync: number,
-  settled: number
-]
-
 /**
- * Of most files nothing but their state is asked: whole documents are read only of those that are not settled. A path in
- * plain ASCII comes as text, which costs a third of its bytes.
+ * Of most files nothing but their state is asked: whole documents are read only of those that are not settled. A row comes as
+ * one text, a third of the time that its columns took.
  */
 const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | undefined, limit: number) =>
   Effect.gen(function* () {
     const files = yield* sql.lists<FileStateColumns>`
-      SELECT f.document_id,
-        CASE WHEN CAST(f.path AS TEXT) GLOB '*[^ -~]*' THEN f.path ELSE CAST(f.path AS TEXT) END,
-        f.size, f.mtime_ns, f.inode, f.raw, f.descriptor, f.sync,
-        coalesce(d.live_version = d.submitted_version AND d.open = 0 AND d.removed IS NULL
-          AND d.raw = f.raw AND d.descriptor = f.descriptor, 0)
+      SELECT f.document_id || f.raw || f.descriptor
+          || coalesce(d.live_version = d.submitted_version AND d.open = 0 AND d.removed IS NULL
+            AND d.raw = f.raw AND d.descriptor = f.descriptor, 0)
+          || f.size || ',' || f.mtime_ns || ',' || f.inode || '/' || f.sync || '/' || CAST(f.path AS TEXT),
+        CASE WHEN CAST(f.path AS TEXT) GLOB '*[^ -~]*' THEN f.path END
       FROM file_states f LEFT JOIN documents d ON d.document_id = f.document_id
       WHERE ${sql.and([
         sql`f.source_id = ${source}`,
         ...(afterPath === undefined ? [] : [sql`f.path > ${Buffer.from(afterPath)}`])
       ])}
       ORDER BY f.path LIMIT ${limit}`
-    const others = files.flatMap((file) => (file[8] === 1 ? [] : [file[0]]))
+    const others = files.flatMap(([text]) => (isSettled(text) ? [] : [documentIdIn(text)]))
     const rows =
       others.length === 0
         ? []
@@ -187,18 +175,5 @@ const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | unde
             SELECT ${sql.literal(documentColumns)} FROM documents d
             WHERE document_id IN (SELECT value FROM json_each(${JSON.stringify(others)}))`
     const documents = new Map(rows.map((row) => [row.document_id, toDocumentRow(row)]))
-    return files.map(
-      ([documentId, path, size, mtime, inode, raw, descriptor, sync, settled]): RememberedFile => ({
-        documentId,
-        path: typeof path === "string" ? ofLatin1(path) : ofBytes(path),
-        size,
-        mtimeNs: BigInt(mtime),
-        inode: BigInt(inode),
-        raw,
-        descriptor,
-        sync,
-        settled: settled === 1,
-        document: settled === 1 ? undefined : documents.get(documentId)
-      })
-    )
+    return files.map((file) => new RememberedRow(file, documents))
   })

@@ -16,7 +16,8 @@ serve({
   },
   scan: (ask: ScanAsk) => {
     const step = scans.next(ask)
-    return new Moved(step, step._tag === "Page" && step.stamps !== undefined ? [step.stamps.buffer] : [])
+    if (step._tag === "Page" && !step.isLast) setImmediate(() => scans.goAhead(ask))
+    return step
   },
   endScan: (scan: number) => scans.end(scan)
 })
