@@ -93,6 +93,26 @@ describe("a sync on the log", () => {
   )
 
   onLog(
+    "knows a file again whatever bytes its name is of",
+    Object.fromEntries(
+      ["a/b.md", "a\n,b.md", "é.md", "日本.md", "latin1:\xff\xfe.md", "latin1:a\xe9.md"].map((name, at) => [
+        name,
+        text(`document ${at}`)
+      ])
+    ),
+    (root) => [
+      {
+        run: Effect.gen(function* () {
+          assert.deepStrictEqual(counts(yield* add(root)), { added: 6 })
+          const before = yield* head
+          assert.deepStrictEqual(counts(yield* syncAll), { unchanged: 6 })
+          assert.lengthOf(yield* eventsAfter(before), 2)
+        })
+      }
+    ]
+  )
+
+  onLog(
     "moves a document in one append and embeds nothing",
     { "a.md": text("a"), "b.md": text("b") },
     (root) => [
