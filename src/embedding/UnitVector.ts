@@ -17,6 +17,8 @@ const smallest = 2 ** -126
 export const unitVector = (raw: unknown, dimensions: number): Float32Array | NotAVector => {
   if (!isList(raw)) return { problem: `is ${described(raw)}, not a list of numbers` }
   if (raw.length !== dimensions) return { problem: `has ${raw.length} dimensions instead of ${dimensions}` }
+  const kept = raw instanceof Float32Array ? ofUnitLength(raw) : undefined
+  if (kept !== undefined) return kept
   let largest = 0
   for (let i = 0; i < dimensions; i++) {
     const value = raw[i]
@@ -33,12 +35,18 @@ export const unitVector = (raw: unknown, dimensions: number): Float32Array | Not
   }
   const length = Math.sqrt(squares)
   const unit = new Float32Array(dimensions)
-  if (raw instanceof Float32Array && Math.abs(length * largest - 1) <= 1e-6) {
-    for (let i = 0; i < dimensions; i++) unit[i] = (raw[i] ?? 0) + 0
-    return unit
-  }
   // Rounding to float32 can make a −0 of a tiny negative; adding +0 afterwards makes it +0.
   for (let i = 0; i < dimensions; i++) unit[i] = Math.fround(Number(raw[i]) / largest / length) + 0
+  return unit
+}
+
+/** Apart from lists of whatever: loops over numbers alone are compiled to a tenth of the time. */
+const ofUnitLength = (raw: Float32Array): Float32Array | undefined => {
+  let squares = 0
+  for (let i = 0; i < raw.length; i++) squares += (raw[i] ?? 0) ** 2
+  if (!(Math.abs(Math.sqrt(squares) - 1) <= 1e-6)) return undefined
+  const unit = new Float32Array(raw.length)
+  for (let i = 0; i < raw.length; i++) unit[i] = (raw[i] ?? 0) + 0
   return unit
 }
 

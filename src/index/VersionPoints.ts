@@ -100,10 +100,12 @@ export interface OpenedText {
   readonly descriptor: Descriptor
   readonly text: string
   readonly entries: ReadonlyArray<ManifestEntry>
+  /** Of what it was opened from. */
+  readonly bytes: number
 }
 
 export const openText = (
-  snapshot: LogSnapshot,
+  snapshot: Pick<LogSnapshot, "blob">,
   scope: { readonly team: string; readonly project: string },
   named: Omit<ContentsNamed, "vectorsRoot">
 ): OpenedText | ContentsMissing => {
@@ -117,7 +119,8 @@ export const openText = (
   // Their digests were checked, and only our own codec writes them: their shapes need no second check here.
   const descriptor: Descriptor = JSON.parse(decoder.decode(descriptorBytes))
   const { entries }: Manifest = JSON.parse(decoder.decode(manifestBytes))
-  return { _tag: "OpenedText", descriptor, text: decoder.decode(textBytes), entries }
+  const bytes = descriptorBytes.length + manifestBytes.length + textBytes.length
+  return { _tag: "OpenedText", descriptor, text: decoder.decode(textBytes), entries, bytes }
 }
 
 export const openVersion = (

@@ -28,11 +28,15 @@ export const unpackBlob = (digest: string, row: BlobRow): Uint8Array => {
 /** What is inflated never exceeds the size that was stored with it, whatever the damaged bytes say. */
 const inflated = (digest: string, row: BlobRow): Buffer => {
   try {
-    return inflateSync(row.bytes, { maxOutputLength: Math.max(row.size, 1) })
+    const size = Math.max(row.size, 1)
+    // With a byte to spare all comes in one piece; zlib's own pieces of 16 KiB would be put together.
+    return inflateSync(row.bytes, { maxOutputLength: size, chunkSize: within(64, size + 1, 1 << 20) })
   } catch {
     throw new ContentDamaged("blob", digest)
   }
 }
+
+const within = (least: number, value: number, most: number): number => Math.min(most, Math.max(least, value))
 
 const littleEndian = endianness() === "LE"
 

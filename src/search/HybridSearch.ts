@@ -20,6 +20,7 @@ import { settledWords } from "../index/ProjectWords.ts"
 import type { LogSnapshot } from "../log/LogSnapshot.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import { defaultDepth, fuse } from "./Fusion.ts"
+import { KeptTexts } from "./KeptTexts.ts"
 import { liveGeneration } from "./LiveGeneration.ts"
 import { QueryTooLong, type ReadQuery, readQuery } from "./Query.ts"
 import {
@@ -73,6 +74,7 @@ export const make = (
     const answered = yield* Ref.make<{ readonly epoch: number; readonly at: number }>({ epoch: 0, at: 0 })
     const reader = yield* liveGeneration(context)
     const words = new KeptWords()
+    const texts = new KeptTexts()
 
     /** The pair that this query keeps. `refused`: what a first try found out about the generation. */
     const look = Effect.fnUntraced(function* (refused: string | undefined) {
@@ -169,7 +171,7 @@ export const make = (
         limit: request.limit
       })
       const hits = yield* reading(() =>
-        row === undefined ? [] : readHits(context, row.spec, request, read, fused)
+        row === undefined ? [] : readHits(context, texts, row.spec, request, read, fused)
       )
       const isDegraded = (view._tag === "Log" && row !== undefined) || note !== undefined || skipped > 0
       const result: SearchAnswer = {

@@ -5,8 +5,9 @@ import type { Spec } from "../../events/Generation.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import type { Candidate } from "../index/Index.ts"
 import type { ProjectionContext } from "../index/Projection.ts"
-import { openText } from "../index/VersionPoints.ts"
+import type { ContentsMissing, OpenedText } from "../index/VersionPoints.ts"
 import type { Hit } from "./Fusion.ts"
+import type { KeptTexts } from "./KeptTexts.ts"
 import type { ReadQuery } from "./Query.ts"
 import type { SearchHit, SearchRequest } from "./Search.ts"
 import { makeSnippet } from "./Snippet.ts"
@@ -22,6 +23,7 @@ export interface Asked {
 /** From content and read models. */
 export const readHits = (
   { snapshot }: ProjectionContext,
+  kept: KeptTexts,
   spec: Spec,
   { scope }: SearchRequest,
   { at, query, analyzer }: Asked,
@@ -29,7 +31,7 @@ export const readHits = (
 ): ReadonlyArray<SearchHit> => {
   const texts = new Map<
     string,
-    { readonly version: number; readonly opened: ReturnType<typeof openText> } | undefined
+    { readonly version: number; readonly opened: OpenedText | ContentsMissing } | undefined
   >()
   if (analyzer === undefined) return []
   const stems = new Set(query.terms.map(({ stem }) => stem))
@@ -38,7 +40,7 @@ export const readHits = (
     const version = snapshot.versionAt(documentId, at)
     const contents = version && snapshot.contents(documentId, version.version, spec.chunker, spec.model, at)
     const text = version &&
-      contents && { version: version.version, opened: openText(snapshot, scope, contents) }
+      contents && { version: version.version, opened: kept.open(snapshot, scope, contents) }
     texts.set(documentId, text)
     return text
   }
