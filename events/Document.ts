@@ -64,7 +64,9 @@ export class DocumentSubmitted extends Schema.TaggedClass<DocumentSubmitted>()("
   /** The sync within which it was read. */
   sync: Schema.optional(Schema.Int),
   /** The document whose place this one takes: its removal and this one's commit are one append. */
-  movedFrom: Schema.optional(DocumentId)
+  movedFrom: Schema.optional(DocumentId),
+  /** With which order key that was asked for, where an earlier submission asked, whose move this one takes over. */
+  moveKey: Schema.optional(Schema.String)
 }) {}
 
 /** What a chunker made of a version: the resolved descriptor, the stored text, the list of chunks. */

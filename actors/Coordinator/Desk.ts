@@ -156,19 +156,19 @@ export class Desk {
       if (depth >= longestChain) return Effect.succeed({ ...known, takes: undefined })
       return Effect.flatMap(this.#moveOf(row), (move): Effect.Effect<Known, LogFailed> => {
         if (move === undefined) return Effect.succeed({ ...known, takes: undefined })
-        const { movedFrom, orderKey } = move
+        const { moveKey, movedFrom } = move
         return Effect.map(this.known(movedFrom, depth + 1), (from) => ({
           ...known,
-          takes: { from, orderKey }
+          takes: { from, orderKey: moveKey }
         }))
       })
     })
   }
 
-  /** What its open or parked version was to take the place of, with the order key of that submission. */
+  /** What its open or parked version was to take the place of, with the order key of that move. */
   #moveOf(
     row: DocumentRow
-  ): Effect.Effect<{ readonly movedFrom: DocumentId; readonly orderKey: string } | undefined, LogFailed> {
+  ): Effect.Effect<{ readonly movedFrom: DocumentId; readonly moveKey: string } | undefined, LogFailed> {
     const { documentId, open, parked } = row
     const version = open?.version ?? parked?.version
     if (version === undefined || (open !== undefined && open.movedFrom === undefined)) {
@@ -176,12 +176,12 @@ export class Desk {
     }
     const work = this.open.get(documentId)?.work
     if (open?.movedFrom !== undefined && work?.version === version) {
-      return Effect.succeed({ movedFrom: open.movedFrom, orderKey: work.orderKey })
+      return Effect.succeed({ movedFrom: open.movedFrom, moveKey: work.moveKey })
     }
     return Effect.map(this.ports.readModels.submission(documentId, version), (submission) =>
       submission?.movedFrom === undefined
         ? undefined
-        : { movedFrom: submission.movedFrom, orderKey: submission.orderKey }
+        : { movedFrom: submission.movedFrom, moveKey: submission.moveKey ?? submission.orderKey }
     )
   }
 

@@ -24,6 +24,8 @@ export interface Work {
   readonly orderKey: string
   readonly sync: number | undefined
   readonly movedFrom: DocumentId | undefined
+  /** The order key of that move: its own, or that of the submission which it took the move over from. */
+  readonly moveKey: string
   /** What it is completed under. Follows the live spec for a commit. */
   pair: Pair
   /** Known once it was chunked under the pair's chunker. */

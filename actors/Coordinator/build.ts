@@ -65,6 +65,7 @@ const begin = Effect.fnUntraced(function* (
     orderKey: submission.orderKey,
     sync: undefined,
     movedFrom: undefined,
+    moveKey: submission.orderKey,
     pair,
     chunking: yield* readModels.chunking(documentId, live.version, pair.chunker),
     inputs: undefined,

@@ -86,8 +86,8 @@ const removalOf = (
 
 /**
  * The removal that ends a move, unless something newer was said of its source, or the command in hand decides about it
- * itself. A source whose own move is still open takes the source of that with it: of a chain of moves any link may be
- * committed first.
+ * itself. It has the key that the move was asked for with: what is newer than that still counts. A source whose own move
+ * is still open takes the source of that with it: of a chain of moves any link may be committed first.
  */
 export const leavingWith = (
   move: Move | undefined,
@@ -96,7 +96,7 @@ export const leavingWith = (
 ): ReadonlyArray<NewEvent> =>
   move === undefined || move.from.lastKey !== move.orderKey || spokenFor.includes(move.from.id)
     ? []
-    : removalOf(move.from, "moved", cause, [...spokenFor, move.from.id])
+    : removalOf(move.from, "moved", { ...cause, orderKey: move.orderKey }, [...spokenFor, move.from.id])
 
 /** For events that every document has: the log checks each event that it is given. */
 export const checkedByLog = { disableValidation: true } as const
@@ -142,13 +142,13 @@ export const decideSubmit = (command: DocumentSubmit, facts: SubmitFacts): Decis
       version: late || newest === undefined ? undefined : asVersion(newest)
     }
   }
-  // A newer submission takes over the move of the open or parked one that it supersedes; of two sources one leaves at once.
-  const inherited =
-    document.takes !== undefined && document.takes.from.lastKey === document.takes.orderKey
-      ? document.takes.from
+  // A newer submission takes over the move of the open or parked one that it supersedes, as old as that move is: whether
+  // something newer is said of the source must not depend on which is heard first. Of two sources one leaves at once.
+  const takenOver =
+    leaving === undefined && document.takes?.from.lastKey === document.takes?.orderKey
+      ? document.takes
       : undefined
-  const takenOver = leaving === undefined && inherited !== undefined ? [inherited.id] : []
-  const movedFrom = leaving?.id ?? inherited?.id
+  const movedFrom = leaving?.id ?? takenOver?.from.id
   const version = asVersion((document.row?.submittedVersion ?? 0) + 1)
   const submitted = DocumentSubmitted.make(
     {
@@ -161,7 +161,8 @@ export const decideSubmit = (command: DocumentSubmit, facts: SubmitFacts): Decis
       commandId: command.commandId,
       orderKey,
       ...(command.sync === undefined ? {} : { sync: command.sync }),
-      ...(movedFrom === undefined ? {} : { movedFrom })
+      ...(movedFrom === undefined ? {} : { movedFrom }),
+      ...(takenOver === undefined ? {} : { moveKey: takenOver.orderKey })
     },
     checkedByLog
   )
@@ -171,7 +172,7 @@ export const decideSubmit = (command: DocumentSubmit, facts: SubmitFacts): Decis
       ...(leaving === undefined ? [] : leavingWith(document.takes, command, spokenFor)),
       documentEvent(submitted)
     ],
-    keys: [...keys, ...takenOver.map((documentId) => ({ documentId, orderKey }))],
+    keys,
     version
   }
 }

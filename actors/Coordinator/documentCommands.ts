@@ -198,6 +198,7 @@ const workOf = (
     orderKey,
     sync,
     movedFrom: submitted.movedFrom,
+    moveKey: submitted.moveKey ?? orderKey,
     pair: desk.pair,
     chunking: undefined,
     inputs: undefined,

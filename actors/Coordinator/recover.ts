@@ -84,6 +84,7 @@ export const takeUp = Effect.fnUntraced(function* (
     open.movedFrom === undefined
       ? undefined
       : yield* desk.ports.readModels.submission(row.documentId, open.version)
+  const orderKey = submission?.orderKey ?? row.orderKey ?? ""
   const work: Work = {
     purpose: "commit",
     scope: row.scope,
@@ -93,9 +94,10 @@ export const takeUp = Effect.fnUntraced(function* (
     raw: row.raw,
     descriptor: row.descriptor,
     commandId: open.commandId,
-    orderKey: submission?.orderKey ?? row.orderKey ?? "",
+    orderKey,
     sync: open.sync,
     movedFrom: open.movedFrom,
+    moveKey: submission?.moveKey ?? orderKey,
     pair: desk.pair,
     chunking: chunkingUnder(row, desk.pair.chunker),
     inputs: undefined,

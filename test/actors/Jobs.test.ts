@@ -27,6 +27,7 @@ const workNamed = (name: string, project = "default", sync?: number): Work => ({
   orderKey: name,
   sync,
   movedFrom: undefined,
+  moveKey: name,
   pair: { chunker: code, model: hashing.fingerprint },
   chunking: undefined,
   inputs: undefined,

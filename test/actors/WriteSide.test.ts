@@ -602,6 +602,28 @@ describe("failure", () => {
     { model: refusing }
   )
 
+  for (const isHeardFirst of [true, false])
+    onDisk(
+      `of a move that a newer submission takes over leaves alone what was said of its source before that, heard ${isHeardFirst ? "before" : "after"} it`,
+      Effect.gen(function* () {
+        yield* begin
+        yield* settle(submitOf("old", "food"))
+        yield* settle(submitOf("new", "poison", { movedFrom: documentNamed("old") }))
+        const said = submitOf("old", "other food")
+        const takeover = submitOf("new", "poison of another kind")
+        const both = isHeardFirst ? [said, takeover] : [takeover, said]
+        const ends = yield* Effect.forEach(both, settle)
+        assert.sameMembers(
+          ends.map(({ outcome }) => outcome),
+          ["committed", "parked"]
+        )
+        assert.strictEqual((yield* settle(submitOf("new", "more food"))).outcome, "committed")
+        assert.deepStrictEqual([yield* liveVersion("old"), yield* liveVersion("new")], [2, 3])
+        assert.isEmpty(yield* eventsOf("DocumentRemoved"))
+      }),
+      { model: refusing }
+    )
+
   onDisk(
     "that may pass is tried again",
     Effect.gen(function* () {

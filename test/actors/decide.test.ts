@@ -219,8 +219,21 @@ describe("a move", () => {
   it("is taken over by a newer submission of its destination", () => {
     const open = given("one", submission("a", "2"))
     const pending: Known = { ...open, takes: { from: withKey(source, "2"), orderKey: "2" } }
-    const [event] = submitted(pending, "b", "3").events
-    assert.isTrue(event?.event._tag === "DocumentSubmitted" && event.event.movedFrom === source.id)
+    const { events, keys } = submitted(pending, "b", "3")
+    const event = events[0]?.event
+    assert.isTrue(event?._tag === "DocumentSubmitted")
+    assert.deepInclude(event, { movedFrom: source.id, moveKey: "2" })
+    // What is said of the source later, and is newer than its move, counts.
+    assert.deepStrictEqual(
+      keys.map(({ documentId }) => documentId),
+      [documentNamed("one")]
+    )
+  })
+
+  it("taken over ends with a removal under the key that it was asked for with", () => {
+    const taken = { from: withKey(source, "2"), orderKey: "2" }
+    const [event] = leavingWith(taken, { commandId: "c", orderKey: "3" }, [])
+    assert.isTrue(event?.event._tag === "DocumentRemoved" && event.event.orderKey === "2")
   })
 
   it("gives way to another move: its source leaves at once", () => {

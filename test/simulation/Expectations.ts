@@ -138,7 +138,7 @@ const finalState = (run: Simulation, log: History, { parked }: AtRest): void => 
   }
   const live = liveVersionsAt(log.rows, log.rows.length, log.pair)
   for (const [document, { leaves, sent }] of decisive) {
-    if (!leaves && (poison.includes(sent) || mayHaveLeft(run, sent))) continue
+    if (!leaves && poison.includes(sent)) continue
     const version = live.get(document)?.version
     const found = version === undefined ? undefined : textOf(run, log.submission(document, version))
     const wished = leaves || sent.text === undefined || sent.text === "" ? undefined : sent.text
@@ -151,26 +151,6 @@ const finalState = (run: Simulation, log: History, { parked }: AtRest): void => 
   const asked = new Set<string>(decisive.keys())
   for (const document of live.keys()) holds(asked.has(document), () => `I3: nobody asked for ${document}`)
 }
-
-/**
- * Whether its document was to leave with a move, and the document that it moved to was submitted anew after this command:
- * a newer submission takes over an open move, with its own order key, so that what the source holds then depends on
- * which of the two commands came first.
- */
-const mayHaveLeft = ({ sent }: Simulation, { command, document, key }: Sent): boolean =>
-  sent.some(
-    (move) =>
-      move.movedFrom === document &&
-      move.command.scope.project === command.scope.project &&
-      move.key < key &&
-      sent.some(
-        (later) =>
-          later.document === move.document &&
-          later.command.scope.project === command.scope.project &&
-          later.text !== undefined &&
-          later.key > key
-      )
-  )
 
 const textOf = (run: Simulation, command: unknown): string | undefined =>
   run.sent.find((sent) => sent.command.commandId === command)?.text
