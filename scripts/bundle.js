@@ -108,7 +108,7 @@ export const buildScript = (entry, outfile) =>
 export const buildCli = async (outDirectory) => {
   const { metafile } = await build({
     ...common,
-    entryPoints: { main: join(root, "src", "cli", "Main.ts") },
+    entryPoints: { main: join(root, "src", "cli", "Main.ts"), ahead: join(root, "src", "cli", "Ahead.ts") },
     plugins: [noFileFormats, eachModule],
     outdir: outDirectory,
     splitting: true,
@@ -132,7 +132,11 @@ const { setFlagsFromString } = require("node:v8")
 setFlagsFromString("--interrupt-budget=1200000")
 setFlagsFromString("--initial-old-space-size=32")
 const { load } = require("./load.cjs")
-exports.start = () => load(require("node:path").join(__dirname, "main.js")).main(process.argv)
+const { join } = require("node:path")
+exports.start = () => {
+  load(join(__dirname, "ahead.js")).begin(process.argv)
+  return load(join(__dirname, "main.js")).main(process.argv)
+}
 `
   )
   chmodSync(entry, 0o755)

@@ -13,7 +13,6 @@ import type { ServerDiffers, ServerGone } from "../runtime/control/Protocol.ts"
 import type { RemoteWriter } from "../runtime/control/RemoteWriter.ts"
 import { socketOf } from "../runtime/control/SocketPlace.ts"
 import { type DataDirectory, filesIn, resolveDataDirectory } from "../runtime/DataDirectory.ts"
-import { earlyThreads } from "../runtime/EarlyThreads.ts"
 import { nativeModule } from "../runtime/NativeModule.ts"
 import type { Outage } from "../runtime/Outage.ts"
 import {
@@ -24,6 +23,8 @@ import {
   type RepriseWriter,
   Writer
 } from "../runtime/Reprise.ts"
+import { writerThreads } from "../runtime/WriterThreads.ts"
+import { startEarly } from "../threads/Thread.ts"
 import type { Common } from "./Definition.ts"
 import { type CliError, NothingThere } from "./Exit.ts"
 import { Io } from "./Io.ts"
@@ -115,7 +116,7 @@ export const withWriter = <A, R>(
       yield* note(
         `The data directory is ${path}: none was named, and no folder from here upwards has a .reprise. For one in this folder: reprise init`
       )
-    yield* earlyThreads({ looks: options.looks ?? false })
+    yield* startEarly(writerThreads({ looks: options.looks ?? false }))
     const Embedded = yield* Effect.promise(() => import("../runtime/Embedded.ts"))
     const { acceptRollback, command } = options
     const layer = Embedded.layer({

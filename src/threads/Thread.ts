@@ -4,13 +4,10 @@
  * Nothing here knows what a core does. The same core runs in its caller's thread where a test or the simulation wants
  * it to. A thread that dies fails every request in hand; nobody waits for ever.
  */
-import { existsSync } from "node:fs"
-import { dirname, join } from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
 import { isDeepStrictEqual } from "node:util"
-import { Worker } from "node:worker_threads"
 import { Effect, Schema, type Scope } from "effect"
 import { type Operations, type Reply, type Request, together } from "./Together.ts"
+import { type Needed, prints, type ThreadName, workerFor } from "./Workers.ts"
 
 /** The thread is gone, or its core threw what it does not declare. Open it again. */
 export class ThreadFailed extends Schema.TaggedError<ThreadFailed>()("ThreadFailed", {
@@ -33,32 +30,9 @@ export interface Thread<Ops extends Operations> {
   ) => Effect.Effect<Answer<Ops, Name>, ThreadFailed>
 }
 
-/** The entries that the build (and the tests' global set-up) bundles, by name: `src/threads/entries/<name>.ts`. */
-export const threadNames = ["log-writer", "indexer", "prepare", "search", "embed", "files", "reader"] as const
-export type ThreadName = (typeof threadNames)[number]
-
-/** Where a bundled entry lies: beside the built package, or in the cache that the tests' set-up fills. */
-export const entryPath = (name: ThreadName): string => {
-  const file = join("threads", `${name}.cjs`)
-  for (let above = dirname(fileURLToPath(import.meta.url)); ; above = dirname(above)) {
-    const found = [join(above, file), join(above, ".cache", file)].find((path) => existsSync(path))
-    if (found !== undefined) return found
-    if (dirname(above) === above)
-      throw new Error(
-        `The bundle of the thread ${name} is missing: the installation is broken. Run: npm run build`
-      )
-  }
-}
-
 /** One thread, which may have ended. */
 export interface OneThread<Ops extends Operations> extends Thread<Ops> {
   readonly isGone: () => boolean
-}
-
-/** A thread that is known to be needed soon, by its entry and what it is started with. */
-export interface Needed {
-  readonly name: ThreadName
-  readonly data: unknown
 }
 
 type Started = ReturnType<typeof start>
@@ -136,39 +110,8 @@ export const spawnAnew = <Ops extends Operations>(
     })
   )
 
-/**
- * Bounds of each thread's heap, MiB: memory follows these, not the corpus. A document that takes more than `prepare` may
- * use ends its thread and is parked; the others hold one group or one batch at a time, whose size is bounded. Without
- * bounds V8 collects so lazily that five isolates of 20,000 chunks held 690 MB resident; with them 530 MB, no slower.
- */
-const heapMiB: { readonly [name in ThreadName]: number } = {
-  "log-writer": 192,
-  indexer: 384,
-  prepare: 384,
-  // Bytes of files are not in the heap.
-  files: 64,
-  reader: 96,
-  search: 384,
-  // The tables of a large tokenizer; the weights are not in the heap.
-  embed: 1024
-}
-/**
- * Of each heap. The log's thread has several parts of a group in hand: with 12 MiB it copied them from one half to the other
- * again and again, a tenth of its time.
- */
-const youngMiB = (name: ThreadName): number => (name === "log-writer" ? 32 : 12)
-
-/** Its package prints what it fails on, texts of users among it. What matters comes back as an answer. */
-const prints = (name: ThreadName): boolean => name !== "embed"
-
 const start = (name: ThreadName, data: unknown) => {
-  const worker = new Worker(pathToFileURL(entryPath(name)), {
-    workerData: data,
-    name,
-    stdout: !prints(name),
-    stderr: !prints(name),
-    resourceLimits: { maxOldGenerationSizeMb: heapMiB[name], maxYoungGenerationSizeMb: youngMiB(name) }
-  })
+  const worker = workerFor(name, data)
   if (!prints(name)) for (const stream of [worker.stdout, worker.stderr]) stream.resume()
   const waiting = new Map<number, (reply: Effect.Effect<unknown, ThreadFailed>) => void>()
   let next = 0
