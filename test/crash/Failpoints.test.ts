@@ -9,8 +9,8 @@ import {
   reachedByErase,
   reachedByRepair,
   reachedByReplay,
-  reachedBySync,
-  reachedSometimes
+  reachedByRest,
+  reachedBySync
 } from "./reached.ts"
 
 const killed = new Set<FailpointName>([
@@ -21,7 +21,7 @@ const killed = new Set<FailpointName>([
   ...reachedByRepair,
   ...reachedByCollect,
   ...reachedByErase,
-  ...reachedSometimes
+  ...reachedByRest
 ])
 
 /** Steps that none of these ways takes, with the test that stops a program there. */

@@ -2,7 +2,7 @@
  * The ways through the program that change a data directory, each as a child process that can be killed: over what it
  * starts, what it does, and what it does again after a crash.
  */
-import { cpSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert } from "@effect/vitest"
@@ -20,10 +20,11 @@ import {
   reachedByErase,
   reachedByRepair,
   reachedByReplay,
+  reachedByRest,
   reachedBySync
 } from "./reached.ts"
 
-export const wayNames = ["add", "sync", "replay", "build", "repair", "collect", "erase"] as const
+export const wayNames = ["add", "sync", "replay", "build", "repair", "collect", "erase", "rest"] as const
 export type WayName = (typeof wayNames)[number]
 
 export const reachedBy: Readonly<Record<WayName, ReadonlyArray<FailpointName>>> = {
@@ -33,7 +34,8 @@ export const reachedBy: Readonly<Record<WayName, ReadonlyArray<FailpointName>>> 
   build: reachedByBuild,
   repair: reachedByRepair,
   collect: reachedByCollect,
-  erase: reachedByErase
+  erase: reachedByErase,
+  rest: reachedByRest
 }
 
 /** One preparing thread, short vectors: what is measured here is not speed. */
@@ -75,9 +77,15 @@ export const openWay = async (name: WayName): Promise<Way> => {
         : name === "erase"
           ? { act: "erase", names: erasedFiles.map((path) => idOf(root, path)) }
           : { act: name }
-  const taskOf = (data: string, one: Act): ChildTask => ({ data, settings, failpoints: "", acts: [one] })
+  const taskOf = (data: string, ...acts: ReadonlyArray<Act>): ChildTask => ({
+    data,
+    settings,
+    failpoints: "",
+    acts
+  })
   if (name !== "add") {
-    const added = await runTask(script, { ...taskOf(base, { act: "add", root }), settings: smallSettings })
+    const additions = [{ act: "add", root } as const, ...(name === "rest" ? fewAtATime(folder) : [])]
+    const added = await runTask(script, { ...taskOf(base, ...additions), settings: smallSettings })
     assert.isTrue(added.done, added.account)
   }
   if (name === "build") {
@@ -122,6 +130,16 @@ export const openWay = async (name: WayName): Promise<Way> => {
     close: () => rmSync(folder, { recursive: true, force: true })
   }
 }
+
+/** Additions that each leave a segment of a few points, more of them than an index keeps side by side. */
+const fewAtATime = (folder: string): ReadonlyArray<Act> =>
+  Array.from({ length: 24 }, (_, n) => {
+    const root = join(folder, `few-${n}`)
+    mkdirSync(root)
+    for (const part of ["one", "two"])
+      writeFileSync(join(root, `${part}.md`), `# Part ${part} of ${n}\n\nShort.\n`)
+    return { act: "add", root }
+  })
 
 /** By id: once it is erased, a document has no other name. */
 const erasedFiles = ["notes/harbour.md", "notes/lighthouse.md"]

@@ -2,8 +2,9 @@
  * The embedded runtime in a process of its own, to be killed: one argument, a `ChildTask` as JSON. Prints a line of JSON
  * for each act that was done, then `done`. What stands on standard output was promised.
  */
-import { writeSync } from "node:fs"
+import { readdirSync, writeSync } from "node:fs"
 import { join } from "node:path"
+import Sqlite from "better-sqlite3"
 import { Duration, Effect, Layer, Logger, LogLevel, Schema } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
 import { armed, Failpoints, failpointNames } from "../../src/faults/Failpoints.ts"
@@ -30,6 +31,22 @@ const failpoints = [
 ].join(",")
 
 const say = (line: unknown) => Effect.sync(() => writeSync(1, `${JSON.stringify(line)}\n`))
+
+/** So many small segments side by side are merged once there is time for it. */
+const crowded = 8
+
+/** Of the one project, in whatever generation there is. */
+const segmentsIn = (data: string): number => {
+  const index = join(data, "index")
+  const file = new Sqlite(join(index, readdirSync(index)[0] ?? "", "default.default.sqlite"), {
+    readonly: true
+  })
+  try {
+    return file.prepare<[], number>("SELECT count(*) FROM segments").pluck().get() ?? 0
+  } finally {
+    file.close()
+  }
+}
 
 const perform = Effect.gen(function* () {
   const writer = yield* Writer
@@ -76,6 +93,13 @@ const perform = Effect.gen(function* () {
           act: "erase",
           certificate: yield* writer.erase({ scope: defaultScope, names: act.names, dryRun: false })
         })
+        break
+      case "rest":
+        yield* Effect.sleep("50 millis").pipe(
+          Effect.repeat({ until: () => segmentsIn(task.data) < crowded }),
+          Effect.timeout("30 seconds")
+        )
+        yield* say({ act: "rest" })
         break
       case "repair": {
         const { clean, report } = yield* writer.repair({ level: "full", recompute: true })

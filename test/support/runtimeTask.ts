@@ -14,6 +14,8 @@ export type Act =
   /** Of what nobody needs at this moment: no grace is given, no version is kept. */
   | { readonly act: "collect" }
   | { readonly act: "erase"; readonly names: ReadonlyArray<string> }
+  /** Nothing, until the index is put in order. */
+  | { readonly act: "rest" }
 
 export interface ChildTask {
   /** The data directory. */
@@ -28,7 +30,7 @@ export interface ChildTask {
 }
 
 export type Said =
-  | { readonly act: "open" }
+  | { readonly act: "open" | "rest" }
   | { readonly act: "add" | "sync"; readonly receipt: Receipt }
   | { readonly act: "replay" | "build"; readonly replayed: Replayed }
   | { readonly act: "collect"; readonly collected: Collected }
