@@ -11,7 +11,7 @@ import { stem as porter2 } from "porter2"
 import type snowball from "snowball-stemmers"
 import { type CodeFingerprint, codeFingerprint } from "../../events/Ids.ts"
 import { languages } from "./Languages.ts"
-import { Lexicon, type Vocabulary, type Words } from "./Lexicon.ts"
+import { Lexicon, spanSize, type Vocabulary, type Words } from "./Lexicon.ts"
 import { stopWords } from "./StopWords.ts"
 import { codesOf, maxIdentifierLength, maxWordLength, WordCutter } from "./WordCutter.ts"
 
@@ -74,6 +74,9 @@ export interface Analyzer {
   readonly tally: (text: string) => Tally
 }
 
+/** Words that are looked up together. */
+const wordsAtOnce = 128
+
 const ascii = /^[\x00-\x7f]*$/u
 const dropped = /[_\u00ad\u200c\u200d]+/gu
 
@@ -132,6 +135,7 @@ export const makeAnalyzer = (options: {
 
   const words = new Numbers()
   const terms = new Numbers()
+  const spans = new Int32Array(spanSize * wordsAtOnce)
 
   const tally = (text: string): Tally => {
     const vocabulary = lexicon.begin()
@@ -142,10 +146,18 @@ export const makeAnalyzer = (options: {
     terms.begin(vocabulary)
     let length = 0
     let looked = 0
-    while (looked < maxWords && cutter.next()) {
-      looked += 1
-      if (!cutter.whole) length += 1
-      vocabulary.meet(codes, cutter.start, cutter.end, cutter.plain)
+    for (let isOver = false; !isOver; ) {
+      let size = 0
+      for (; size < wordsAtOnce; size++) {
+        isOver = looked === maxWords || !cutter.next()
+        if (isOver) break
+        looked += 1
+        if (!cutter.whole) length += 1
+        spans[spanSize * size] = cutter.start
+        spans[spanSize * size + 1] = cutter.end
+        spans[spanSize * size + 2] = cutter.plain ? 1 : 0
+      }
+      vocabulary.meet(codes, spans, size)
     }
     // Spellings of one word count as that word, words of one stem as that.
     const { met } = vocabulary

@@ -5,13 +5,12 @@
  * yet. What is damaged, missing, too large, or not done for any other reason the fold opens itself, and says what is wrong.
  * So a version comes out the same with and without.
  */
-import { Either } from "effect"
-import { isEventType } from "../../events/Catalogue.ts"
-import type { DocumentBuilt, DocumentCommitted } from "../../events/Document.ts"
+import { Predicate } from "effect"
+import { schemaVersions } from "../../events/Catalogue.ts"
+import type { DocumentCommitted } from "../../events/Document.ts"
 import type { StoredEvent } from "../../events/Envelope.ts"
 import { type Spec, samePair } from "../../events/Generation.ts"
 import type { ChunkId } from "../../events/Ids.ts"
-import { decodeEvent } from "../../events/Upcasters.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import type { Words } from "../documents/Lexicon.ts"
 import type { LogSnapshot } from "../log/LogSnapshot.ts"
@@ -184,19 +183,45 @@ export class AheadReader {
 const chunkFields = 3
 const leafBytes = 32
 
-/** Of a document that has no living chunk: its first version, or one that is built under another pair. */
-const contentsIn = ({
-  data,
-  schemaVersion,
-  type
-}: StoredEvent): DocumentCommitted | DocumentBuilt | undefined => {
-  if (!isEventType(type) || (type !== "DocumentCommitted" && type !== "DocumentBuilt")) return undefined
-  const decoded = decodeEvent(type, schemaVersion, data)
-  if (Either.isLeft(decoded)) return undefined
-  const event = decoded.right
-  if (event._tag === "DocumentBuilt") return event
-  return event._tag === "DocumentCommitted" && event.version === 1 ? event : undefined
+type Named = Pick<
+  DocumentCommitted,
+  | "documentId"
+  | "version"
+  | "chunker"
+  | "model"
+  | "descriptor"
+  | "textBlob"
+  | "manifestBlob"
+  | "vectorsRoot"
+  | "count"
+>
+
+/**
+ * Of a document that has no living chunk: its first version, or one that is built under another pair. The fold decodes each
+ * event by its schema, and takes none that does not fit it; here names are only looked up, and one that is wrong finds nothing.
+ */
+const contentsIn = ({ data, schemaVersion, type }: StoredEvent): Named | undefined => {
+  if (type !== "DocumentCommitted" && type !== "DocumentBuilt") return undefined
+  if (schemaVersion !== schemaVersions[type] || !isNamed(data)) return undefined
+  return type === "DocumentBuilt" || data.version === 1 ? data : undefined
 }
+
+const namedTexts = [
+  "documentId",
+  "chunker",
+  "model",
+  "descriptor",
+  "textBlob",
+  "manifestBlob",
+  "vectorsRoot"
+] as const
+
+const isNamed = (data: unknown): data is Named =>
+  Predicate.hasProperty(data, "version") &&
+  Predicate.isNumber(data.version) &&
+  Predicate.hasProperty(data, "count") &&
+  Predicate.isNumber(data.count) &&
+  namedTexts.every((field) => Predicate.hasProperty(data, field) && Predicate.isString(data[field]))
 
 /** What was learnt elsewhere, put together again. */
 class ToldWords implements Words {

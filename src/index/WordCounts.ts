@@ -93,9 +93,10 @@ const [batchAt, deltaAt, tokenAt, chunkAt] = [0, 1, 2, 2]
 
 export class WordCounts {
   #source: WordSource = { known: () => undefined, next: () => 0 }
-  readonly #words: Array<IdentifiedWord> = []
+  #size = 0
   readonly #placeOf = new Map<string, number>()
-  readonly #placeOfId = new Map<number, number>()
+  /** Made when a chunk goes for the first time: a first ingest and a replay have none that does. */
+  #placeOfId: Map<number, number> | undefined
   readonly #tokens: Array<number> = []
   readonly #tokenPlaceOf = new Map<number, number>()
   /** By number in a vocabulary the word's place plus one. */
@@ -110,10 +111,11 @@ export class WordCounts {
   #chunkIds = new Float64Array(1 << 10)
   #chunk = 0
   #batch = 0
-  /** Places that the batch has counted, and those of words that the state does not hold yet. */
+  /** Places that the batch has counted. */
   #counted: Array<number> = []
   #countedTokens: Array<number> = []
-  #new: Array<number> = []
+  /** Words that the state does not hold yet. Of all others their places are enough: what lives long is marked again and again. */
+  #new: Array<IdentifiedWord> = []
   /** Every word that the state has was placed here, so that it need not be asked. */
   readonly #isWhole: boolean
   #highest = 0
@@ -123,7 +125,7 @@ export class WordCounts {
   }
 
   get size(): number {
-    return this.#words.length
+    return this.#size
   }
 
   /** The highest id of its words. */
@@ -142,11 +144,8 @@ export class WordCounts {
   }
 
   /** Those that the state does not hold yet. */
-  *newWords(): Generator<IdentifiedWord> {
-    for (const place of this.#new) {
-      const word = this.#words[place]
-      if (word !== undefined) yield word
-    }
+  newWords(): Iterable<IdentifiedWord> {
+    return this.#new
   }
 
   /** Says of each word that the batch has counted, once, by how much it changes. */
@@ -184,10 +183,17 @@ export class WordCounts {
   /** A chunk goes whose words have these ids, as the ledger keeps them. */
   remove(encoded: Uint8Array, wordOf: (id: number) => StateWord): void {
     this.#chunk += 1
-    for (const id of decodeIds(encoded)) {
-      const place = this.#placeOfId.get(id)
-      this.#count(place ?? this.#begin(wordOf(id), id), -1)
-    }
+    const places = this.#placesOfIds()
+    for (const id of decodeIds(encoded)) this.#count(places.get(id) ?? this.#begin(wordOf(id), id), -1)
+  }
+
+  #placesOfIds(): Map<number, number> {
+    const known = this.#placeOfId
+    if (known !== undefined) return known
+    const places = new Map<number, number>()
+    for (let place = 0; place < this.#size; place++) places.set(this.#ids[place] ?? 0, place)
+    this.#placeOfId = places
+    return places
   }
 
   #count(place: number, sign: 1 | -1): void {
@@ -232,20 +238,19 @@ export class WordCounts {
 
   #meet(word: string, stem: string, token: number): number {
     const id = this.#isWhole ? undefined : this.#source.known(word)
-    const place = this.#begin({ word, stem, token }, id ?? this.#source.next())
-    if (id === undefined) this.#new.push(place)
-    return place
+    const given = id ?? this.#source.next()
+    if (id === undefined) this.#new.push({ id: given, word, stem, token })
+    return this.#begin({ word, token }, given)
   }
 
-  #begin({ stem, token, word }: StateWord, id: number): number {
-    const place = this.#words.length
+  #begin({ token, word }: Pick<StateWord, "token" | "word">, id: number): number {
+    const place = this.#size++
     if (place >= this.#ids.length) this.#widen(2 * place)
     const tokenPlace = this.#tokenPlaceOf.get(token) ?? this.#tokens.push(token) - 1
     this.#tokenPlaceOf.set(token, tokenPlace)
-    this.#words.push({ id, word, stem, token })
     this.#highest = Math.max(this.#highest, id)
     this.#placeOf.set(word, place)
-    this.#placeOfId.set(id, place)
+    this.#placeOfId?.set(id, place)
     this.#ids[place] = id
     this.#wordCounts[countSize * place + tokenAt] = tokenPlace
     return place
