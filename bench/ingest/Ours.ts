@@ -203,7 +203,7 @@ export const blocking = (data: string, root: string): Promise<Blocking> =>
       })
       yield* search
       const searching = yield* Effect.fork(Effect.forever(Effect.zipRight(search, Effect.sleep("20 millis"))))
-      const delay = monitorEventLoopDelay({ resolution: 5 })
+      const delay = monitorEventLoopDelay({ resolution: 1 })
       delay.enable()
       yield* timed((yield* Writer).add([root], options))
       delay.disable()

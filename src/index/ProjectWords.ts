@@ -16,8 +16,11 @@ export interface ProjectWords {
   readonly newest: number
   /** All words whose lengths in UTF-16 code units lie between two, both included, and perhaps others. */
   readonly between: (shortest: number, longest: number) => Iterable<SurfaceWord>
-  /** All words that came in after `newest`. */
-  readonly after: (newest: number) => Iterable<SurfaceWord>
+  /** The first words that came in after `newest`, `most` of them at most, and how far they reach. */
+  readonly after: (
+    newest: number,
+    most: number
+  ) => { readonly words: ReadonlyArray<SurfaceWord>; readonly newest: number }
   /** Chunks that hold the word. */
   readonly frequency: (word: string) => number
 }
@@ -28,7 +31,7 @@ export const settledWords = (
 ): ProjectWords => ({
   newest: 0,
   between: () => Array.from(words, ([word, { stem }]) => ({ word, stem })),
-  after: () => [],
+  after: () => ({ words: [], newest: 0 }),
   frequency: (word) => words.get(word)?.frequency ?? 0
 })
 
@@ -43,9 +46,10 @@ export const stateWords = (prepare: Prepare, scope: number): ProjectWords => {
     return typeof found === "number" ? found : 0
   }
   const words = (sql: string) => prepare(sql) as Statement<Array<unknown>, SurfaceWord>
+  const newest = () => number("SELECT max(id) FROM words")
   return {
     get newest() {
-      return number("SELECT max(id) FROM words")
+      return newest()
     },
     // Four bytes of UTF-8 are two code units, and SQLite's length counts characters.
     between: (shortest, longest) =>
@@ -53,7 +57,13 @@ export const stateWords = (prepare: Prepare, scope: number): ProjectWords => {
         `SELECT word, stem FROM words
          WHERE scope = ? AND length(word) <= ? AND (length(word) >= ? OR length(CAST(word AS BLOB)) >= length(word) + 3)`
       ).all(scope, longest, shortest),
-    after: (newest) => words("SELECT word, stem FROM words WHERE id > ? AND scope = ?").all(newest, scope),
+    after: (from, most) => {
+      const rows = prepare(
+        "SELECT id, word, stem FROM words WHERE id > ? AND scope = ? ORDER BY id LIMIT ?"
+      ) as Statement<Array<unknown>, SurfaceWord & { id: number }>
+      const found = rows.all(from, scope, most)
+      return { words: found, newest: (found.length < most ? undefined : found.at(-1)?.id) ?? newest() }
+    },
     frequency: (word) => {
       const counted = prepare(
         `SELECT id, frequencies FROM words JOIN word_frequencies ON block = id / ${perBlock} WHERE scope = ? AND word = ?`

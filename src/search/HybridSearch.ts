@@ -7,7 +7,7 @@
  */
 import { Effect, Layer, Option, Ref, type Scope } from "effect"
 import type { Spec } from "../../events/Generation.ts"
-import { scopeKey } from "../../events/Ids.ts"
+import { type ProjectScope, scopeKey } from "../../events/Ids.ts"
 import { stopwatch } from "../clock/Monotonic.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import { queryVector, tokenId } from "../documents/SparseVector.ts"
@@ -153,6 +153,7 @@ export const make = (
       // Now: a promotion may close the generation under the query.
       const skipped = yield* reading(() => (view._tag === "Generation" ? view.open.state.skippedCount : 0))
       const { vector, note } = yield* embed(read.query.text, mode, row)
+      yield* Effect.yieldNow()
       const found: ReadonlyArray<Candidate> =
         row === undefined || (vector === undefined && read.sparse === undefined)
           ? []
@@ -170,6 +171,7 @@ export const make = (
         depth: Math.max(defaultDepth, request.limit),
         limit: request.limit
       })
+      yield* Effect.yieldNow()
       const hits = yield* reading(() =>
         row === undefined ? [] : readHits(context, texts, row.spec, request, read, fused)
       )
@@ -196,12 +198,28 @@ export const make = (
       return { result, at: read.at }
     })
 
+    /**
+     * Beside an ingest thousands of words come in between two searches: others have their turn while they are read. What is
+     * answered from is looked at anew each time, as it may be closed meanwhile.
+     */
+    const lookCaughtUp = Effect.fnUntraced(function* (scope: ProjectScope, refused: string | undefined) {
+      for (;;) {
+        const seen = yield* look(refused)
+        const { view } = seen
+        if (view._tag === "Log") return seen
+        const { state } = view.open
+        const isBehind = yield* reading(() => state.consistently(() => words.catchUpStep(state, scope)))
+        if (!isBehind) return seen
+        yield* Effect.yieldNow()
+      }
+    })
+
     const once = Effect.fnUntraced(function* (
       request: SearchRequest,
       elapsed: Effect.Effect<number>,
       refused?: string
     ) {
-      const { view, head } = yield* look(refused)
+      const { view, head } = yield* lookCaughtUp(request.scope, refused)
       const { result, at } = yield* answer(request, view, head.position, elapsed)
       yield* Ref.update(answered, (last) =>
         last.epoch === head.epoch && last.at >= at ? last : { epoch: head.epoch, at }
@@ -310,18 +328,15 @@ const readAt = (
   const ofLog = (at: number) =>
     withFrequencies(at, logIndex, `${scopeKey(scope)} ${at}`, logIndex.frequencies(spec, scope, at))
   const ofState = (state: GenerationState) =>
-    withFrequencies(
-      state.checkpoint,
-      state,
-      `${scopeKey(scope)} ${state.forgotten}`,
-      stateFrequencies(state, scope)
-    )
+    withFrequencies(state.checkpoint, state, keyOf(state, scope), stateFrequencies(state, scope))
   if (view._tag === "Generation") return view.open.state.consistently(() => ofState(view.open.state))
   const { at, state } = view
   if (state === undefined) return ofLog(at)
   // The state may have moved on since: then it tells of another position.
   return state.consistently(() => (state.checkpoint === at ? ofState(state) : ofLog(at)))
 }
+
+const keyOf = (state: GenerationState, scope: ProjectScope): string => `${scopeKey(scope)} ${state.forgotten}`
 
 const stateFrequencies = (
   state: GenerationState,
@@ -349,5 +364,12 @@ class KeptWords {
     const kept = found ?? { of, key, index: new WordIndex() }
     this.#kept = [kept, ...this.#kept.filter((one) => one !== kept)].slice(0, mostKept)
     return kept.index
+  }
+
+  /** Of what is kept of a project, reads some of what came in since; true while there is more. */
+  catchUpStep(state: GenerationState, scope: ProjectScope): boolean {
+    const key = keyOf(state, scope)
+    const kept = this.#kept.find((one) => one.of === state && one.key === key)
+    return kept?.index.catchUpStep(stateFrequencies(state, scope).words) ?? false
   }
 }

@@ -8,6 +8,9 @@
  */
 import type { ProjectWords, SurfaceWord } from "../index/ProjectWords.ts"
 
+/** Two milliseconds' worth: whoever has others to let have their turn catches up between them. */
+const wordsAStep = 1000
+
 interface Bucket {
   readonly words: Array<SurfaceWord>
   readonly letters: Array<number>
@@ -17,12 +20,17 @@ export class WordIndex {
   private readonly byLength = new Map<number, Bucket>()
   private newest = 0
 
-  /** Adds what came in since to the lengths that were read. */
-  private catchUp(words: ProjectWords): void {
+  /** Adds some of what came in since to the lengths that were read; true while there is more. */
+  catchUpStep(words: ProjectWords): boolean {
     const { newest } = words
-    if (newest > this.newest && this.byLength.size > 0)
-      for (const entry of words.after(this.newest)) put(this.byLength, entry)
-    this.newest = newest
+    if (newest <= this.newest || this.byLength.size === 0) {
+      this.newest = newest
+      return false
+    }
+    const some = words.after(this.newest, wordsAStep)
+    for (const entry of some.words) put(this.byLength, entry)
+    this.newest = some.newest
+    return some.words.length === wordsAStep
   }
 
   private load(shortest: number, longest: number, words: ProjectWords): void {
@@ -38,7 +46,7 @@ export class WordIndex {
   /** A superset of the words within `distance` edits. `words` are those of the same project each time, at whatever position. */
   *candidates(word: string, distance: number, words: ProjectWords): Iterable<SurfaceWord> {
     const [shortest, longest] = [word.length - distance, word.length + distance]
-    this.catchUp(words)
+    while (this.catchUpStep(words));
     this.load(shortest, longest, words)
     const wanted = letterSet(word)
     for (let length = shortest; length <= longest; length += 1) {

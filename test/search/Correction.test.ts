@@ -27,7 +27,10 @@ const growing = (words: ReadonlyArray<string>, read: Array<string> = []): Projec
     newest: words.length,
     between: (shortest, longest) =>
       taken(words.filter(({ length }) => shortest <= length && length <= longest)),
-    after: (newest) => taken(words.slice(newest)),
+    after: (from, most) => {
+      const some = taken(words.slice(from, from + most))
+      return { words: some, newest: from + some.length }
+    },
     frequency: () => 1
   }
 }
@@ -124,6 +127,19 @@ describe("correction", () => {
         read.filter((one) => one === word),
         1
       )
+  })
+
+  it("catches up with many words in steps that others can come between, and by itself where nobody took them", () => {
+    const words = ["connection"]
+    const [stepped, alone] = [new WordIndex(), new WordIndex()]
+    const near = (index: WordIndex) =>
+      Array.from(index.candidates("conection", 2, growing(words)), (one) => one.word)
+    for (const index of [stepped, alone]) assert.deepStrictEqual(near(index), ["connection"])
+    assert.isFalse(stepped.catchUpStep(growing(words)))
+    words.push(...Array.from({ length: 2500 }, (_, at) => `word${at}`), "collection")
+    const steps = Array.from({ length: 4 }, () => stepped.catchUpStep(growing(words)))
+    assert.deepStrictEqual(steps, [true, true, false, false])
+    for (const index of [stepped, alone]) assert.sameMembers(near(index), ["connection", "collection"])
   })
 
   it("finds every near word through the index", () => {
