@@ -59,6 +59,17 @@ type View =
     }
 
 const pollMs = 20
+/** After so many milliseconds others have their turn, at the next place where a search can be left. */
+const longestTurn = 4
+
+const turns = Effect.fnUntraced(function* (elapsed: Effect.Effect<number>) {
+  let since = yield* elapsed
+  return Effect.gen(function* () {
+    if ((yield* elapsed) - since < longestTurn) return
+    yield* Effect.yieldNow()
+    since = yield* elapsed
+  })
+})
 
 export const make = (
   context: ProjectionContext,
@@ -148,12 +159,13 @@ export const make = (
     ) {
       const { scope, mode } = request
       const { row } = view
+      const turn = yield* turns(elapsed)
       const read = yield* reading(() => readAt(request, view, analyzerOf, logIndex, words))
       if (read instanceof QueryTooLong) return yield* read
       // Now: a promotion may close the generation under the query.
       const skipped = yield* reading(() => (view._tag === "Generation" ? view.open.state.skippedCount : 0))
       const { vector, note } = yield* embed(read.query.text, mode, row)
-      yield* Effect.yieldNow()
+      yield* turn
       const found: ReadonlyArray<Candidate> =
         row === undefined || (vector === undefined && read.sparse === undefined)
           ? []
@@ -171,7 +183,7 @@ export const make = (
         depth: Math.max(defaultDepth, request.limit),
         limit: request.limit
       })
-      yield* Effect.yieldNow()
+      yield* turn
       const hits = yield* reading(() =>
         row === undefined ? [] : readHits(context, texts, row.spec, request, read, fused)
       )

@@ -1,6 +1,6 @@
 /** Fibers leave room for the rest of the process. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import * as EventLoop from "../../src/runtime/EventLoop.ts"
 
 const rounds = 100
@@ -33,5 +33,34 @@ describe("the event loop", () => {
       assert.strictEqual(done, rounds)
       assert.isBelow(doneAtTimer ?? rounds, rounds / 2)
     }).pipe(Effect.provide(EventLoop.layer))
+  )
+
+  it.live(
+    "has its turn where many fibers were woken at once, which run in the order in which they were",
+    () =>
+      Effect.gen(function* () {
+        const woken = yield* Deferred.make<void>()
+        const done: Array<number> = []
+        const fibers = yield* Effect.forEach(Array.from({ length: rounds }).keys(), (at) =>
+          Effect.fork(
+            Effect.zipRight(
+              Deferred.await(woken),
+              Effect.tap(busy, () => Effect.sync(() => done.push(at)))
+            )
+          )
+        )
+        yield* Effect.sleep(10)
+        let doneAtTimer: number | undefined
+        setTimeout(() => {
+          doneAtTimer = done.length
+        })
+        yield* Deferred.succeed(woken, undefined)
+        yield* Fiber.joinAll(fibers)
+        assert.isBelow(doneAtTimer ?? rounds, rounds / 2)
+        assert.deepStrictEqual(
+          done,
+          Array.from({ length: rounds }).map((_, at) => at)
+        )
+      }).pipe(Effect.provide(EventLoop.layer))
   )
 })
