@@ -31,11 +31,13 @@ export class FrequencyChanges {
 
   /** Hands out each block that changes, by its number, as it is to stand; `stored`: as it stands. */
   apply(stored: (block: number) => unknown, put: (block: number, frequencies: Uint8Array) => void): void {
-    for (const number of [...this.#blocks.keys()].sort((one, other) => one - other)) {
-      const block = this.#blocks.get(number) ?? new Int32Array(perBlock)
+    for (const [number, deltas] of [...this.#blocks].sort(([one], [other]) => one - other)) {
+      const block = new Int32Array(perBlock)
+      const bytes = new Uint8Array(block.buffer)
       const known = stored(number)
-      for (let at = 0; at < perBlock; at++) block[at] = (block[at] ?? 0) + frequencyIn(known, at)
-      put(number, new Uint8Array(block.buffer))
+      if (known instanceof Uint8Array) bytes.set(known.subarray(0, bytes.length))
+      for (let at = 0; at < perBlock; at++) block[at] = (block[at] ?? 0) + (deltas[at] ?? 0)
+      put(number, bytes)
     }
   }
 }
