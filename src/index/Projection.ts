@@ -345,7 +345,7 @@ const openOrAnew = (path: string, identity: StateIdentity, target: number): Gene
 }
 
 /** Smaller, as what is opened ahead of the next batch is in memory, too. */
-const farLimits: FoldLimits = { points: 5_000, events: 4_000 }
+const farLimits: FoldLimits = { points: 4_000, events: 4_000 }
 
 /** Points of changes that are committed together while a generation is folded that nobody is served from. */
 const mostHeld = 20_000

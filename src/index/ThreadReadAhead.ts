@@ -25,8 +25,11 @@ export interface ReadAhead {
   readonly release: Effect.Effect<void>
 }
 
-/** Pieces that are read, waiting, or in hand at a time: some 3,000 chunks, or 15 MB. */
-const window = 6
+/**
+ * Pieces that are read, waiting, or in hand at a time: some 4,000 chunks, or 15 MB. As many as a batch has, so that the reader
+ * works on while one is applied.
+ */
+const window = 10
 
 interface Reading {
   readonly scope: Scope.CloseableScope
