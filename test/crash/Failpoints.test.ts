@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type FailpointName, failpointNames } from "../../src/faults/Failpoints.ts"
 import {
   reachedByAdd,
+  reachedByArchive,
   reachedByBuild,
   reachedByCollect,
   reachedByErase,
@@ -21,7 +22,8 @@ const killed = new Set<FailpointName>([
   ...reachedByRepair,
   ...reachedByCollect,
   ...reachedByErase,
-  ...reachedByRest
+  ...reachedByRest,
+  ...reachedByArchive
 ])
 
 /** Steps that none of these ways takes, with the test that stops a program there. */
@@ -33,13 +35,7 @@ const elsewhere: Readonly<Partial<Record<FailpointName, string>>> = {
   "job.cancel.before": "actors/Faults.test.ts",
   "job.cancel.after": "actors/Faults.test.ts",
   "wal.checkpoint.before": "crash/LogKill.test.ts",
-  "wal.checkpoint.after": "crash/LogKill.test.ts",
-  "backup.copy": "log/Archive.test.ts",
-  "backup.verify": "log/Archive.test.ts",
-  "backup.rename.before": "log/Archive.test.ts",
-  "backup.rename.after": "log/Archive.test.ts",
-  "export.part": "log/Archive.test.ts",
-  "import.batch": "log/Archive.test.ts"
+  "wal.checkpoint.after": "crash/LogKill.test.ts"
 }
 
 describe("every durable step", () => {

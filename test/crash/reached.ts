@@ -154,6 +154,16 @@ export const reachedByErase: ReadonlyArray<FailpointName> = [
   "erase.rewrite.after"
 ]
 
+/** A backup, an export and an import of a log. */
+export const reachedByArchive = [
+  "backup.copy",
+  "backup.verify",
+  "backup.rename.before",
+  "backup.rename.after",
+  "export.part",
+  "import.batch"
+] as const satisfies ReadonlyArray<FailpointName>
+
 /**
  * What a way reaches like every other: with `add`, which is killed everywhere, this is shown. The ways after it are killed
  * there too where `REPRISE_CRASH=all` asks for it.
