@@ -8,6 +8,7 @@ import {
   reachedByBuild,
   reachedByCollect,
   reachedByErase,
+  reachedByPark,
   reachedByRepair,
   reachedByReplay,
   reachedByRest,
@@ -22,18 +23,13 @@ const killed = new Set<FailpointName>([
   ...reachedByRepair,
   ...reachedByCollect,
   ...reachedByErase,
+  ...reachedByPark,
   ...reachedByRest,
   ...reachedByArchive
 ])
 
 /** Steps that none of these ways takes, with the test that stops a program there. */
 const elsewhere: Readonly<Partial<Record<FailpointName, string>>> = {
-  "rejected.before": "actors/Faults.test.ts",
-  "rejected.after": "actors/Faults.test.ts",
-  "job.park.before": "actors/Faults.test.ts",
-  "job.park.after": "actors/Faults.test.ts",
-  "job.cancel.before": "actors/Faults.test.ts",
-  "job.cancel.after": "actors/Faults.test.ts",
   "wal.checkpoint.before": "crash/LogKill.test.ts",
   "wal.checkpoint.after": "crash/LogKill.test.ts"
 }

@@ -18,13 +18,24 @@ import {
   reachedByBuild,
   reachedByCollect,
   reachedByErase,
+  reachedByPark,
   reachedByRepair,
   reachedByReplay,
   reachedByRest,
   reachedBySync
 } from "./reached.ts"
 
-export const wayNames = ["add", "sync", "replay", "build", "repair", "collect", "erase", "rest"] as const
+export const wayNames = [
+  "add",
+  "sync",
+  "replay",
+  "build",
+  "repair",
+  "collect",
+  "erase",
+  "park",
+  "rest"
+] as const
 export type WayName = (typeof wayNames)[number]
 
 export const reachedBy: Readonly<Record<WayName, ReadonlyArray<FailpointName>>> = {
@@ -35,6 +46,7 @@ export const reachedBy: Readonly<Record<WayName, ReadonlyArray<FailpointName>>> 
   repair: reachedByRepair,
   collect: reachedByCollect,
   erase: reachedByErase,
+  park: reachedByPark,
   rest: reachedByRest
 }
 
@@ -76,7 +88,9 @@ export const openWay = async (name: WayName): Promise<Way> => {
         ? { act: "sync", approveRemovals: true }
         : name === "erase"
           ? { act: "erase", names: erasedFiles.map((path) => idOf(root, path)) }
-          : { act: name }
+          : name === "park"
+            ? { act: "park", root: poisoned(folder) }
+            : { act: name }
   const taskOf = (data: string, ...acts: ReadonlyArray<Act>): ChildTask => ({
     data,
     settings,
@@ -129,6 +143,13 @@ export const openWay = async (name: WayName): Promise<Way> => {
     run,
     close: () => rmSync(folder, { recursive: true, force: true })
   }
+}
+
+const poisoned = (folder: string): string => {
+  const root = join(folder, "poisoned")
+  mkdirSync(root)
+  writeFileSync(join(root, "bottle.md"), "# A bottle\n\nIt holds poison.\n")
+  return root
 }
 
 /** Additions that each leave a segment of a few points, more of them than an index keeps side by side. */
@@ -191,6 +212,7 @@ export const assertRecovers = async (way: Way, data: string, what: string): Prom
     assert.strictEqual(left?.position, said.certificate.position, what)
     assert.deepStrictEqual(left?.documents.length, erasedFiles.length, what)
   }
+  if (said?.act === "park") assert.strictEqual(said.parked, 0, what)
   if (said?.act === "repair") assert.isTrue(said.clean, what)
   const whole = assertWhole(data, what)
   assert.strictEqual(whole.index.fingerprint, way.whole.index.fingerprint, `${what}: fingerprint`)

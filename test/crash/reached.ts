@@ -181,5 +181,25 @@ export const reachedSometimes: ReadonlySet<FailpointName> = new Set([
   ...applying.filter((name) => name !== "index.row")
 ])
 
+/** An `add` of what the provider refuses, and the cancelling of the jobs that this parks. */
+export const reachedByPark: ReadonlyArray<FailpointName> = [
+  ...opening,
+  ...appending,
+  ...working.filter((name) => !name.startsWith("vector")),
+  "blob.write.before",
+  "blob.write.after",
+  "sync.scan",
+  "sync.diff.before",
+  "sync.diff.after",
+  "submit.before",
+  "submit.after",
+  "rejected.before",
+  "rejected.after",
+  "job.park.before",
+  "job.park.after",
+  "job.cancel.before",
+  "job.cancel.after"
+]
+
 /** A rest after many small additions, in which the index is put in order: nothing is appended. */
 export const reachedByRest: ReadonlyArray<FailpointName> = [...opening, ...upkeep]

@@ -7,10 +7,14 @@ import { join } from "node:path"
 import Sqlite from "better-sqlite3"
 import { Duration, Effect, Layer, Logger, LogLevel, Schema } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
+import type { EmbeddingInput, EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
+import { InputRefused } from "../../src/embedding/EmbeddingModel.ts"
+import * as HashingModel from "../../src/embedding/HashingModel.ts"
 import { armed, Failpoints, failpointNames } from "../../src/faults/Failpoints.ts"
+import { analyzerFor } from "../../src/runtime/Analyzers.ts"
 import { filesIn } from "../../src/runtime/DataDirectory.ts"
 import * as Embedded from "../../src/runtime/Embedded.ts"
-import { Writer } from "../../src/runtime/Reprise.ts"
+import { Reader, Writer } from "../../src/runtime/Reprise.ts"
 import { Settings } from "../../src/runtime/Settings.ts"
 import type { ChildTask } from "../support/runtimeTask.ts"
 
@@ -48,6 +52,32 @@ const segmentsIn = (data: string): number => {
   }
 }
 
+const whole = { scope: defaultScope, include: [], exclude: [], full: false, stop: undefined }
+
+/** The configured model, from a provider that takes no poison. */
+const refusing = (): EmbeddingModelService => {
+  const model = HashingModel.make({
+    analyzer: analyzerFor("english"),
+    dimensions: settings.embedding.dimensions ?? 64
+  })
+  return {
+    ...model,
+    embed: (inputs) =>
+      Effect.map(model.embed(inputs), (embedded) => {
+        const isPoison = ({ text }: EmbeddingInput) => text.includes("poison")
+        return {
+          ...embedded,
+          vectors: embedded.vectors.map((vector, at) =>
+            inputs.slice(at, at + 1).some(isPoison) ? undefined : vector
+          ),
+          refused: inputs
+            .filter(isPoison)
+            .map(({ id }) => new InputRefused({ provider: "test", inputs: [id], detail: "It is poison." }))
+        }
+      })
+  }
+}
+
 const perform = Effect.gen(function* () {
   const writer = yield* Writer
   yield* say({ act: "open" })
@@ -56,13 +86,7 @@ const perform = Effect.gen(function* () {
       case "add":
         yield* say({
           act: "add",
-          receipt: yield* writer.add([act.root], {
-            scope: defaultScope,
-            include: [],
-            exclude: [],
-            full: false,
-            stop: undefined
-          })
+          receipt: yield* writer.add([act.root], whole)
         })
         break
       case "sync":
@@ -94,6 +118,16 @@ const perform = Effect.gen(function* () {
           certificate: yield* writer.erase({ scope: defaultScope, names: act.names, dryRun: false })
         })
         break
+      case "park": {
+        const { jobs } = yield* Reader
+        const parked = Effect.map(jobs({ state: "parked", limit: 100 }), ({ rows }) => rows)
+        yield* writer.add([act.root], whole)
+        const found = yield* parked
+        for (const { jobId, scope } of found) yield* writer.cancel(scope, jobId)
+        yield* writer.settled
+        yield* say({ act: "park", cancelled: found.length, parked: (yield* parked).length })
+        break
+      }
       case "rest":
         yield* Effect.sleep("50 millis").pipe(
           Effect.repeat({ until: () => segmentsIn(task.data) < crowded }),
@@ -116,6 +150,7 @@ const embedded = Embedded.layer({
     directory: { path: task.data, origin: "flag", files: filesIn(task.data, join) }
   },
   command: "test",
+  ...(task.acts.some(({ act }) => act === "park") ? { model: refusing() } : {}),
   acceptRollback: task.acceptRollback ?? false,
   failpoints
 }).pipe(Layer.provideMerge(Layer.succeed(Failpoints, armed(failpoints))))

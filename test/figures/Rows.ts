@@ -154,7 +154,7 @@ export const rows: ReadonlyArray<Row> = [
 
 /** The ways that are killed at each of their failpoints. */
 function killed(): ReadonlyArray<string> {
-  return ["Add", "Sync", "Replay", "Build", "Repair", "Collect", "Erase", "Rest", "Archive"].map(
+  return ["Add", "Sync", "Replay", "Build", "Repair", "Collect", "Erase", "Park", "Rest", "Archive"].map(
     (name) => `test/crash/${name}Kill.test.ts`
   )
 }

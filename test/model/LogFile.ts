@@ -179,6 +179,17 @@ export interface LiveVersion {
   readonly chunks: number | undefined
 }
 
+const changesWhatIsFound = new Set([
+  "DocumentCommitted",
+  "DocumentBuilt",
+  "DocumentRemoved",
+  "GenerationPromoted"
+])
+
+/** The position of the last event that changes what searches find: an index at rest may stand there, or later. */
+export const lastFound = (rows: ReadonlyArray<LogRow>): number =>
+  1 + rows.findLastIndex(({ type }) => changesWhatIsFound.has(type.toString("utf8")))
+
 /** By document what must be visible at a position to a generation of (chunker, model): a naive fold. */
 export const liveVersionsAt = (
   rows: ReadonlyArray<LogRow>,

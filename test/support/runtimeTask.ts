@@ -14,6 +14,8 @@ export type Act =
   /** Of what nobody needs at this moment: no grace is given, no version is kept. */
   | { readonly act: "collect" }
   | { readonly act: "erase"; readonly names: ReadonlyArray<string> }
+  /** Adds what the provider refuses, which parks it, and cancels whatever is parked. */
+  | { readonly act: "park"; readonly root: string }
   /** Nothing, until the index is put in order. */
   | { readonly act: "rest" }
 
@@ -31,6 +33,8 @@ export interface ChildTask {
 
 export type Said =
   | { readonly act: "open" | "rest" }
+  /** How many jobs were cancelled, and how many are left. */
+  | { readonly act: "park"; readonly cancelled: number; readonly parked: number }
   | { readonly act: "add" | "sync"; readonly receipt: Receipt }
   | { readonly act: "replay" | "build"; readonly replayed: Replayed }
   | { readonly act: "collect"; readonly collected: Collected }
