@@ -204,6 +204,7 @@ class Pass<E> {
   }
 
   private noteSame({
+    descriptor: scanned,
     known,
     path,
     stamp
@@ -213,12 +214,12 @@ class Pass<E> {
     this.remember(path, known)
     const look: Work = { _tag: "Look", path, stamp, state: known }
     if (options.full === true) return look
-    const descriptor = this.input.source.descriptor(path)
-    if (settled && descriptor === was) {
+    if (settled && (scanned ?? this.input.source.descriptor(path)) === was) {
       tally.count("unchanged")
       return undefined
     }
     if (document === undefined) return look
+    const descriptor = this.input.source.descriptor(path)
     const verdict = judge(document, { raw, descriptor }, this.readmits)
     switch (verdict._tag) {
       case "Submit":

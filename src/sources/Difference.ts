@@ -16,7 +16,14 @@ export interface Remembered extends Stamp {
 
 export type Difference<Known extends Remembered> =
   /** Nothing about it changed that can be seen without reading. */
-  | { readonly _tag: "Same"; readonly path: RawPath; readonly stamp: Stamp; readonly known: Known }
+  | {
+      readonly _tag: "Same"
+      readonly path: RawPath
+      readonly stamp: Stamp
+      /** Where the scan brought it. */
+      readonly descriptor: string | undefined
+      readonly known: Known
+    }
   /** New, or changed: it has to be read. */
   | {
       readonly _tag: "Look"
@@ -66,8 +73,9 @@ export class Merge<Known extends Remembered> {
     while (true) {
       const scanned = this.scanned[this.atScanned]
       const known = this.known[this.atKnown]
-      if (scanned === undefined && !this.scanEnded) return "scan"
+      // The next page of the scan is made elsewhere meanwhile.
       if (known === undefined && !this.knownEnded) return "remember"
+      if (scanned === undefined && !this.scanEnded) return "scan"
       if (known !== undefined && (scanned === undefined || known.path < scanned.path)) {
         this.atKnown += 1
         out.push(this.unseen(known))
@@ -83,10 +91,10 @@ export class Merge<Known extends Remembered> {
 
   private meet(scanned: Scanned, known: Known | undefined, out: Array<Difference<Known>>): void {
     if (scanned._tag === "Item") {
-      const { path, stamp } = scanned
+      const { descriptor, path, stamp } = scanned
       out.push(
         known !== undefined && sameStamp(stamp, known)
-          ? { _tag: "Same", path, stamp, known }
+          ? { _tag: "Same", path, stamp, descriptor, known }
           : { _tag: "Look", path, stamp, known }
       )
       return

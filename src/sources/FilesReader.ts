@@ -5,13 +5,12 @@
  * lies outside is nobody's business. Names of files that git or Reprise keep for themselves are left out.
  */
 import { Effect, Layer } from "effect"
-import { wellFormed } from "../../events/Canonical.ts"
-import type { Descriptor } from "../../events/Document.ts"
-import { sha256 } from "../../events/Ids.ts"
+import { Digest } from "../../events/Ids.ts"
 import { readFiles } from "./FileBytes.ts"
+import { describe, descriptorOf } from "./FileDescriptor.ts"
 import { defaultLimits, type FilesLimits } from "./FilesScan.ts"
 import { FileTree, type FileTreeService } from "./FileTree.ts"
-import { fileUri, join, ofText, type RawPath, toText } from "./RawPath.ts"
+import { fileUri, join, ofText } from "./RawPath.ts"
 import { PatternRefused, Selection } from "./Selection.ts"
 import { type OpenSource, SourceReader, SourceUnreadable } from "./SourceReader.ts"
 
@@ -50,25 +49,10 @@ const open = (tree: FileTreeService, limits: FilesLimits): SourceReader["Type"] 
           limits.maxFileBytes
         ),
       describe: (path) => describe(root, path),
-      descriptor: (path) => sha256(describedText(describe(root, path))),
+      descriptor: (path) => Digest.make(descriptorOf(root, path), { disableValidation: true }),
       uri: (path) => fileUri(join(root, path)),
       maxItemBytes: limits.maxFileBytes
     }
     return source
   })
 })
-
-/**
- * Nothing that was observed (times, owners) stands here, so that two copies of a tree at one place agree. What kind of
- * text it is, and its title, follow from its bytes when it is prepared.
- */
-const describe = (root: RawPath, path: RawPath): Descriptor => ({
-  externalId: wellFormed(toText(path)),
-  uri: fileUri(join(root, path)),
-  mediaType: "application/octet-stream",
-  metadata: {}
-})
-
-/** Its canonical JSON: the members stand in order, and the texts are well-formed. */
-const describedText = ({ externalId, mediaType, uri }: Descriptor): string =>
-  `{"externalId":${JSON.stringify(externalId)},"mediaType":${JSON.stringify(mediaType)},"metadata":{},"uri":${JSON.stringify(uri)}}`

@@ -9,6 +9,7 @@
 import type { Reason } from "../../events/Document.ts"
 import { type FileCalls, readAll } from "./FileCalls.ts"
 import { codeOf, isBroken, meaning, readAttempts, readPauseMs, whyUnreadable } from "./FileCodes.ts"
+import { descriptorOf } from "./FileDescriptor.ts"
 import type { DirectoryEntry, FileKind, FileStat } from "./FileTree.ts"
 import { IgnoreRules, ruleFiles } from "./IgnoreRules.ts"
 import { append, asPrefix, emptyPath, join, ofLatin1, ofText, type RawPath, toText } from "./RawPath.ts"
@@ -63,6 +64,8 @@ export interface ScanPage {
   readonly met: ReadonlyArray<RawPath | Told>
   /** Of each file in turn, as a {@link WrittenStamp}; `undefined` where they were not examined. */
   readonly stamps: ReadonlyArray<string> | undefined
+  /** Likewise the digest of its descriptor. */
+  readonly descriptors: ReadonlyArray<string> | undefined
   /** Nothing comes after it. */
   readonly isLast: boolean
 }
@@ -75,7 +78,7 @@ export type ScanStep =
 
 /** As items and what else there is; each `examined` answers for one file that was not examined. */
 export const scannedOf = (
-  { met, stamps }: ScanPage,
+  { descriptors, met, stamps }: ScanPage,
   examined: ReadonlyArray<FileStat | string> = []
 ): ReadonlyArray<Scanned> => {
   const scanned: Array<Scanned> = []
@@ -89,7 +92,9 @@ export const scannedOf = (
       const found = fileAt(one, examined[file])
       if (found !== undefined) scanned.push(found)
     } else {
-      scanned.push({ _tag: "Item", path: one, stamp: new WrittenStamp(stamps[file] ?? "") })
+      const descriptor = descriptors?.[file]
+      const stamp = new WrittenStamp(stamps[file] ?? "")
+      scanned.push({ _tag: "Item", path: one, stamp, ...(descriptor !== undefined && { descriptor }) })
     }
     file += 1
   }
@@ -153,7 +158,9 @@ export class FilesScan {
     if (met.length === 0 && this.way.length === 0) return { _tag: "End" }
     this.met = []
     const isLast = this.way.length === 0
-    return examines ? this.examined(met, isLast) : { _tag: "Page", met, stamps: undefined, isLast }
+    return examines
+      ? this.examined(met, isLast)
+      : { _tag: "Page", met, stamps: undefined, descriptors: undefined, isLast }
   }
 
   private begin(): ScanStep | undefined {
@@ -178,13 +185,19 @@ export class FilesScan {
   private examined(met: ReadonlyArray<RawPath | Told>, isLast: boolean): ScanPage {
     const found: Array<RawPath | Told> = []
     const stamps: Array<string> = []
+    const descriptors: Array<string> = []
     for (const one of met) {
       const scanned = typeof one === "string" ? fileAt(one, this.look(one)) : one
       if (scanned === undefined) continue
-      if (scanned._tag === "Item") stamps.push(writtenStamp(scanned.stamp))
-      found.push(scanned._tag === "Item" ? scanned.path : scanned)
+      if (scanned._tag !== "Item") {
+        found.push(scanned)
+        continue
+      }
+      found.push(scanned.path)
+      stamps.push(writtenStamp(scanned.stamp))
+      descriptors.push(descriptorOf(this.options.root, scanned.path))
     }
-    return { _tag: "Page", met: found, stamps, isLast }
+    return { _tag: "Page", met: found, stamps, descriptors, isLast }
   }
 
   private look(path: RawPath): FileStat | string {

@@ -45,7 +45,13 @@ export type Exclusion = "ignored" | "excluded" | "link" | "special" | "internal"
 
 /** What a scan meets, in the order of `path` (bytewise). A subtree's path ends with `/`; the root's is empty. */
 export type Scanned =
-  | { readonly _tag: "Item"; readonly path: RawPath; readonly stamp: Stamp }
+  | {
+      readonly _tag: "Item"
+      readonly path: RawPath
+      readonly stamp: Stamp
+      /** As `OpenSource.descriptor` says, where the scan brings it. */
+      readonly descriptor?: string
+    }
   | {
       readonly _tag: "Excluded"
       readonly path: RawPath
