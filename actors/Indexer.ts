@@ -47,15 +47,15 @@ const pause = Schedule.exponential("100 millis", 2).pipe(
 
 /**
  * What streams in is applied in pieces that are worth it, for a batch costs by its distinct words more than by its chunks:
- * after an apply more is waited for, twice as long as it took and no longer than this, unless somebody waits. So are events
- * that change nothing of what is seen: nobody has to wait for those, and the visible position follows them once they are over.
+ * after an apply more is waited for, twice as long as it took and no longer than this, unless somebody waits.
  */
 const longestGathering = 200
 /** Likewise before the first of a series, as others are about to end with it. Where no document is under way, none is. */
 const firstGathering = 25
 /**
  * A step of upkeep takes as long as some applies, and whoever waits then waits for it. So it is put off for as long as news
- * come within half a second of each other, and no longer than twenty.
+ * come within half a second of each other, and no longer than twenty. Likewise the visible position follows events that change
+ * nothing of what is seen: nobody has to wait for those.
  */
 const calm = 500
 const longestPutOff = 20_000
@@ -110,6 +110,7 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     /** Waits until an apply is worth it. */
     const gather = Effect.gen(function* () {
       const began = yield* monotonicMs
+      let quietAt = began + calm
       while (true) {
         const now = yield* monotonicMs
         const { visible } = yield* SubscriptionRef.get(status)
@@ -118,11 +119,12 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
           isSeries = true
           applyAt = Math.max(applyAt, now + firstGathering)
         }
-        const until = isToSee ? applyAt : began + longestGathering
+        const until = isToSee ? applyAt : Math.min(quietAt, began + longestPutOff)
         if (now >= until) return
         if (isToSee && (waiting > 0 || (yield* readModels.counts()).open === 0)) return
         const stir = waiting > 0 ? news.await : Effect.raceFirst(news.await, isAwaited.await)
         yield* Effect.timeoutOption(stir, until - now)
+        if (isNews) quietAt = (yield* monotonicMs) + calm
         yield* takeNews
       }
     })

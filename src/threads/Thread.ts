@@ -140,7 +140,8 @@ const start = (name: ThreadName, data: unknown) => {
       const resume = waiting.get(id)
       waiting.delete(id)
       resume?.(Effect.die(cause))
-    }
+    },
+    { firstAtOnce: true }
   )
   const ask = (
     operation: string,

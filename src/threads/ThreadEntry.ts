@@ -46,7 +46,8 @@ export const serveGroups = (
   }
   const post = together<Reply>(
     (replies, transfer) => port.postMessage(replies, transfer),
-    ({ id }, cause) => port.postMessage([{ id, failure: cause }])
+    ({ id }, cause) => port.postMessage([{ id, failure: cause }]),
+    { firstAtOnce: false }
   )
   const flush = () => {
     const requests = group

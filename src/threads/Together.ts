@@ -18,13 +18,20 @@ const atMost = 16
 
 /**
  * What is sent within one step of the event loop crosses together, {@link atMost} in a message: each message costs more than
- * what is in it. One that cannot be cloned fails alone.
+ * what is in it. One that cannot be cloned fails alone. `firstAtOnce`: the first of a step does not wait for its end, which
+ * may be milliseconds away while the other side has nothing to do.
  */
 export const together = <Sent>(
   send: (messages: ReadonlyArray<Sent>, transfer: Array<ArrayBuffer>) => void,
-  refused: (message: Sent, cause: unknown) => void
+  refused: (message: Sent, cause: unknown) => void,
+  { firstAtOnce }: { readonly firstAtOnce: boolean }
 ) => {
+  let isFirst = true
   let waiting: Array<{ readonly message: Sent; readonly transfer: ReadonlyArray<ArrayBuffer> }> = []
+  const endStep = () => {
+    isFirst = true
+    flush()
+  }
   const flush = () => {
     if (waiting.length === 0) return
     const all = waiting
@@ -47,7 +54,11 @@ export const together = <Sent>(
     }
   }
   return (message: Sent, transfer: ReadonlyArray<ArrayBuffer>) => {
-    if (waiting.length === 0) queueMicrotask(flush)
+    if (isFirst) {
+      isFirst = false
+      queueMicrotask(endStep)
+      if (firstAtOnce) return sendOne({ message, transfer })
+    }
     waiting.push({ message, transfer })
     if (waiting.length === atMost) flush()
   }

@@ -203,7 +203,7 @@ describe("the Indexer", () => {
           yield* submitted(["one", "two", "three", "four", "five"])
           yield* applied(1)
           yield* passing(20)
-          yield* passing(200)
+          yield* passing(500)
           yield* passing(60)
           applies = 0
           yield* coordinator.ask(removalOf("one"))
@@ -248,7 +248,7 @@ describe("the Indexer", () => {
         const coordinator = yield* Coordinator
         yield* submitted(["one"])
         yield* applied(1)
-        yield* Effect.zipRight(TestClock.adjust("200 millis"), inRealTime)
+        yield* Effect.zipRight(TestClock.adjust("500 millis"), inRealTime)
         applies = 0
         yield* coordinator.ask(removalOf("one"))
         yield* applied(1)
@@ -279,7 +279,10 @@ describe("the Indexer", () => {
         assert.strictEqual(yield* visible, before)
         assert.isBelow(before, last)
         yield* inRealTime
-        yield* TestClock.adjust("200 millis")
+        yield* TestClock.adjust("499 millis")
+        yield* inRealTime
+        assert.strictEqual(yield* visible, before)
+        yield* TestClock.adjust("1 millis")
         yield* Effect.repeat(inRealTime, { until: () => Effect.map(visible, (at) => at >= last) })
       }).pipe(
         Effect.provide(
@@ -310,7 +313,7 @@ describe("the Indexer", () => {
             yield* passing(25)
           })
         yield* submitted(["document 0", "document 1", "document 2", "another"])
-        yield* passing(200)
+        yield* passing(500)
         yield* passing(600)
         assert.strictEqual(upkeep, 1)
         yield* news(0)
