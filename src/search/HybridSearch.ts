@@ -62,13 +62,11 @@ const pollMs = 20
 /** After so many milliseconds others have their turn, at the next place where a search can be left. */
 const longestTurn = 4
 
-const turns = Effect.fnUntraced(function* (elapsed: Effect.Effect<number>) {
-  let since = yield* elapsed
-  return Effect.gen(function* () {
-    if ((yield* elapsed) - since < longestTurn) return
-    yield* Effect.yieldNow()
-    since = yield* elapsed
-  })
+/** Lets others have their turn where the last one was long ago; answers when this one's began. By the search's own stopwatch. */
+const turn = Effect.fnUntraced(function* (elapsed: Effect.Effect<number>, since: number) {
+  if ((yield* elapsed) - since < longestTurn) return since
+  yield* Effect.yieldNow()
+  return yield* elapsed
 })
 
 export const make = (
@@ -159,13 +157,13 @@ export const make = (
     ) {
       const { scope, mode } = request
       const { row } = view
-      const turn = yield* turns(elapsed)
+      const begun = yield* elapsed
       const read = yield* reading(() => readAt(request, view, analyzerOf, logIndex, words))
       if (read instanceof QueryTooLong) return yield* read
       // Now: a promotion may close the generation under the query.
       const skipped = yield* reading(() => (view._tag === "Generation" ? view.open.state.skippedCount : 0))
       const { vector, note } = yield* embed(read.query.text, mode, row)
-      yield* turn
+      const resumed = yield* turn(elapsed, begun)
       const found: ReadonlyArray<Candidate> =
         row === undefined || (vector === undefined && read.sparse === undefined)
           ? []
@@ -183,7 +181,7 @@ export const make = (
         depth: Math.max(defaultDepth, request.limit),
         limit: request.limit
       })
-      yield* turn
+      yield* turn(elapsed, resumed)
       const hits = yield* reading(() =>
         row === undefined ? [] : readHits(context, texts, row.spec, request, read, fused)
       )
