@@ -160,7 +160,6 @@ export const make = (
       const begun = yield* elapsed
       const read = yield* reading(() => readAt(request, view, analyzerOf, logIndex, words))
       if (read instanceof QueryTooLong) return yield* read
-      // Now: a promotion may close the generation under the query.
       const skipped = yield* reading(() => (view._tag === "Generation" ? view.open.state.skippedCount : 0))
       const { vector, note } = yield* embed(read.query.text, mode, row)
       const resumed = yield* turn(elapsed, begun)
@@ -210,7 +209,7 @@ export const make = (
 
     /**
      * Beside an ingest thousands of words come in between two searches: others have their turn while they are read. What is
-     * answered from is looked at anew each time, as it may be closed meanwhile.
+     * answered from is looked at anew each time, as it may have been replaced meanwhile.
      */
     const lookCaughtUp = Effect.fnUntraced(function* (scope: ProjectScope, refused: string | undefined) {
       for (;;) {
@@ -235,7 +234,7 @@ export const make = (
         last.epoch === head.epoch && last.at >= at ? last : { epoch: head.epoch, at }
       )
       return result
-    })
+    }, Effect.scoped)
 
     /** A generation that was retired, deleted or restored under the query: once more, then the log answers. */
     const attempt = (request: SearchRequest, elapsed: Effect.Effect<number>) => {

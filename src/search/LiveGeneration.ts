@@ -1,7 +1,7 @@
 /**
  * The live generation as readers hold it open: engine and state, or the state alone where the engine does not serve.
  */
-import { Effect, Exit, Scope } from "effect"
+import { Effect, ExecutionStrategy, Exit, Scope } from "effect"
 import type { GenerationState } from "../index/GenerationState.ts"
 import {
   type OpenGeneration,
@@ -11,57 +11,73 @@ import {
 } from "../index/Projection.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 
-/** As opened last; looked at again for every query, because files can go at any time. */
+/** Something opened, with those who read it: whoever takes its place, it stays open until the last of them is done. */
+interface Held<A> {
+  readonly key: string
+  readonly value: A
+  readonly scope: Scope.CloseableScope
+  readers: number
+  isReplaced: boolean
+}
+
+/** As opened last; looked at again for every query, because files can go at any time. What is given stays open for its scope. */
 export const liveGeneration = Effect.fnUntraced(function* (context: ProjectionContext) {
+  const generation = yield* held(
+    (open: OpenGeneration) => open.state.isCurrent,
+    (row: GenerationRow) => openForReading(context, row)
+  )
+  const stateAlone = yield* held(
+    (state: GenerationState) => state.isCurrent,
+    (row: GenerationRow) => openStateForReading(context, row)
+  )
   const lock = yield* Effect.makeSemaphore(1)
-  let stateAlone:
-    | { readonly key: string; readonly state: GenerationState; readonly scope: Scope.CloseableScope }
-    | undefined
-  let current:
-    | { readonly key: string; readonly open: OpenGeneration; readonly scope: Scope.CloseableScope }
-    | undefined
-  const close = Effect.suspend(() => {
-    const scopes = [current?.scope, stateAlone?.scope]
-    current = undefined
-    stateAlone = undefined
-    return Effect.forEach(
-      scopes,
-      (scope) => (scope === undefined ? Effect.void : Scope.close(scope, Exit.void)),
-      {
-        discard: true
-      }
-    )
-  })
-  yield* Effect.addFinalizer(() => close)
-  const open = (row: GenerationRow) =>
-    Effect.gen(function* () {
-      const key = `${row.generation} ${context.snapshot.head().epoch}`
-      if (current?.key === key && current.open.state.isCurrent) return current.open
-      yield* close
-      const scope = yield* Scope.make()
-      const opened = yield* openForReading(context, row).pipe(
-        Scope.extend(scope),
-        Effect.onError(() => Scope.close(scope, Exit.void))
-      )
-      current = { key, open: opened, scope }
-      return opened
-    })
-  const openState = (row: GenerationRow) =>
-    Effect.gen(function* () {
-      const key = `${row.generation} ${context.snapshot.head().epoch}`
-      if (stateAlone?.key === key && stateAlone.state.isCurrent) return stateAlone.state
-      yield* close
-      const scope = yield* Scope.make()
-      const state = yield* openStateForReading(context, row).pipe(
-        Scope.extend(scope),
-        Effect.onError(() => Scope.close(scope, Exit.void))
-      )
-      stateAlone = { key, state, scope }
-      return state
-    })
+  const keyOf = (row: GenerationRow) => `${row.generation} ${context.snapshot.head().epoch}`
   return {
-    openState: (row: GenerationRow) => lock.withPermits(1)(openState(row)),
-    open: (row: GenerationRow) => lock.withPermits(1)(open(row)),
-    close: lock.withPermits(1)(close)
+    openState: (row: GenerationRow) =>
+      lock.withPermits(1)(Effect.zipLeft(stateAlone.open(keyOf(row), row), generation.replace)),
+    open: (row: GenerationRow) =>
+      lock.withPermits(1)(Effect.zipLeft(generation.open(keyOf(row), row), stateAlone.replace)),
+    /** The next query opens anew. */
+    close: lock.withPermits(1)(Effect.zipRight(generation.replace, stateAlone.replace))
   }
+})
+
+const held = Effect.fnUntraced(function* <A, E, R>(
+  isCurrent: (value: A) => boolean,
+  make: (row: GenerationRow) => Effect.Effect<A, E, R | Scope.Scope>
+) {
+  let current: Held<A> | undefined
+  const all = yield* Scope.Scope
+  const closeUnread = ({ isReplaced, readers, scope }: Held<A>) =>
+    isReplaced && readers === 0 ? Scope.close(scope, Exit.void) : Effect.void
+  const replace = Effect.suspend(() => {
+    const former = current
+    current = undefined
+    if (former === undefined) return Effect.void
+    former.isReplaced = true
+    return closeUnread(former)
+  })
+  const opened = Effect.fnUntraced(function* (key: string, row: GenerationRow) {
+    if (current?.key === key && isCurrent(current.value)) return current
+    yield* replace
+    const scope = yield* Scope.fork(all, ExecutionStrategy.sequential)
+    const value = yield* make(row).pipe(
+      Scope.extend(scope),
+      Effect.onError(() => Scope.close(scope, Exit.void))
+    )
+    current = { key, value, scope, readers: 0, isReplaced: false }
+    return current
+  })
+  const open = (key: string, row: GenerationRow) =>
+    Effect.acquireRelease(
+      Effect.tap(opened(key, row), (one) => {
+        one.readers++
+      }),
+      (one) =>
+        Effect.suspend(() => {
+          one.readers--
+          return closeUnread(one)
+        })
+    ).pipe(Effect.map(({ value }) => value))
+  return { open, replace }
 })

@@ -1,7 +1,7 @@
-import { cpSync, rmSync } from "node:fs"
+import { cpSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import { codeFingerprint, defaultScope } from "../../events/Ids.ts"
 import { EmbeddingModel, type EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
 import { eraseDocuments } from "../../src/index/Erasure.ts"
@@ -141,6 +141,31 @@ describe("a search", () => {
       assert.lengthOf((yield* search("lihthouse")).corrections, 0)
       assert.lengthOf((yield* search("brekwater")).corrections, 1)
     })
+  )
+
+  it.scopedLive(
+    "keeps what it began to read open to its end, also where another one has opened it anew",
+    () =>
+      Effect.gen(function* () {
+        const isAsked = yield* Effect.makeLatch(false)
+        const mayAnswer = yield* Effect.makeLatch(false)
+        const { commit, directory, index, search } = yield* world({
+          ...model,
+          embedQuery: (text) =>
+            Effect.zipRight(Effect.zipRight(isAsked.open, mayAnswer.await), model.embedQuery(text))
+        })
+        yield* commit("a.md", 1, "ferry")
+        yield* index
+        const first = yield* Effect.fork(search("ferry", { mode: "hybrid" }))
+        yield* isAsked.await
+        const [state, aside] = [join(directory, "state"), join(directory, "aside")]
+        renameSync(state, aside)
+        cpSync(aside, state, { recursive: true })
+        assert.lengthOf((yield* search("ferry")).hits, 1)
+        yield* mayAnswer.open
+        const { degraded, hits } = yield* Fiber.join(first)
+        assert.deepStrictEqual([hits.length, degraded], [1, false])
+      })
   )
 
   it.scopedLive("compares no vectors of two models, also where they have one length", () =>
