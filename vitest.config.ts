@@ -27,6 +27,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: [...configDefaults.exclude, ...leftOut],
     globalSetup: ["test/support/globalSetup.ts"],
+    setupFiles: ["test/support/properties.ts"],
     // A bound for what hangs, not for what is slow: other work shares the machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -93,7 +93,9 @@ describe("cutting words", () => {
           assert.isTrue(start < end && end <= text.length)
           assert.isTrue(end >= last)
           last = end
-          assert.notMatch(word, /[\s_]/u)
+          // Of 17 characters (U+037A, ligatures of Arabic) the compatible form has a space within.
+          assert.notMatch(text.slice(start, end), /\s/u)
+          assert.notInclude(word, "_")
         }
       }),
       { numRuns: 300 }
