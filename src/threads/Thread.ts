@@ -141,7 +141,8 @@ const start = (name: ThreadName, data: unknown) => {
       waiting.delete(id)
       resume?.(Effect.die(cause))
     },
-    { firstAtOnce: true }
+    // Asked when the request in hand waits for its answer already.
+    { isIdle: () => waiting.size === 1 }
   )
   const ask = (
     operation: string,

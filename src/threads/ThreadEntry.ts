@@ -47,7 +47,7 @@ export const serveGroups = (
   const post = together<Reply>(
     (replies, transfer) => port.postMessage(replies, transfer),
     ({ id }, cause) => port.postMessage([{ id, failure: cause }]),
-    { firstAtOnce: false }
+    { isIdle: () => false }
   )
   const flush = () => {
     const requests = group

@@ -18,13 +18,13 @@ const atMost = 16
 
 /**
  * What is sent within one step of the event loop crosses together, {@link atMost} in a message: each message costs more than
- * what is in it. One that cannot be cloned fails alone. `firstAtOnce`: the first of a step does not wait for its end, which
- * may be milliseconds away while the other side has nothing to do.
+ * what is in it. One that cannot be cloned fails alone. Where the other side has nothing to do, the first of a step does not
+ * wait for its end, which may be milliseconds away.
  */
 export const together = <Sent>(
   send: (messages: ReadonlyArray<Sent>, transfer: Array<ArrayBuffer>) => void,
   refused: (message: Sent, cause: unknown) => void,
-  { firstAtOnce }: { readonly firstAtOnce: boolean }
+  { isIdle }: { readonly isIdle: () => boolean }
 ) => {
   let isFirst = true
   let waiting: Array<{ readonly message: Sent; readonly transfer: ReadonlyArray<ArrayBuffer> }> = []
@@ -57,7 +57,7 @@ export const together = <Sent>(
     if (isFirst) {
       isFirst = false
       queueMicrotask(endStep)
-      if (firstAtOnce) return sendOne({ message, transfer })
+      if (isIdle()) return sendOne({ message, transfer })
     }
     waiting.push({ message, transfer })
     if (waiting.length === atMost) flush()
