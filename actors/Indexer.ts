@@ -224,6 +224,20 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
       Effect.orDie
     )
 
+    /** Nobody would start this again: a bug beside the applying is told, and the applying goes on. */
+    const survived =
+      (what: string) =>
+      <R>(work: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> =>
+        Effect.catchAllDefect(work, (defect) =>
+          Effect.zipRight(
+            Effect.sync(() => {
+              crashes++
+              lastError = Cause.pretty(Cause.die(defect)).split("\n")[0]
+            }),
+            Effect.logError(what, defect)
+          )
+        )
+
     let putOffSince: number | undefined
     /** Whether there is something new to apply before upkeep may begin. */
     const isDisturbed = Effect.gen(function* () {
@@ -243,10 +257,16 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
         const left = live !== undefined && (yield* projections.maintain(live.generation))
         more = left && !isNews
       }
-    }).pipe(Effect.catchAll((problem) => Effect.logDebug("index upkeep put off", problem.message)))
+    }).pipe(
+      Effect.catchAll((problem) => Effect.logDebug("index upkeep put off", problem.message)),
+      survived("the index was not put in order")
+    )
 
     const clear = projections.clear.pipe(
-      Effect.catchAll((problem) => Effect.logWarning("retired generations' files were left", problem.message))
+      Effect.catchAll((problem) =>
+        Effect.logWarning("retired generations' files were left", problem.message)
+      ),
+      survived("retired generations' files were left")
     )
 
     yield* Stream.runForEach(log.heads, () => refresh).pipe(Effect.forkScoped)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Logger, LogLevel, TestClock, TestServices } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Logger, LogLevel, TestClock, TestServices } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import * as IndexerActor from "../../actors/Indexer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
@@ -152,6 +152,44 @@ describe("the Indexer", () => {
         )
       )
     })
+  )
+
+  it.scopedLive(
+    "goes on after a bug in what it does besides: clearing up after generations, and upkeep",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const bug = Effect.die(new Error("A bug."))
+        const projections = Layer.map(applying(Effect.void, bug), (context) =>
+          Context.make(Projections, { ...Context.get(context, Projections), clear: bug })
+        )
+        yield* Effect.gen(function* () {
+          const indexer = yield* IndexerActor.Indexer
+          const restarts = Effect.map(
+            Effect.flatMap(Supervisor, ({ actors }) => actors),
+            (all) => all.find(({ name }) => name === "indexer")?.restarts ?? 0
+          )
+          yield* (yield* Coordinator).ask(addSource())
+          yield* restarts.pipe(
+            Effect.delay("10 millis"),
+            Effect.repeat({ until: (count) => count >= 2 }),
+            Effect.timeout("10 seconds")
+          )
+          const { position } = yield* (yield* Coordinator).ask(submitOf("one", "text"))
+          const { applied } = yield* indexer.status
+          yield* Effect.timeout(indexer.untilVisible(position), "10 seconds")
+          yield* indexer.status.pipe(
+            Effect.delay("10 millis"),
+            Effect.repeat({ until: (now) => now.applied > applied }),
+            Effect.timeout("10 seconds")
+          )
+        }).pipe(
+          Effect.provide(
+            IndexerActor.layer.pipe(Layer.provide(projections), Layer.provideMerge(writeSide({ directory })))
+          ),
+          Logger.withMinimumLogLevel(LogLevel.None)
+        )
+      })
   )
 
   it.scopedLive("goes on after a bug, and has counted it", () =>
