@@ -94,9 +94,12 @@ export const leavingWith = (
   cause: Cause,
   spokenFor: ReadonlyArray<DocumentId>
 ): ReadonlyArray<NewEvent> =>
-  move === undefined || move.from.lastKey !== move.orderKey || spokenFor.includes(move.from.id)
+  move === undefined || !stillLeaves(move) || spokenFor.includes(move.from.id)
     ? []
     : removalOf(move.from, "moved", { ...cause, orderKey: move.orderKey }, [...spokenFor, move.from.id])
+
+/** Nothing newer was said of its source. */
+const stillLeaves = ({ from, orderKey }: Move): boolean => from.lastKey === orderKey
 
 /** For events that every document has: the log checks each event that it is given. */
 export const checkedByLog = { disableValidation: true } as const
@@ -144,10 +147,8 @@ export const decideSubmit = (command: DocumentSubmit, facts: SubmitFacts): Decis
   }
   // A newer submission takes over the move of the open or parked one that it supersedes, as old as that move is: whether
   // something newer is said of the source must not depend on which is heard first. Of two sources one leaves at once.
-  const takenOver =
-    leaving === undefined && document.takes?.from.lastKey === document.takes?.orderKey
-      ? document.takes
-      : undefined
+  const { takes } = document
+  const takenOver = leaving === undefined && takes !== undefined && stillLeaves(takes) ? takes : undefined
   const movedFrom = leaving?.id ?? takenOver?.from.id
   const version = asVersion((document.row?.submittedVersion ?? 0) + 1)
   const submitted = DocumentSubmitted.make(
@@ -169,7 +170,7 @@ export const decideSubmit = (command: DocumentSubmit, facts: SubmitFacts): Decis
   return {
     outcome: "accepted",
     events: [
-      ...(leaving === undefined ? [] : leavingWith(document.takes, command, spokenFor)),
+      ...(leaving === undefined ? [] : leavingWith(takes, command, spokenFor)),
       documentEvent(submitted)
     ],
     keys,

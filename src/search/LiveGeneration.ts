@@ -17,7 +17,6 @@ interface Held<A> {
   readonly value: A
   readonly scope: Scope.CloseableScope
   readers: number
-  isReplaced: boolean
 }
 
 /** As opened last; looked at again for every query, because files can go at any time. What is given stays open for its scope. */
@@ -48,14 +47,12 @@ const held = Effect.fnUntraced(function* <A, E, R>(
 ) {
   let current: Held<A> | undefined
   const all = yield* Scope.Scope
-  const closeUnread = ({ isReplaced, readers, scope }: Held<A>) =>
-    isReplaced && readers === 0 ? Scope.close(scope, Exit.void) : Effect.void
+  const closeUnread = (one: Held<A>) =>
+    one !== current && one.readers === 0 ? Scope.close(one.scope, Exit.void) : Effect.void
   const replace = Effect.suspend(() => {
     const former = current
     current = undefined
-    if (former === undefined) return Effect.void
-    former.isReplaced = true
-    return closeUnread(former)
+    return former === undefined ? Effect.void : closeUnread(former)
   })
   const opened = Effect.fnUntraced(function* (key: string, row: GenerationRow) {
     if (current?.key === key && isCurrent(current.value)) return current
@@ -65,7 +62,7 @@ const held = Effect.fnUntraced(function* <A, E, R>(
       Scope.extend(scope),
       Effect.onError(() => Scope.close(scope, Exit.void))
     )
-    current = { key, value, scope, readers: 0, isReplaced: false }
+    current = { key, value, scope, readers: 0 }
     return current
   })
   const open = (key: string, row: GenerationRow) =>

@@ -17,8 +17,9 @@ import {
   realpathSync
 } from "node:fs"
 import { codeOf } from "./FileCodes.ts"
-import type { ScanAsk, ScanStep } from "./FilesScan.ts"
+import type { ScanStep } from "./FilesScan.ts"
 import type { FileKind, FileRead, FileStat } from "./FileTree.ts"
+import type { ScanAsk } from "./OpenScans.ts"
 import { ofLatin1, type RawPath } from "./RawPath.ts"
 
 /** Some file systems do not say in a listing what an entry is. */

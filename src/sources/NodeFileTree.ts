@@ -16,8 +16,9 @@ import {
   statAt
 } from "./FileCalls.ts"
 import { codeOf } from "./FileCodes.ts"
-import { OpenScans, type ScanAsk, type ScanOptions, type ScanStep, scannedOf } from "./FilesScan.ts"
+import { type ScanOptions, type ScanStep, scannedOf } from "./FilesScan.ts"
 import { type FileStat, FileTree, FileTreeError, type FileTreeService } from "./FileTree.ts"
+import { OpenScans, type ScanAsk } from "./OpenScans.ts"
 import { join, ofBytes, type RawPath, toBytes, toText } from "./RawPath.ts"
 import { type Scanned, SourceUnreadable } from "./SourceReader.ts"
 import { isSlow, spreadOver } from "./Spread.ts"

@@ -53,6 +53,17 @@ const working: ReadonlyArray<FailpointName> = [
   "vectors.recorded.after"
 ]
 
+/** Whatever submits documents from files. */
+const submitting: ReadonlyArray<FailpointName> = [
+  "blob.write.before",
+  "blob.write.after",
+  "sync.scan",
+  "sync.diff.before",
+  "sync.diff.after",
+  "submit.before",
+  "submit.after"
+]
+
 /** An `add` of a new directory into a new data directory. */
 export const reachedByAdd: ReadonlyArray<FailpointName> = [
   ...opening,
@@ -61,13 +72,7 @@ export const reachedByAdd: ReadonlyArray<FailpointName> = [
   ...appending,
   ...applying,
   ...working,
-  "blob.write.before",
-  "blob.write.after",
-  "sync.scan",
-  "sync.diff.before",
-  "sync.diff.after",
-  "submit.before",
-  "submit.after",
+  ...submitting,
   "committed.before",
   "committed.after",
   "removed.before",
@@ -186,13 +191,7 @@ export const reachedByPark: ReadonlyArray<FailpointName> = [
   ...opening,
   ...appending,
   ...working.filter((name) => !name.startsWith("vector")),
-  "blob.write.before",
-  "blob.write.after",
-  "sync.scan",
-  "sync.diff.before",
-  "sync.diff.after",
-  "submit.before",
-  "submit.after",
+  ...submitting,
   "rejected.before",
   "rejected.after",
   "job.park.before",

@@ -147,10 +147,10 @@ class Cursor {
     }
     this.at += 1
     if (this.at < block.tokens.length) return
-    const last = this.token
-    this.block = this.tables.blockAfter(part.segment, block.tokens[this.at - 1] ?? 0)
+    const last = block.tokens.at(-1) ?? gone
+    this.block = this.tables.blockAfter(part.segment, last)
     this.at = 0
-    if (this.block !== undefined && this.token <= (block.tokens.at(-1) ?? last))
+    if (this.block !== undefined && this.token <= last)
       throw damaged(this.path, `Segment ${part.segment} of the derived tables does not fit together.`)
   }
 }

@@ -1,6 +1,6 @@
 /** The thread that looks at files and reads them: see src/sources/FileCalls.ts. */
 import { buffersOf, examineAll, type FileOperations, nodeCalls, readAll } from "../../sources/FileCalls.ts"
-import { OpenScans, type ScanAsk } from "../../sources/FilesScan.ts"
+import { OpenScans, type ScanAsk } from "../../sources/OpenScans.ts"
 import { Moved, serve } from "../ThreadEntry.ts"
 
 const scans = new OpenScans(nodeCalls)

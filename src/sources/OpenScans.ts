@@ -1,0 +1,54 @@
+/** The scans that a thread has begun, each asked for page after page. */
+import type { FileCalls } from "./FileCalls.ts"
+import { FilesScan, type ScanOptions, type ScanStep } from "./FilesScan.ts"
+
+/** As a scan's thread is asked for its next page. */
+export interface ScanAsk {
+  /** Chosen by whoever asks. */
+  readonly scan: number
+  /** With the first page of it. */
+  readonly begin?: ScanOptions
+  readonly examines: boolean
+}
+
+export class OpenScans {
+  private readonly open = new Map<number, FilesScan>()
+  private readonly ahead = new Map<number, () => ScanStep>()
+  private readonly calls: FileCalls
+
+  constructor(calls: FileCalls) {
+    this.calls = calls
+  }
+
+  next({ begin, examines, scan }: ScanAsk): ScanStep {
+    const made = this.ahead.get(scan)
+    if (made !== undefined) {
+      this.ahead.delete(scan)
+      return made()
+    }
+    const one = begin === undefined ? this.open.get(scan) : new FilesScan(this.calls, begin)
+    if (one === undefined) throw new Error(`The scan ${scan} is not open.`)
+    this.open.set(scan, one)
+    return one.next(examines)
+  }
+
+  /** Makes the next page before it is asked for, while the one before it is looked at elsewhere. */
+  goAhead({ examines, scan }: ScanAsk): void {
+    if (!this.open.has(scan) || this.ahead.has(scan)) return
+    let made: () => ScanStep
+    try {
+      const step = this.next({ examines, scan })
+      made = () => step
+    } catch (cause) {
+      made = () => {
+        throw cause
+      }
+    }
+    this.ahead.set(scan, made)
+  }
+
+  end(scan: number): void {
+    this.open.delete(scan)
+    this.ahead.delete(scan)
+  }
+}
