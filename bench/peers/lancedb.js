@@ -7,6 +7,8 @@ const { values } = parseArgs({
   options: { data: { type: "string" }, folder: { type: "string" } },
   strict: false
 })
+// With two cores its pool has a single thread, which waits for itself while the full-text index is written (lancedb issue 3568).
+process.env.LANCE_CPU_THREADS ??= "4"
 const started = performance.now()
 const db = await connect(`${values.folder}/lancedb`)
 const batch = 10_000
