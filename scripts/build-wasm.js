@@ -1,5 +1,5 @@
 /**
- * Assembles `src/index/wasm/*.wat` into TypeScript files beside them that hold the bytes, so that neither a build nor
+ * Assembles the `wasm` folders below `src` into TypeScript files beside them that hold the bytes, so that neither a build nor
  * an installation needs an assembler. `--check` only says whether they are up to date (exit code 1 where not).
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
@@ -7,14 +7,17 @@ import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import wabt from "wabt"
 
-const folder = join(dirname(fileURLToPath(import.meta.url)), "..", "src", "index", "wasm")
+const folders = ["documents", "index"].map((room) =>
+  join(dirname(fileURLToPath(import.meta.url)), "..", "src", room, "wasm")
+)
 
 /** File names and contents, as they ought to be. */
 export const assembled = async () => {
   const tools = await wabt()
-  return readdirSync(folder)
-    .filter((name) => name.endsWith(".wat"))
-    .map((name) => {
+  return folders
+    .flatMap((folder) => readdirSync(folder).map((name) => ({ folder, name })))
+    .filter(({ name }) => name.endsWith(".wat"))
+    .map(({ folder, name }) => {
       const module = tools.parseWat(name, readFileSync(join(folder, name), "utf8"), { simd: true })
       try {
         const bytes = Buffer.from(

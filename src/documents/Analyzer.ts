@@ -11,7 +11,8 @@ import { stem as porter2 } from "porter2"
 import type snowball from "snowball-stemmers"
 import { type CodeFingerprint, codeFingerprint } from "../../events/Ids.ts"
 import { languages } from "./Languages.ts"
-import { Lexicon, spanSize, type Vocabulary, type Words } from "./Lexicon.ts"
+import { Lexicon, type Vocabulary, type Words } from "./Lexicon.ts"
+import { mostUnits, type SpellingTable } from "./SpellingTable.ts"
 import { stopWords } from "./StopWords.ts"
 import { codesOf, maxIdentifierLength, maxWordLength, WordCutter } from "./WordCutter.ts"
 
@@ -74,9 +75,6 @@ export interface Analyzer {
   readonly tally: (text: string) => Tally
 }
 
-/** Words that are looked up together. */
-const wordsAtOnce = 128
-
 const ascii = /^[\x00-\x7f]*$/u
 const dropped = /[_\u00ad\u200c\u200d]+/gu
 
@@ -135,39 +133,56 @@ export const makeAnalyzer = (options: {
 
   const words = new Numbers()
   const terms = new Numbers()
-  const spans = new Int32Array(spanSize * wordsAtOnce)
+
+  /** Counts what stands in a text. Answers its words, and whether it has more than are looked at. */
+  const count = (spellings: SpellingTable, text: string) => {
+    spellings.beginText()
+    const codes = codesOf(text, true)
+    const cutter = new WordCutter(codes)
+    let length = 0
+    let looked = 0
+    for (; looked < maxWords && cutter.next(); looked += 1) {
+      if (!cutter.whole) length += 1
+      spellings.meet(codes, cutter.start, cutter.end, cutter.plain)
+    }
+    return { length, truncated: looked === maxWords && cutter.next() }
+  }
+
+  /** As {@link count}, of a text that is short enough: what is no plain word is cut here. */
+  const countShort = (spellings: SpellingTable, text: string) => {
+    spellings.beginPlain(text)
+    let cutter: WordCutter | undefined
+    let length = 0
+    for (let at = spellings.countPlain(0); at < text.length; at = spellings.countPlain(cutter.position)) {
+      cutter ??= new WordCutter(spellings.codes)
+      cutter.position = at
+      do {
+        if (!cutter.next()) break
+        if (!cutter.whole) length += 1
+        spellings.meet(spellings.codes, cutter.start, cutter.end, cutter.plain)
+      } while (cutter.isWithin)
+    }
+    return { length: length + spellings.plainWords, truncated: false }
+  }
 
   const tally = (text: string): Tally => {
     const vocabulary = lexicon.begin()
-    const codes = codesOf(text, true)
-    const cutter = new WordCutter(codes)
-    vocabulary.beginText()
-    words.begin(vocabulary)
-    terms.begin(vocabulary)
-    let length = 0
-    let looked = 0
-    for (let isOver = false; !isOver; ) {
-      let size = 0
-      for (; size < wordsAtOnce; size++) {
-        isOver = looked === maxWords || !cutter.next()
-        if (isOver) break
-        looked += 1
-        if (!cutter.whole) length += 1
-        spans[spanSize * size] = cutter.start
-        spans[spanSize * size + 1] = cutter.end
-        spans[spanSize * size + 2] = cutter.plain ? 1 : 0
-      }
-      vocabulary.meet(codes, spans, size)
-    }
+    const { spellings } = vocabulary
+    const { length, truncated } =
+      text.length <= mostUnits ? countShort(spellings, text) : count(spellings, text)
     // Spellings of one word count as that word, words of one stem as that.
-    const { met } = vocabulary
+    const { met } = spellings
+    words.begin(vocabulary, met.size)
     for (let at = 0; at < met.size; at++) {
       const word = met.words[at] ?? 0
       if (vocabulary.stopped[word] === 0) words.add(word, met.counts[at] ?? 0)
     }
+    words.end()
     const { counts, found } = words
+    terms.begin(vocabulary, found.length)
     for (let at = 0; at < found.length; at++)
       terms.add(vocabulary.terms[found[at] ?? 0] ?? 0, counts[at] ?? 0)
+    terms.end()
     return {
       length,
       vocabulary,
@@ -175,7 +190,7 @@ export const makeAnalyzer = (options: {
       counts,
       terms: terms.found,
       occurrences: terms.counts,
-      truncated: looked === maxWords && cutter.next()
+      truncated
     }
   }
 
@@ -198,7 +213,7 @@ export const makeAnalyzer = (options: {
     const vocabulary = lexicon.begin()
     for (let looked = 0; looked < maxWords && cutter.next(); looked += 1) {
       const { end, plain, start, whole } = cutter
-      const number = vocabulary.wordAt(codes, start, end, plain)
+      const number = vocabulary.spellings.wordAt(codes, start, end, plain)
       const word = vocabulary.words[number] ?? ""
       const stem = vocabulary.stems[vocabulary.terms[number] ?? 0] ?? ""
       yield { start, end, whole, word, stem, stopped: vocabulary.stopped[number] === 1 }
@@ -214,7 +229,7 @@ export const makeAnalyzer = (options: {
     for (let looked = 0; looked < maxWords && cutter.next(); looked += 1) {
       const { end, plain, start, whole } = cutter
       if (begins !== undefined && beginsOtherwise(codes.units, start, end, begins)) continue
-      const number = vocabulary.wordAt(codes, start, end, plain)
+      const number = vocabulary.spellings.wordAt(codes, start, end, plain)
       const stem = vocabulary.stems[vocabulary.terms[number] ?? 0] ?? ""
       if (vocabulary.stopped[number] === 1 || !stems.has(stem)) continue
       found.push({ start, end, whole, word: vocabulary.words[number] ?? "", stem, stopped: false })
@@ -243,20 +258,23 @@ export const makeAnalyzer = (options: {
 class Numbers {
   found: Array<number> = []
   counts: Array<number> = []
+  #size = 0
   #vocabulary: Vocabulary | undefined
   #text = 0
   /** By number: the text in which it was met last, and its place there. */
   #marks = new Int32Array(1 << 13)
 
-  begin(vocabulary: Vocabulary): void {
+  /** `most`: that many may be added. Lists that grew as they are filled would be a third of what this takes. */
+  begin(vocabulary: Vocabulary, most: number): void {
     if (vocabulary !== this.#vocabulary) {
       this.#vocabulary = vocabulary
       this.#marks.fill(0)
       this.#text = 0
     }
     this.#text += 1
-    this.found = []
-    this.counts = []
+    this.#size = 0
+    this.found = new Array<number>(most)
+    this.counts = new Array<number>(most)
   }
 
   add(number: number, count: number): void {
@@ -268,9 +286,15 @@ class Numbers {
       return
     }
     marks[2 * number] = this.#text
-    marks[2 * number + 1] = this.found.length
-    this.found.push(number)
-    this.counts.push(count)
+    marks[2 * number + 1] = this.#size
+    this.found[this.#size] = number
+    this.counts[this.#size] = count
+    this.#size += 1
+  }
+
+  end(): void {
+    this.found.length = this.#size
+    this.counts.length = this.#size
   }
 
   #widen(beyond: number): void {

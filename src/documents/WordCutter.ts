@@ -71,9 +71,11 @@ export class WordCutter {
   /** The current word is known to be ASCII. */
   plain = false
 
+  /** Where the text is gone on with, once the words of the current run are given. */
+  position = 0
+
   private readonly text: string
   private readonly codes: Uint16Array
-  private position = 0
   /** Ends and starts of the parts of the current run that are still to be given. */
   private readonly starts: Array<number> = []
   private readonly ends: Array<number> = []
@@ -85,6 +87,11 @@ export class WordCutter {
   constructor({ text, units }: TextCodes) {
     this.text = text
     this.codes = units
+  }
+
+  /** The next word is another one of the current run. */
+  get isWithin(): boolean {
+    return this.given < this.starts.length || this.wholePending
   }
 
   /** Moves to the next word; false at the end of the text. */

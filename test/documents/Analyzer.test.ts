@@ -200,6 +200,73 @@ describe("analysing", () => {
     assert.deepStrictEqual(new Map(counts), new Map(words.map((word) => [word.toLowerCase(), 2])))
   })
 
+  it("counts what stands in a text as its words do that are given one by one, whatever the text and its length", () => {
+    const pieces = [
+      "a",
+      "Bee",
+      "parseHttpURL2",
+      "x_y",
+      "_",
+      "don’t",
+      "中文字",
+      "ไทย",
+      "naïve",
+      "12ab",
+      "sixteencharacter"
+    ]
+    const odd = [
+      "seventeencharacte",
+      "😀",
+      "\u00ad",
+      "\ufb01n",
+      "９",
+      "\u0000",
+      "a".repeat(130),
+      "the",
+      "1",
+      "\ud800"
+    ]
+    const piece = fc.oneof(
+      fc.constantFrom(...pieces, ...odd),
+      fc.string({ unit: "binary-ascii", maxLength: 20 })
+    )
+    const texts = fc
+      .array(fc.tuple(piece, fc.constantFrom("", " ", "\n", "-")))
+      .map((all) => all.flat().join(""))
+    fc.assert(
+      fc.property(texts, fc.boolean(), (short, isLong) => {
+        // Long ones are counted another way.
+        const text = isLong ? `${short} `.repeat(1 + Math.ceil(8_192 / (short.length + 1))) : short
+        const expected = new Map<string, number>()
+        let length = 0
+        for (const { stopped, whole, word } of analyzer.tokens(text)) {
+          if (!whole) length += 1
+          if (!stopped) expected.set(word, (expected.get(word) ?? 0) + 1)
+        }
+        const counted = analyzer.analyze(text)
+        assert.strictEqual(counted.length, length)
+        assert.deepStrictEqual([...counted.counts], [...expected])
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  it("counts a text in whose middle it learns more spellings than it has room for", () => {
+    const words = Array.from({ length: 1_100 }, (_, at) => `q${at.toString(26).replaceAll(/[0-9]/g, "z")}w`)
+    const text = [...words, "naïve", ...words].join(" ").slice(0, 8_192)
+    const anew = makeAnalyzer({ language: "none", unicodeVersion: "15.1" })
+    for (let round = 0; round < 8; round++) {
+      const own = text.replaceAll("q", "abcdefgh"[round] ?? "")
+      assert.deepStrictEqual(
+        [...anew.analyze(own).counts],
+        [
+          ...makeAnalyzer({ language: "none", unicodeVersion: "15.1" }).analyze(`${own}${" ".repeat(8_192)}`)
+            .counts
+        ]
+      )
+    }
+  })
+
   it("takes a line of 20 MB that is one word, and cuts the word off", () => {
     const { length, terms } = analyzer.analyze("a".repeat(20_000_000))
     assert.strictEqual(length, 1)

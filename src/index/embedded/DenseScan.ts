@@ -12,18 +12,6 @@ interface Kernel {
   readonly dots: (codes: number, count: number, stride: number, query: number, out: number) => void
 }
 
-/** What is used of the engine's own interface: TypeScript knows it only together with a browser's. */
-declare const WebAssembly: {
-  readonly Memory: new (limits: {
-    readonly initial: number
-  }) => {
-    readonly buffer: ArrayBuffer
-    readonly grow: (pages: number) => number
-  }
-  readonly Module: new (bytes: Uint8Array) => object
-  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown }
-}
-
 const page = 65_536
 
 /** One a thread; it holds a block at a time. */
