@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { encodeBlocks, encodeQuery, pointsPerBlock } from "../../src/index/embedded/Codes.ts"
+import { encodeQuery, pointsPerBlock } from "../../src/index/embedded/Codes.ts"
 import { DenseScan } from "../../src/index/embedded/DenseScan.ts"
+import { encodeBlocks } from "../../src/index/embedded/VectorEncoder.ts"
 import { denseScore } from "../../src/index/Scores.ts"
 
 const scan = new DenseScan()

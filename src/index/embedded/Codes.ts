@@ -26,52 +26,13 @@ export interface CodeBlock {
   readonly codes: Int8Array
 }
 
-export const encodeBlocks = (
-  vectors: ReadonlyArray<Float32Array>,
-  dimensions: number
-): ReadonlyArray<CodeBlock> => {
-  const size = pointsPerBlock(dimensions)
-  const blocks: Array<CodeBlock> = []
-  for (let first = 0; first < vectors.length; first += size)
-    blocks.push(encodeBlock(vectors.slice(first, first + size), dimensions))
-  return blocks
-}
+/** The length of what the codes of a vector lose, from the sum of the squares: rounded up. */
+export const errorOf = (squares: number): number => Math.sqrt(squares) * (1 + slack) + smallest
 
-const encodeBlock = (vectors: ReadonlyArray<Float32Array>, dimensions: number): CodeBlock => {
-  const stride = strideOf(dimensions)
-  const scales = new Float32Array(vectors.length)
-  const errors = new Float32Array(vectors.length)
-  const codes = new Int8Array(vectors.length * stride)
-  const block = { scales, errors, codes }
-  vectors.forEach((vector, at) => {
-    encodeVector(vector, block, at, stride)
-  })
-  return block
-}
-
-/** Writes one vector's scale, error and codes at its place in a block. */
-export const encodeVector = (vector: Float32Array, block: CodeBlock, at: number, stride: number): void => {
-  const scale = Math.fround(greatest(vector) / 127)
-  block.scales[at] = scale
-  block.errors[at] = encodeInto(block.codes, at * stride, vector, scale)
-}
-
-/** The length of what the codes lose, rounded up. */
-const encodeInto = (codes: Int8Array, offset: number, vector: Float32Array, scale: number): number => {
-  if (scale === 0) return length(vector) * (1 + slack) + smallest
-  let lost = 0
-  for (let at = 0; at < vector.length; at++) {
-    const value = vector[at] ?? 0
-    const code = Math.max(-127, Math.min(127, Math.round(value / scale)))
-    codes[offset + at] = code
-    const rest = value - scale * code
-    lost += rest * rest
-  }
-  // A 32-bit float is off by at most 2^-24 of itself.
-  return Math.sqrt(lost) * (1 + slack) + smallest
-}
-
-/** More than all relative rounding errors of sums over up to 65,536 terms and of 32-bit storage together. */
+/**
+ * More than all relative rounding errors of sums over up to 65,536 terms and of 32-bit storage together: a 32-bit float is off by
+ * at most 2^-24 of itself.
+ */
 const slack = 2 ** -22
 /** More than the absolute rounding error of a 32-bit float close to zero. */
 const smallest = 2 ** -148

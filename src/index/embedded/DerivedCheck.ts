@@ -5,12 +5,13 @@
  */
 import type { PointId } from "../../../events/Ids.ts"
 import { EngineMismatch } from "../Index.ts"
-import { encodeBlocks, pointsPerBlock, strideOf } from "./Codes.ts"
+import { pointsPerBlock, strideOf } from "./Codes.ts"
 import { damaged, viewBytes } from "./Database.ts"
 import { invert, maxMembers } from "./Postings.ts"
 import type { ProjectFile, StoredMember } from "./ProjectFile.ts"
 import { segmentPoints } from "./Segment.ts"
 import type { Posting, SegmentInfo } from "./SegmentTables.ts"
+import { encodeBlocks } from "./VectorEncoder.ts"
 
 export interface PointDifference {
   readonly id: PointId

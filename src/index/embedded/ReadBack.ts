@@ -6,11 +6,12 @@
 import { randomInt } from "node:crypto"
 import { digestBytes, leaf, uuidBytes } from "../Fingerprint.ts"
 import type { ReadPoint } from "../Index.ts"
-import { type CodeBlock, encodeVector, pointsPerBlock, strideOf } from "./Codes.ts"
+import { type CodeBlock, pointsPerBlock, strideOf } from "./Codes.ts"
 import { bytesOf, numberOf, type Row, textOf, typedBytes, viewBytes } from "./Database.ts"
 import type { ProjectFile } from "./ProjectFile.ts"
 import { segmentPoints } from "./Segment.ts"
 import type { PostingBlock } from "./SegmentTables.ts"
+import { encoderOf, type VectorEncoder, vectorsAtOnce } from "./VectorEncoder.ts"
 
 export interface ReadSegment {
   /** Those visible at the position asked for, in order. */
@@ -80,7 +81,7 @@ const readPoint = (row: Row, payloadDigest: Buffer): ReadPoint => {
 /**
  * What stands in a segment's derived tables, held against its members as they come.
  *
- * Codes are compared one by one. Of postings there are millions, in two orders, and going from one to the other misses every
+ * Codes are compared as they stand. Of postings there are millions, in two orders, and going from one to the other misses every
  * cache: so both sides are added up. The sums of two sets that differ are equal for one in 2^64, whatever the difference,
  * since nobody knows the numbers that they are mixed with.
  */
@@ -92,8 +93,11 @@ class Derived {
   readonly #size: number
   readonly #stride: number
   readonly #expected = new Sums()
-  readonly #one: CodeBlock
+  readonly #encoder: VectorEncoder
   #stored: CodeBlock | undefined
+  /** Members whose codes are still to be compared: how many, and the first one's place in its block. */
+  #pending = 0
+  #first = 0
   #codesDiffer = false
 
   constructor(file: ProjectFile, segment: number, count: number) {
@@ -102,11 +106,7 @@ class Derived {
     this.#count = count
     this.#size = pointsPerBlock(file.dimensions)
     this.#stride = strideOf(file.dimensions)
-    this.#one = {
-      scales: new Float32Array(1),
-      errors: new Float32Array(1),
-      codes: new Int8Array(this.#stride)
-    }
+    this.#encoder = encoderOf(file.dimensions)
   }
 
   /** Members come in their order; `sparse` is in pairs of id and weight (its bits). */
@@ -114,19 +114,31 @@ class Derived {
     this.#expected.addPoint(member, sparse)
 
     const place = member % this.#size
-    if (place === 0)
+    if (place === 0) {
+      this.#compareCodes()
       this.#stored = this.#file.segments.block(this.#segment, Math.floor(member / this.#size), this.#count)
-    const [one, stored] = [this.#one, this.#stored]
-    encodeVector(dense, one, 0, this.#stride)
-    const codes = stored?.codes.subarray(place * this.#stride, (place + 1) * this.#stride)
+    } else if (this.#pending === vectorsAtOnce) this.#compareCodes()
+    if (this.#pending === 0) this.#first = place
+    this.#encoder.put(this.#pending++, dense)
+  }
+
+  #compareCodes(): void {
+    const count = this.#pending
+    if (count === 0) return
+    this.#pending = 0
+    const [stored, expected] = [this.#stored, this.#encoder.encode(count)]
+    const [from, to] = [this.#first, this.#first + count]
     this.#codesDiffer ||=
-      codes === undefined ||
-      !Object.is(stored?.scales[place], one.scales[0]) ||
-      !Object.is(stored?.errors[place], one.errors[0]) ||
-      !viewBytes(codes).equals(viewBytes(one.codes))
+      stored === undefined ||
+      !viewBytes(stored.scales.subarray(from, to)).equals(viewBytes(expected.scales)) ||
+      !viewBytes(stored.errors.subarray(from, to)).equals(viewBytes(expected.errors)) ||
+      !viewBytes(stored.codes.subarray(from * this.#stride, to * this.#stride)).equals(
+        viewBytes(expected.codes)
+      )
   }
 
   isSound(): boolean {
+    this.#compareCodes()
     if (this.#codesDiffer) return false
     const stored = new Sums()
     for (const block of this.#file.segments.postings(this.#segment))

@@ -6,8 +6,9 @@
  * from the points' own bytes and compares.
  */
 import type { SparseVector } from "../Index.ts"
-import { type CodeBlock, encodeBlocks } from "./Codes.ts"
+import type { CodeBlock } from "./Codes.ts"
 import { invert, type Postings } from "./Postings.ts"
+import { encodeBlocks } from "./VectorEncoder.ts"
 
 /**
  * Points in a segment at most. A search looks for each of its words in each segment, so few large ones are searched sooner; a
