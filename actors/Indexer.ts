@@ -107,6 +107,8 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     /** When the next apply may begin, by a clock that only rises. */
     let applyAt = 0
     let isSeries = true
+    /** Something to see was foreseen: documents under way end in it. */
+    let isReady = false
     /** Waits until an apply is worth it. */
     const gather = Effect.gen(function* () {
       const began = yield* monotonicMs
@@ -115,6 +117,10 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
         const now = yield* monotonicMs
         const { visible } = yield* SubscriptionRef.get(status)
         const isToSee = (yield* readModels.nextVisible(visible)) !== undefined
+        if (!isReady && (isToSee || (yield* readModels.counts()).open > 0)) {
+          isReady = true
+          yield* projections.ready
+        }
         if (isToSee && !isSeries) {
           isSeries = true
           applyAt = Math.max(applyAt, now + firstGathering)
@@ -269,6 +275,14 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
       survived("retired generations' files were left")
     )
 
+    /** Nothing is applied to a generation that stands as the last process left it before there is something to see. */
+    const stand = Effect.gen(function* () {
+      const live = yield* readModels.live
+      const visible = live && (yield* projections.standing(live.generation))
+      if (live === undefined || visible === undefined) return
+      yield* SubscriptionRef.update(status, (last) => ({ ...last, generation: live.generation, visible }))
+    }).pipe(Effect.ignore, survived("the live generation was not looked at"))
+
     yield* Stream.runForEach(log.heads, () => refresh).pipe(Effect.forkScoped)
     const bringUpToDate = Effect.zipRight(takeNews, catchUp).pipe(
       Effect.ensuring(
@@ -284,7 +298,7 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
         putOffSince = undefined
       }),
       Effect.forever,
-      (applying) => Effect.zipRight(clear, applying),
+      (applying) => Effect.zipRight(Effect.zipRight(stand, clear), applying),
       Effect.annotateLogs({ actor: "indexer" }),
       Effect.forkScoped
     )

@@ -1,6 +1,6 @@
 /**
- * What a command needs in any case is begun before the command line itself is loaded: on two cores the threads of a writer
- * load meanwhile. Loads next to nothing.
+ * What a command needs in any case is begun before the command line itself is loaded: on two cores the thread of the log
+ * loads meanwhile. Loads next to nothing.
  */
 import { writerThreads } from "../runtime/WriterThreads.ts"
 import { startAhead } from "../threads/Workers.ts"
@@ -12,5 +12,6 @@ const asksOnly: ReadonlySet<string> = new Set(["--dry-run", "--help", "-h"])
 /** With a process's arguments. */
 export const begin = ([, , command = "", ...words]: ReadonlyArray<string>): void => {
   if (!looking.has(command) || words.some((word) => asksOnly.has(word))) return
-  for (const needed of writerThreads({ looks: true })) startAhead(needed)
+  // That of files follows with the configuration: on two cores it would take its share from what the main thread loads.
+  for (const needed of writerThreads({ looks: false })) startAhead(needed)
 }

@@ -5,9 +5,10 @@
 import { existsSync } from "node:fs"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import type { DocumentId, GenerationId } from "../../events/Ids.ts"
+import type { GenerationRow } from "../log/ReadModels.ts"
 import type { ThreadFailed } from "../threads/Thread.ts"
 import { eraseDocuments } from "./Erasure.ts"
-import type { EngineError } from "./Index.ts"
+import type { EngineError, GenerationRef } from "./Index.ts"
 import { EngineMismatch } from "./Index.ts"
 import {
   type Applied,
@@ -27,6 +28,13 @@ import type { Recomputed, VerifyReport } from "./VerifyReport.ts"
 export type ProjectionsError = ProjectionError | ThreadFailed
 
 export interface ProjectionsService {
+  /**
+   * How far a generation is applied, where its files show without much ado that nobody has to bring them into step first.
+   * `undefined` says nothing: an advance finds out.
+   */
+  readonly standing: (generation: GenerationId) => Effect.Effect<number | undefined>
+  /** An advance is foreseen: what it takes to begin one is begun. */
+  readonly ready: Effect.Effect<void>
   /** Folds and applies one bounded batch. An engine that was deleted or restored meanwhile is refilled first. */
   readonly advance: (generation: GenerationId) => Effect.Effect<Applied, ProjectionsError>
   readonly status: (generation: GenerationId) => Effect.Effect<ProjectionStatus, ProjectionsError>
@@ -57,6 +65,22 @@ export class Projections extends Context.Tag("reprise/index/Projections")<
   Projections,
   ProjectionsService
 >() {}
+
+/**
+ * Generations of which a crash between a promotion and its drop, or an earlier epoch, left something: a drop deletes the state
+ * last, so that where it is gone the rest is, too.
+ */
+export const leftOver = (
+  rows: ReadonlyArray<GenerationRow>,
+  head: { readonly logId: string; readonly epoch: number },
+  statePath: (ref: GenerationRef) => string
+): ReadonlyArray<GenerationRef> =>
+  rows.flatMap((row) => {
+    const ref = refOf(row, head)
+    return Array.from({ length: head.epoch }, (_, at) => ({ ...ref, epoch: at + 1 })).filter(
+      (one) => (row.state === "retired" || one.epoch < head.epoch) && existsSync(statePath(one))
+    )
+  })
 
 /** In the caller's thread. Asks are made one at a time: the Indexer alone asks. */
 export const make = (
@@ -121,16 +145,9 @@ export const make = (
       )
     }
 
-    /** A drop deletes the state last: where it is gone, so is the rest. */
     const clear = lock.withPermits(1)(
       Effect.gen(function* () {
-        const head = context.snapshot.head()
-        const left = context.snapshot.generations().flatMap((row) => {
-          const ref = refOf(row, head)
-          return Array.from({ length: head.epoch }, (_, at) => ({ ...ref, epoch: at + 1 })).filter(
-            (one) => (row.state === "retired" || one.epoch < head.epoch) && existsSync(context.statePath(one))
-          )
-        })
+        const left = leftOver(context.snapshot.generations(), context.snapshot.head(), context.statePath)
         for (const ref of left) {
           yield* context.engine.drop(ref)
           context.deleteState(context.statePath(ref))
@@ -152,6 +169,9 @@ export const make = (
     yield* Effect.addFinalizer(() => Effect.forEach([...open.keys()], close, { discard: true }))
 
     return Projections.of({
+      // Here nothing is spared by it.
+      standing: () => Effect.succeed(undefined),
+      ready: Effect.void,
       advance: (generation) => using(generation, (projection) => projection.advance),
       status: (generation) => using(generation, ({ state }) => Effect.sync(() => statusOf(state))),
       verify: (generation, options) => using(generation, (projection) => verify(projection, options)),

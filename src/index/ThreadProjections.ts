@@ -12,6 +12,7 @@ import { type ProjectionError, ProjectionStopped } from "./Projection.ts"
 import { Projections, type ProjectionsError, type ProjectionsService } from "./Projections.ts"
 import type { QdrantSettings } from "./QdrantIndex.ts"
 import type { Recovery } from "./Recovery.ts"
+import type { Standing } from "./Standing.ts"
 import type { SweepOptions, Swept } from "./Sweep.ts"
 import type { VerifyOptions } from "./Verify.ts"
 import type { Recomputed, VerifyReport } from "./VerifyReport.ts"
@@ -89,7 +90,8 @@ const crossingData = ({ qdrant, ...data }: IndexerThreadData): CrossingThreadDat
 /** What the thread is started with, for whoever starts it before it is asked for. */
 export const needed = (data: IndexerThreadData): Needed => ({ name: "indexer", data: crossingData(data) })
 
-export const layer = (data: IndexerThreadData): Layer.Layer<Projections> =>
+/** The thread starts with the first request that `standing` does not make unnecessary. */
+export const layer = (data: IndexerThreadData, standing: Standing): Layer.Layer<Projections> =>
   Layer.scoped(
     Projections,
     Effect.map(spawnAnew<IndexerOperations>("indexer", crossingData(data)), (thread): ProjectionsService => {
@@ -97,7 +99,10 @@ export const layer = (data: IndexerThreadData): Layer.Layer<Projections> =>
         <Name extends "advance" | "status" | "recompute" | "maintain" | "drop" | "reset">(name: Name) =>
         (generation: GenerationId) =>
           thread.call(name, generation)
+      const clear = Effect.flatMap(thread.call("clear", undefined), arrived)
       return {
+        standing: standing.checkpoint,
+        ready: thread.ready,
         advance: (generation) => Effect.flatMap(ask("advance")(generation), arrived),
         status: (generation) => Effect.flatMap(ask("status")(generation), arrived),
         verify: (generation, options) =>
@@ -109,7 +114,7 @@ export const layer = (data: IndexerThreadData): Layer.Layer<Projections> =>
         recompute: (generation) => Effect.flatMap(ask("recompute")(generation), arrived),
         maintain: (generation) => Effect.flatMap(ask("maintain")(generation), arrived),
         drop: (generation) => Effect.flatMap(ask("drop")(generation), arrived),
-        clear: Effect.flatMap(thread.call("clear", undefined), arrived),
+        clear: Effect.flatMap(standing.isLeftOver, (isLeft) => (isLeft ? clear : Effect.succeed(0))),
         reset: (generation) => Effect.flatMap(ask("reset")(generation), arrived)
       }
     })

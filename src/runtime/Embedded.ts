@@ -16,11 +16,14 @@ import { Lane } from "../../events/Job.ts"
 import { EmbeddingModel, type EmbeddingModelService } from "../embedding/EmbeddingModel.ts"
 import { Providers } from "../embedding/Providers.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
+import type { GenerationRef } from "../index/Index.ts"
 import * as Projections from "../index/Projections.ts"
 import { IndexRecovery } from "../index/Recovery.ts"
+import { standing } from "../index/Standing.ts"
 import * as ThreadProjections from "../index/ThreadProjections.ts"
 import { Log } from "../log/Log.ts"
 import * as ReadConnections from "../log/ReadConnections.ts"
+import { ReadModels } from "../log/ReadModels.ts"
 import * as RecentContent from "../log/RecentContent.ts"
 import * as SqliteContent from "../log/SqliteContent.ts"
 import * as SqliteLog from "../log/SqliteLog.ts"
@@ -35,7 +38,14 @@ import { configuredBus } from "./ConfiguredBus.ts"
 import { configuredModel } from "./ConfiguredModel.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
 import * as EventLoop from "./EventLoop.ts"
-import { type IndexOptions, indexContext, indexOptions, qdrantIndex } from "./IndexContext.ts"
+import {
+  type IndexOptions,
+  indexContext,
+  indexDirectory,
+  indexOptions,
+  qdrantIndex,
+  statePath
+} from "./IndexContext.ts"
 import * as Push from "./Push.ts"
 import * as Reading from "./Reading.ts"
 import type { Settings } from "./Settings.ts"
@@ -130,7 +140,16 @@ const snapshotOf = (directory: string) =>
 
 const projections = ({ failpoints = "", threads = true }: EmbeddedOptions, index: IndexOptions) =>
   threads
-    ? Layer.unwrapEffect(Effect.as(Log, ThreadProjections.layer({ ...index, failpoints })))
+    ? Layer.unwrapEffect(
+        Effect.zipWith(Log, ReadModels, (log, readModels) => {
+          const { directory } = index
+          const places = {
+            indexDirectory: indexDirectory(directory),
+            statePath: (ref: GenerationRef) => statePath(directory, ref)
+          }
+          return ThreadProjections.layer({ ...index, failpoints }, standing({ log, readModels, ...places }))
+        })
+      )
     : Layer.unwrapScoped(
         Effect.gen(function* () {
           const snapshot = yield* snapshotOf(index.directory)
@@ -173,7 +192,10 @@ export const layer = (options: EmbeddedOptions) =>
     Effect.gen(function* () {
       const index = yield* reachableIndex(options.configuration)
       const { failpoints = "", threads = true } = options
-      if (threads) yield* startEarly([ThreadProjections.needed({ ...index, failpoints })])
+      // Where a generation stands, it may have nothing to do.
+      const { directory } = options.configuration
+      if (threads && stateWitnesses(directory.path).length === 0)
+        yield* startEarly([ThreadProjections.needed({ ...index, failpoints })])
       return layerOn(options, index)
     })
   )

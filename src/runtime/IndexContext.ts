@@ -34,6 +34,9 @@ export interface IndexOptions {
 export const statePath = (directory: string, ref: Pick<GenerationRef, "generation" | "epoch">): string =>
   join(directory, "state", `${ref.generation}-e${ref.epoch}.sqlite`)
 
+/** Of the embedded engine. */
+export const indexDirectory = (directory: string): string => join(directory, "index")
+
 export const indexOptions = (
   directory: string,
   settings: Settings
@@ -108,7 +111,7 @@ const engines = (
   failpoints: FailpointsService
 ): Effect.Effect<EngineService, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const embedded = EmbeddedIndex.make({ directory: join(directory, "index"), memoryMiB }, failpoints)
+    const embedded = EmbeddedIndex.make({ directory: indexDirectory(directory), memoryMiB }, failpoints)
     const remote = qdrant === undefined ? notConfigured : yield* (yield* qdrantIndex).make(qdrant, failpoints)
     const of = ({ spec }: GenerationRef) => (spec.engine === "qdrant" ? remote : embedded)
     return {

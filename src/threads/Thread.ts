@@ -88,27 +88,33 @@ export const spawn = <Ops extends Operations>(
     (thread) => Effect.promise(() => thread.close())
   )
 
+/** One thread after another. */
+export interface RenewedThread<Ops extends Operations> extends Thread<Ops> {
+  /** Starts one where the next call would: who foresees a call loses no time by it. */
+  readonly ready: Effect.Effect<void>
+}
+
 /**
- * As `spawn`, but a thread that ended is started anew by the next call. For cores that hold nothing which their files do
- * not; what was in hand fails, and whoever calls decides how soon to call again.
+ * As `spawn`, but the thread starts with the first call, and one that ended is started anew by the next. For cores that hold
+ * nothing which their files do not; what was in hand fails, and whoever calls decides how soon to call again.
  */
 export const spawnAnew = <Ops extends Operations>(
   name: ThreadName,
   data: unknown
-): Effect.Effect<Thread<Ops>, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => ({ current: begin<Ops>(name, data) })),
-      ({ current }) => Effect.promise(() => current.close())
-    ),
-    (held): Thread<Ops> => ({
+): Effect.Effect<RenewedThread<Ops>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    let current: ReturnType<typeof begin<Ops>> | undefined
+    yield* Effect.addFinalizer(() => Effect.promise(async () => current?.close()))
+    const running = () => {
+      if (current === undefined || current.isGone()) current = begin<Ops>(name, data)
+      return current
+    }
+    return {
+      ready: Effect.asVoid(Effect.sync(running)),
       call: (operation, argument, transfer) =>
-        Effect.suspend(() => {
-          if (held.current.isGone()) held.current = begin<Ops>(name, data)
-          return held.current.call(operation, argument, transfer)
-        })
-    })
-  )
+        Effect.suspend(() => running().call(operation, argument, transfer))
+    }
+  })
 
 const start = (name: ThreadName, data: unknown) => {
   const worker = workerFor(name, data)

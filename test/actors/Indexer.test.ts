@@ -31,6 +31,8 @@ const advancing = (
     Projections,
     Effect.map(Log, (log): ProjectionsService => {
       return {
+        standing: () => Effect.succeed(undefined),
+        ready: Effect.void,
         advance: (generation) =>
           apply(generation).pipe(
             Effect.provideService(Log, log),

@@ -87,6 +87,17 @@ export class GenerationFiles {
     return this.currentRoot().marker()
   }
 
+  /** The marker, if no file has seen more or fewer writes than it vouches for; of `most` projects. */
+  vouched(most: number): Marker | undefined {
+    const marker = this.marker()
+    const projects = this.root.projects()
+    if (marker === undefined || projects.length > most) return undefined
+    const isVouched = projects.every(
+      ({ scope, writes }) => this.at(marker.checkpoint, scope, (file) => file.state().writes) === writes
+    )
+    return isVouched ? marker : undefined
+  }
+
   insert(points: ReadonlyArray<Point>): void {
     for (const { scope, members } of byProject(points))
       this.wrote(scope, this.writable(scope).insert(members))
