@@ -55,6 +55,7 @@ const wrong = new Set([
   "UsageError",
   "NothingThere",
   "ArchiveMissing",
+  "ArchiveUnwritable",
   "PathsMissing",
   "JobUnknown",
   "ConfigInvalid",
@@ -86,7 +87,6 @@ const unreachable = new Set([
   "ProviderAway",
   "EngineUnavailable",
   "IndexAway",
-  "BusUnavailable",
   "ServerGone"
 ])
 

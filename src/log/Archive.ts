@@ -3,7 +3,7 @@
  * here it is driven so that the thread is free between them.
  */
 
-import { renameSync, rmSync } from "node:fs"
+import { renameSync, rmSync, statSync } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { hostname } from "node:os"
 import { dirname } from "node:path"
@@ -13,7 +13,13 @@ import { Failpoints } from "../faults/Failpoints.ts"
 import { DirectoryInvalid, DirectoryNewer } from "./DirectoryFormat.ts"
 import { sync } from "./Folders.ts"
 import { LogFailed, LogLocked } from "./Log.ts"
-import { ArchiveMissing, ArchiveRefused, SourceDamaged, TargetNotEmpty } from "./LogArchive.ts"
+import {
+  ArchiveMissing,
+  ArchiveRefused,
+  ArchiveUnwritable,
+  SourceDamaged,
+  TargetNotEmpty
+} from "./LogArchive.ts"
 import * as LogBackup from "./LogBackup.ts"
 import { type ExportReport, exportLines } from "./LogExport.ts"
 import { type ImportReport, LogImport } from "./LogImport.ts"
@@ -24,6 +30,7 @@ import type { Holder } from "./WriterLock.ts"
 /** Why nothing was exported, imported, backed up or restored. */
 export const ArchiveError = Schema.Union(
   ArchiveMissing,
+  ArchiveUnwritable,
   ArchiveRefused,
   TargetNotEmpty,
   SourceDamaged,
@@ -59,8 +66,9 @@ export const exportTo = Effect.fn("Archive.export")(function* (
   const failpoints = yield* Failpoints
   return yield* promised("export", async () => {
     const part = `${file}.part`
+    const out = await openPart(file, part)
     try {
-      const report = await writeLines(part, exportLines(directory, failpoints))
+      const report = await writeLines(out, exportLines(directory, failpoints))
       renameSync(part, file)
       sync(dirname(file))
       return report
@@ -71,8 +79,21 @@ export const exportTo = Effect.fn("Archive.export")(function* (
   })
 })
 
-const writeLines = async (file: string, parts: Generator<string, ExportReport>): Promise<ExportReport> => {
-  const out = await open(file, "w", 0o600)
+/** Before anything of the log is read, so that a place that cannot take it is named at once. */
+const openPart = async (file: string, part: string): Promise<FileHandle> => {
+  try {
+    if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
+      throw new ArchiveUnwritable({ file, code: "EISDIR" })
+    return await open(part, "w", 0o600)
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+    throw isUnwritable(code) ? new ArchiveUnwritable({ file, code }) : cause
+  }
+}
+
+const isUnwritable = Schema.is(ArchiveUnwritable.fields.code)
+
+const writeLines = async (out: FileHandle, parts: Generator<string, ExportReport>): Promise<ExportReport> => {
   try {
     let next = parts.next()
     while (next.done !== true) {

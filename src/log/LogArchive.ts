@@ -101,6 +101,26 @@ export class ArchiveMissing extends Schema.TaggedError<ArchiveMissing>()("Archiv
   }
 }
 
+/** The archive cannot be written where it was asked for. Nothing was exported; what stands there is as it was. */
+export class ArchiveUnwritable extends Schema.TaggedError<ArchiveUnwritable>()("ArchiveUnwritable", {
+  file: Schema.String,
+  code: Schema.Literal("ENOENT", "ENOTDIR", "EISDIR", "EACCES", "EPERM", "EROFS", "ENAMETOOLONG")
+}) {
+  override get message() {
+    return `Nothing was exported to ${this.file}: ${unwritable[this.code]}. Name a new file, or one to replace, in a folder that exists and that this user may write to.`
+  }
+}
+
+const unwritable: { readonly [code in ArchiveUnwritable["code"]]: string } = {
+  ENOENT: "its folder does not exist",
+  ENOTDIR: "what should be its folder is a file",
+  EISDIR: "it is a directory",
+  EACCES: "this user may not write there",
+  EPERM: "this user may not write there",
+  EROFS: "the file system is read-only",
+  ENAMETOOLONG: "the name is too long"
+}
+
 /** The target is in use for something else. Nothing of it was changed. */
 export class TargetNotEmpty extends Schema.TaggedError<TargetNotEmpty>()("TargetNotEmpty", {
   target: Schema.String,

@@ -126,6 +126,8 @@ describe("a data directory from nothing", { timeout: 120_000 }, () => {
       assert.strictEqual((yield* run(["log", "backup", "backup"], at)).code, 0)
       const none = yield* json(["log", "import", "none.ndjson"], at)
       assert.deepStrictEqual([none.code, none.value.error.code], [2, "ArchiveMissing"])
+      const nowhere = yield* json(["log", "export", "none/log.ndjson"], at)
+      assert.deepStrictEqual([nowhere.code, nowhere.value.error.code], [2, "ArchiveUnwritable"])
       const full = yield* json(["log", "backup", "backup"], at)
       assert.deepStrictEqual([full.code, full.value.error.code], [2, "TargetNotEmpty"])
       for (const [name, words] of [

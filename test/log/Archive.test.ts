@@ -1,5 +1,5 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import SqliteDatabase from "better-sqlite3"
 import { Effect } from "effect"
@@ -9,7 +9,12 @@ import * as Archive from "../../src/log/Archive.ts"
 import { DirectoryInvalid } from "../../src/log/DirectoryFormat.ts"
 import { chainHash, genesis } from "../../src/log/HashChain.ts"
 import { LogLocked } from "../../src/log/Log.ts"
-import { ArchiveMissing, ArchiveRefused, TargetNotEmpty } from "../../src/log/LogArchive.ts"
+import {
+  ArchiveMissing,
+  ArchiveRefused,
+  ArchiveUnwritable,
+  TargetNotEmpty
+} from "../../src/log/LogArchive.ts"
 import { openSnapshot } from "../../src/log/SqliteSnapshot.ts"
 import {
   appendOf,
@@ -356,6 +361,24 @@ describe("log export and import", () => {
         }
         assert.isFalse(existsSync(imported))
       })
+  )
+
+  it.scopedLive("an export to a place that cannot take it names the place and why, and leaves nothing", () =>
+    Effect.gen(function* () {
+      const { directory, file } = yield* exported
+      const before = readdirSync(dirname(file))
+      for (const [target, why] of [
+        [join(dirname(file), "none", "log.ndjson"), "its folder does not exist"],
+        [join(file, "log.ndjson"), "what should be its folder is a file"],
+        [directory, "it is a directory"],
+        [join(dirname(file), "n".repeat(300)), "the name is too long"]
+      ] as const) {
+        const refusal = yield* Effect.flip(Archive.exportTo(directory, target))
+        assert.instanceOf(refusal, ArchiveUnwritable)
+        assert.include(refusal.message, `${target}: ${why}`)
+      }
+      assert.deepStrictEqual(readdirSync(dirname(file)), before)
+    })
   )
 
   it.scopedLive("an export that fails leaves a former archive as it was", () =>
