@@ -363,6 +363,21 @@ describe("bad input", { timeout: 120_000 }, () => {
       })
   )
 
+  it.scopedLive("work that is left to workers where none can come exits 2, and nothing is made", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      for (const [lanes, left] of [
+        ["none", "prepare and embed"],
+        ["prepare", "embed"]
+      ] as const) {
+        const refused = yield* json(["serve", "--lanes", lanes], at)
+        assert.deepStrictEqual([refused.code, refused.value.error.code], [2, "UsageError"])
+        assert.include(refused.value.error.message, `leaves ${left} to workers`)
+      }
+      assert.deepStrictEqual(readdirSync(at.cwd), ["docs"])
+    })
+  )
+
   it.scopedLive("a corrupt reprise.json exits 2 with its path and place", () =>
     Effect.gen(function* () {
       const at = yield* place

@@ -3,6 +3,7 @@ import { Effect, Layer, Logger, Schema } from "effect"
 import { Lane } from "../../../events/Job.ts"
 import { nativeModule } from "../../runtime/NativeModule.ts"
 import { command, flag, integerFlag, noArguments, textFlag } from "../Definition.ts"
+import { UsageError } from "../Exit.ts"
 import { Io } from "../Io.ts"
 import { logLevelOf } from "../Logging.ts"
 import { print } from "../Output.ts"
@@ -47,6 +48,12 @@ export const serve = command({
     Effect.gen(function* () {
       const io = yield* Io
       const loaded = yield* configuration(common, { "http.port": port })
+      const own = lanes === undefined ? Lane.literals : lanesOf(lanes)
+      const left = Lane.literals.filter((lane) => !own.includes(lane))
+      if (left.length > 0 && loaded.settings.bus === "memory")
+        return yield* new UsageError({
+          detail: `--lanes leaves ${left.join(" and ")} to workers, and with the setting bus=memory none can come: it would never be done. Leave --lanes out, or set bus=nats (REPRISE_BUS=nats) and start workers.`
+        })
       yield* nativeModule
       const Serving = yield* Effect.promise(() => import("../../runtime/Serving.ts"))
       const { ControlServer } = yield* Effect.promise(() => import("../../runtime/control/ControlServer.ts"))
@@ -55,7 +62,7 @@ export const serve = command({
         environment: io.environment,
         version: io.version,
         wait,
-        lanes: lanes === undefined ? Lane.literals : lanesOf(lanes)
+        lanes: own
       })
       const { HttpAddress, layer: http } = yield* Effect.promise(() => import("../../http/Server.ts"))
       const { bus, files, nats, search } = loaded.settings
