@@ -18,6 +18,7 @@ export interface Work {
   readonly sourceId: SourceId
   readonly version: number
   readonly raw: Digest
+  readonly rawBytes: number
   readonly descriptor: Digest
   /** Of the submission that opened it. */
   readonly commandId: string
@@ -45,6 +46,13 @@ export interface Work {
   /** No attempt at any of its jobs can have been made before: saves reading them. */
   fresh: boolean
 }
+
+/**
+ * How much of the window of its lane a document takes that is to be prepared: small ones go out in great numbers, so that
+ * whatever is done once for all that wait (an fsync, a message) is done for many; of large ones no more than an eighth as many.
+ */
+export const prepareWeight = ({ rawBytes }: Pick<Work, "rawBytes">): number =>
+  Math.min(8, 1 + Math.floor(rawBytes / (16 * 1024)))
 
 export const workKey = (work: Pick<Work, "purpose" | "documentId" | "pair">): string =>
   work.purpose === "commit" ? work.documentId : `${work.documentId}/${work.pair.chunker}/${work.pair.model}`

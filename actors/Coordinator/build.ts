@@ -60,6 +60,7 @@ const begin = Effect.fnUntraced(function* (
     sourceId: row.sourceId,
     version: live.version,
     raw: submission.raw,
+    rawBytes: submission.rawBytes,
     descriptor: submission.descriptor,
     commandId: submission.commandId,
     orderKey: submission.orderKey,

@@ -10,6 +10,7 @@ import { loadInputs, startOver } from "./advance.ts"
 import type { Desk } from "./Desk.ts"
 import type { Job } from "./Jobs.ts"
 import type { Turn } from "./Turn.ts"
+import { prepareWeight } from "./Work.ts"
 
 /** An order that the bus did not take is offered again this much later. */
 const resendMs = 1000
@@ -28,7 +29,7 @@ export const dispatch = Effect.fnUntraced(function* (
       if (job === undefined) break
       yield* readAttempts(desk, job)
       if (lane === "prepare") {
-        begin(desk, turn, job, 1, [])
+        begin(desk, turn, job, prepareWeight(job.work), [])
         continue
       }
       if (!(yield* loadInputs(desk, turn, job.work))) {

@@ -193,6 +193,7 @@ const workOf = (
     sourceId,
     version: submitted.version,
     raw,
+    rawBytes: submitted.rawBytes,
     descriptor,
     commandId,
     orderKey,

@@ -92,6 +92,7 @@ export const takeUp = Effect.fnUntraced(function* (
     sourceId: row.sourceId,
     version: open.version,
     raw: row.raw,
+    rawBytes: row.rawBytes,
     descriptor: row.descriptor,
     commandId: open.commandId,
     orderKey,

@@ -3,9 +3,10 @@ import { Inputs } from "../../actors/Coordinator/Inputs.ts"
 import { type Job, Jobs } from "../../actors/Coordinator/Jobs.ts"
 import { Lines } from "../../actors/Coordinator/Line.ts"
 import { Outages } from "../../actors/Coordinator/Outages.ts"
-import type { Work } from "../../actors/Coordinator/Work.ts"
+import { usualSettings } from "../../actors/Coordinator/Settings.ts"
+import { prepareWeight, type Work } from "../../actors/Coordinator/Work.ts"
 import { defaultScope, type JobId, jobId, type Lane, ProjectName, sha256 } from "../../events/index.ts"
-import { chunker, documentNamed, hashing, testSource } from "../support/writeSide.ts"
+import { chunker, documentNamed, hashing, specOf, testSource } from "../support/writeSide.ts"
 
 const limits = {
   lanes: { prepare: { window: 2, limitMs: 1000 }, embed: { window: 2, limitMs: 1000 } },
@@ -22,6 +23,7 @@ const workNamed = (name: string, project = "default", sync?: number): Work => ({
   sourceId: testSource,
   version: 1,
   raw: sha256(name),
+  rawBytes: name.length,
   descriptor: sha256(name),
   commandId: name,
   orderKey: name,
@@ -54,6 +56,22 @@ describe("jobs", () => {
       if (job !== undefined) jobs.start(job, 1, 0)
     }
     assert.isUndefined(jobs.next("prepare", always))
+  })
+
+  it("are out in greater numbers where documents are small", () => {
+    const outOf = (rawBytes: number): number => {
+      const jobs = new Jobs({ ...limits, lanes: usualSettings(specOf(hashing)).lanes })
+      for (let n = 0; n < 1000; n++) {
+        const work = { ...workNamed(`${n}`), rawBytes }
+        jobs.add({ id: idOf(`${n}`), lane: "prepare", work, code, known: true, solo: false })
+      }
+      for (let out = 0; ; out++) {
+        const job = jobs.next("prepare", always)
+        if (job === undefined) return out
+        jobs.start(job, prepareWeight(job.work), 0)
+      }
+    }
+    assert.deepStrictEqual([500, 40_000, 200_000_000].map(outOf), [256, 86, 32])
   })
 
   it("enqueued twice are enqueued once", () => {
