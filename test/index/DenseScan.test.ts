@@ -1,20 +1,45 @@
 import { spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { encodeQuery, pointsPerBlock } from "../../src/index/embedded/Codes.ts"
-import { DenseScan } from "../../src/index/embedded/DenseScan.ts"
+import {
+  type CodeBlock,
+  type CodedQuery,
+  encodeQuery,
+  pointsPerBlock
+} from "../../src/index/embedded/Codes.ts"
+import { DenseScan, type PlacedBlock } from "../../src/index/embedded/DenseScan.ts"
 import { encodeBlocks } from "../../src/index/embedded/VectorEncoder.ts"
 import { denseScore } from "../../src/index/Scores.ts"
 
 const scan = new DenseScan()
 
+/** What a scan computes, one component after the other. */
+const plainly = (query: CodedQuery, { codes, errors, scales }: CodeBlock): Float64Array => {
+  const stride = query.codes.length
+  return Float64Array.from(scales, (scale, at) => {
+    let dot = 0
+    for (let i = 0; i < stride; i++) dot += (codes[at * stride + i] ?? 0) * (query.codes[i] ?? 0)
+    const lost = Math.min(query.perError * (errors[at] ?? 0), query.perStep * scale + query.least)
+    return (query.unit * dot + query.perScale) * scale + lost
+  })
+}
+
+/** Of a query's own blocks and of placed ones, which are given back. */
 const boundsOf = (query: Float32Array, vectors: ReadonlyArray<Float32Array>): Float64Array => {
   const bounds = new Float64Array(vectors.length)
   const coded = encodeQuery(query)
   let offset = 0
   for (const block of encodeBlocks(vectors, query.length)) {
     assert.isTrue(scan.bounds(coded, block, bounds, offset))
-    offset += block.scales.length
+    const end = offset + block.scales.length
+    assert.deepStrictEqual(bounds.slice(offset, end), plainly(coded, block))
+    const placed = scan.place(block, query.length)
+    if (placed === undefined) return assert.fail("There is no memory.")
+    const again = new Float64Array(vectors.length)
+    assert.isTrue(scan.boundsOf(coded, placed, again, offset))
+    assert.deepStrictEqual(again.slice(offset, end), bounds.slice(offset, end))
+    scan.giveBack(placed)
+    offset = end
   }
   assert.strictEqual(offset, vectors.length)
   return bounds
@@ -97,6 +122,51 @@ describe("the dense scan", () => {
     if (block === undefined) return assert.fail()
     block.scales[0] = Number.NaN
     assert.isFalse(scan.bounds(encodeQuery(vector), block, new Float64Array(1), 0))
+    const placed = scan.place(block, 2)
+    if (placed === undefined) return assert.fail()
+    assert.isFalse(scan.boundsOf(encodeQuery(vector), placed, new Float64Array(1), 0))
+  })
+
+  it("keeps what is placed as it is, whatever else comes and goes", () => {
+    const own = new DenseScan()
+    const query = encodeQuery(normalised(Array.from({ length: 24 }, (_, i) => Math.cos(i))))
+    const blockOf = (count: number, seed: number): CodeBlock => {
+      const vectors = Array.from({ length: count }, (_, at) =>
+        normalised(Array.from({ length: 24 }, (_, i) => Math.sin((seed * count + at + 1) * (i + 1))))
+      )
+      return encodeBlocks(vectors, 24)[0] ?? assert.fail()
+    }
+    const step = fc.record({
+      count: fc.integer({ min: 1, max: 2048 }),
+      gives: fc.boolean(),
+      which: fc.nat(20)
+    })
+    const places = new Set<number>()
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const held: Array<readonly [PlacedBlock, Float64Array]> = []
+        for (const [seed, { count, gives, which }] of steps.entries()) {
+          const [gone] = gives ? held.splice(which % (held.length || 1), 1) : []
+          if (gone !== undefined) {
+            own.giveBack(gone[0])
+            continue
+          }
+          const block = blockOf(count, seed)
+          const placed = own.place(block, 24) ?? assert.fail()
+          places.add(placed.at)
+          held.push([placed, plainly(query, block)])
+        }
+        for (const [placed, expected] of held) {
+          const bounds = new Float64Array(expected.length)
+          assert.isTrue(own.boundsOf(query, placed, bounds, 0))
+          assert.deepStrictEqual(bounds, expected)
+          own.giveBack(placed)
+        }
+      }),
+      { numRuns: 20, seed: 1 }
+    )
+    // At most 30 at a time, of one or two pages: 600 blocks have lain there.
+    assert.isAtMost(places.size, 60)
   })
 
   it("runs the bytes that its source assembles to", () => {

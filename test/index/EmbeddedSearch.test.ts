@@ -8,7 +8,7 @@ import { segmentPoints } from "../../src/index/embedded/Segment.ts"
 import { type Filter, matches, noFilter } from "../../src/index/Filter.ts"
 import type { Candidate, EngineGeneration, EngineQuery, Point } from "../../src/index/Index.ts"
 import { denseScore, sparseScore } from "../../src/index/Scores.ts"
-import { here, mark, point, sourceOf } from "../conformance/index.ts"
+import { here, mark, point, sourceOf, there } from "../conformance/index.ts"
 import { Embedded } from "./EmbeddedFixture.ts"
 
 const dimensions = 40
@@ -109,7 +109,7 @@ describe("a search of the embedded engine is that of looking at every point, to 
   for (const [name, memoryMiB] of [
     ["codes in memory", 64],
     ["no memory for codes: blocks are read for each query", 0],
-    ["memory for some of the codes", 0.1]
+    ["memory for some of the codes", 0.3]
   ] as const)
     it.scoped(`over several segments, ${name}`, () =>
       Effect.gen(function* () {
@@ -121,6 +121,21 @@ describe("a search of the embedded engine is that of looking at every point, to 
         yield* agrees(reader, points, 60)
       })
     )
+
+  it.scoped("of two projects that take each other's memory", () =>
+    Effect.gen(function* () {
+      const engine = yield* Embedded.make(dimensions)
+      const few = points.slice(0, 1500)
+      yield* engine.fill([...few, ...few.map((one) => ({ ...one, scope: there }))], 9)
+      // Room for the codes of one.
+      const reader = yield* engine.openReadOnly(0.15)
+      const [asked = assert.fail()] = fc.sample(anyQuery, { numRuns: 1, seed: 3 })
+      const query: EngineQuery = { ...asked, dense: vector(3), limit: 10 }
+      const expected = sorted(exactly(few, query))
+      for (const scope of [here, there, there, here])
+        assert.deepStrictEqual(sorted(yield* reader.query({ ...query, scope })), expected)
+    })
+  )
 
   it.scoped("before, between and after merges, to a reader that has the file open", () =>
     Effect.gen(function* () {

@@ -1,23 +1,66 @@
 /**
- * Dot products of whole blocks of codes, in SIMD WebAssembly.
+ * Upper bounds of exact scores for whole blocks of codes, in SIMD WebAssembly.
  *
- * A block is copied into the module's memory and scanned there: copying is a sequential read that the processor
- * foresees, and what is scanned then lies in its cache (100,000 × 384: 2.5 ms, where scanning codes that live in the
- * module's memory takes 4.7 ms). So codes may lie anywhere, and the module needs one block's worth of memory.
+ * Codes that a search holds ready lie in the module's memory, woven as the kernel reads them (dense-scan.wat), so that a
+ * scan is one pass over memory from beginning to end: 100,000 × 384 in 1.5 ms, where copying blocks to the kernel and scanning
+ * them there takes 2.7 ms, and scanning plain codes in place 5. Codes that find no room are woven for each query.
  */
 import { base64 } from "../wasm/DenseScanBytes.ts"
-import type { CodeBlock, CodedQuery } from "./Codes.ts"
+import { type CodeBlock, type CodedQuery, pointsPerBlock, strideOf } from "./Codes.ts"
 
 interface Kernel {
-  readonly dots: (codes: number, count: number, stride: number, query: number, out: number) => void
+  readonly weave: (codes: number, fours: number, stride: number, to: number) => void
+  readonly bounds: (
+    scales: number,
+    errors: number,
+    codes: number,
+    fours: number,
+    stride: number,
+    query: number,
+    dots: number,
+    out: number,
+    unit: number,
+    perScale: number,
+    perError: number,
+    perStep: number,
+    least: number
+  ) => number
 }
 
 const page = 65_536
+/** Bytes of plain codes that are woven at a time. */
+const skein = 65_536
 
-/** One a thread; it holds a block at a time. */
+/**
+ * The codes of a block in the scan's memory: scales, errors, and codes woven by fours. A place for each block as a whole: at
+ * every beginning the processor has to find out anew what is read next.
+ */
+export interface PlacedBlock {
+  readonly count: number
+  readonly at: number
+  /** Of the place: it may be larger than what lies there. */
+  readonly pages: number
+}
+
+/** Where a query is asked: its codes, plain codes to be woven, their dot products and bounds, and a block woven for it alone. */
+interface Desk {
+  readonly query: number
+  readonly plain: number
+  readonly dots: number
+  readonly out: number
+  readonly place: PlacedBlock
+  /** Codes that are woven at a time, a multiple of four. */
+  readonly codes: number
+}
+
+/** One a thread. */
 export class DenseScan {
-  private readonly memory = new WebAssembly.Memory({ initial: 1 })
+  private readonly memory = new WebAssembly.Memory({ initial: 0 })
   private readonly kernel: Kernel
+  /** The memory never shrinks: a place that is given back is taken by the next block that it is large enough for. */
+  private free: ReadonlyArray<PlacedBlock> = []
+  /** By the stride of the codes: few lengths are searched in one process. */
+  private readonly desks = new Map<number, Desk>()
 
   constructor() {
     const module = new WebAssembly.Module(Buffer.from(base64, "base64"))
@@ -26,38 +69,115 @@ export class DenseScan {
     this.kernel = instance.exports as Kernel
   }
 
+  /** Keeps the codes of a block until they are given back; `undefined` where the module gets no more memory. */
+  place(block: CodeBlock, dimensions: number): PlacedBlock | undefined {
+    const desk = this.deskFor(dimensions)
+    const count = block.scales.length
+    const place = this.take(bytesPlaced(count, dimensions) / page)
+    if (place === undefined) return undefined
+    const placed = { ...place, count }
+    this.weave(desk, block, placed)
+    return placed
+  }
+
+  giveBack(placed: PlacedBlock): void {
+    this.free = [...this.free, placed].sort((one, other) => one.pages - other.pages)
+  }
+
   /**
    * Upper bounds of the exact scores, one for each code of the block, into `bounds` from `offset` on. False where the
    * block holds what is no number.
    */
   bounds(query: CodedQuery, block: CodeBlock, bounds: Float64Array, offset: number): boolean {
-    const count = block.scales.length
+    const desk = this.deskFor(query.codes.length)
+    const placed = { ...desk.place, count: block.scales.length }
+    this.weave(desk, block, placed)
+    return this.boundsOf(query, placed, bounds, offset)
+  }
+
+  /** As {@link bounds}, of a block that was placed. */
+  boundsOf(query: CodedQuery, { at, count }: PlacedBlock, bounds: Float64Array, offset: number): boolean {
     const stride = query.codes.length
-    const codesAt = 0
-    const queryAt = Math.ceil((count * stride) / 16) * 16
-    const outAt = queryAt + 2 * stride
-    this.fit(outAt + 4 * count)
-    const { buffer } = this.memory
-    new Int8Array(buffer, codesAt, count * stride).set(block.codes)
-    new Int16Array(buffer, queryAt, stride).set(query.codes)
-    this.kernel.dots(codesAt, count, stride, queryAt, outAt)
-    const dots = new Int32Array(buffer, outAt, count)
-    const { unit, perScale, perError, perStep, least } = query
-    const { scales, errors } = block
-    let sum = 0
-    for (let at = 0; at < count; at++) {
-      const scale = scales[at] ?? 0
-      // Of what is no number the least is none.
-      const lost = Math.min(perError * (errors[at] ?? 0), perStep * scale + least)
-      const bound = (unit * (dots[at] ?? 0) + perScale) * scale + lost
-      bounds[offset + at] = bound
-      sum += bound
-    }
+    const desk = this.deskFor(stride)
+    const filled = foursOf(count) * 4
+    new Int16Array(this.memory.buffer, desk.query, stride).set(query.codes)
+    const sum = this.kernel.bounds(
+      at,
+      at + 4 * filled,
+      at + 8 * filled,
+      filled / 4,
+      stride,
+      desk.query,
+      desk.dots,
+      desk.out,
+      query.unit,
+      query.perScale,
+      query.perError,
+      query.perStep,
+      query.least
+    )
+    bounds.set(new Float64Array(this.memory.buffer, desk.out, count), offset)
     return Number.isFinite(sum)
   }
 
-  private fit(bytes: number): void {
-    const missing = bytes - this.memory.buffer.byteLength
-    if (missing > 0) this.memory.grow(Math.ceil(missing / page))
+  private weave(desk: Desk, { codes, errors, scales }: CodeBlock, { at, count }: PlacedBlock): void {
+    const { buffer } = this.memory
+    const stride = codes.length / count
+    const filled = foursOf(count) * 4
+    // What fills up the last four has neither scale nor error: whatever its codes are, its bound is a number.
+    const both = new Float32Array(buffer, at, 2 * filled).fill(0)
+    both.set(scales)
+    both.set(errors, filled)
+    const plain = new Int8Array(buffer, desk.plain, desk.codes * stride)
+    for (let first = 0; first < count; first += desk.codes) {
+      const some = codes.subarray(first * stride, (first + desk.codes) * stride)
+      plain.set(some)
+      this.kernel.weave(desk.plain, foursOf(some.length / stride), stride, at + 8 * filled + first * stride)
+    }
+  }
+
+  private take(pages: number): PlacedBlock | undefined {
+    const fitting = this.free.find((place) => place.pages >= pages)
+    if (fitting !== undefined) {
+      this.free = this.free.filter((place) => place !== fitting)
+      return fitting
+    }
+    const at = this.grow(pages)
+    return at === undefined ? undefined : { at, pages, count: 0 }
+  }
+
+  private deskFor(dimensions: number): Desk {
+    const stride = strideOf(dimensions)
+    const known = this.desks.get(stride)
+    if (known !== undefined) return known
+    const codes = 4 * Math.max(1, Math.floor(skein / (4 * stride)))
+    const most = foursOf(pointsPerBlock(dimensions)) * 4
+    const plain = 2 * stride
+    const dots = plain + codes * stride
+    const out = dots + 4 * most
+    const pages = Math.ceil((out + 8 * most) / page)
+    const query = this.grow(pages)
+    const place = this.take(bytesPlaced(most, dimensions) / page)
+    if (query === undefined || place === undefined)
+      throw new RangeError("The scan gets no memory for a query.")
+    const desk = { query, plain: query + plain, dots: query + dots, out: query + out, place, codes }
+    this.desks.set(stride, desk)
+    return desk
+  }
+
+  /** The address of so many pages more; `undefined` where there are none. */
+  private grow(pages: number): number | undefined {
+    try {
+      return this.memory.grow(pages) * page
+    } catch (cause) {
+      if (cause instanceof RangeError) return undefined
+      throw cause
+    }
   }
 }
+
+/** Bytes that so many codes take where they are placed: whole pages. */
+export const bytesPlaced = (count: number, dimensions: number): number =>
+  Math.ceil((4 * foursOf(count) * (strideOf(dimensions) + 8)) / page) * page
+
+const foursOf = (count: number): number => Math.ceil(count / 4)

@@ -10,7 +10,7 @@ import { ChunkId, DocumentId, PointId } from "../../../events/Ids.ts"
 import { type Filter, isEmpty } from "../Filter.ts"
 import type { Candidate, EngineQuery, SparseVector } from "../Index.ts"
 import { denseScore } from "../Scores.ts"
-import { encodeQuery, pointsPerBlock } from "./Codes.ts"
+import { encodeQuery } from "./Codes.ts"
 import { damaged, numberOf, textOf } from "./Database.ts"
 import { Descending } from "./Descending.ts"
 import { Payloads } from "./Payloads.ts"
@@ -65,6 +65,7 @@ export class ProjectSearch implements Holder {
   }
 
   close(): void {
+    for (const view of this.views) view.release()
     this.views = []
     this.memory.forget(this)
   }
@@ -108,11 +109,9 @@ export class ProjectSearch implements Holder {
     if (query.dense === undefined || query.limit < 1) return []
     const coded = encodeQuery(query.dense)
     const { bounds, all } = this.memory.room(this.points)
-    const size = pointsPerBlock(query.dense.length)
     this.views.forEach((view, at) => {
-      for (let first = 0; first < view.points; first += size)
-        if (!this.memory.scan.bounds(coded, view.block(first / size), bounds, view.offset + first))
-          throw damaged(this.file.file.path, "A code's scale or error is no number.")
+      if (!view.bounds(coded, bounds))
+        throw damaged(this.file.file.path, "A code's scale or error is no number.")
       leaveOut(masks[at], bounds, view.offset)
     })
     const descending = new Descending(bounds, all.subarray(0, this.points))

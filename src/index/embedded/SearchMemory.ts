@@ -1,6 +1,6 @@
 /**
  * What searches in one thread share: the dense scan, room for scores, and a bound on the codes and payloads that stay
- * in memory. What finds no room is read from the files for each query.
+ * in memory. What finds no room is read from the files for each query. What codes leave free is kept for other codes.
  */
 import { DenseScan } from "./DenseScan.ts"
 

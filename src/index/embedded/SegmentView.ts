@@ -1,7 +1,8 @@
 /**
  * A segment as a search sees it. Segments are never changed, so what was read once holds until the segment is gone.
  */
-import type { CodeBlock } from "./Codes.ts"
+import { type CodedQuery, pointsPerBlock } from "./Codes.ts"
+import { bytesPlaced, type PlacedBlock } from "./DenseScan.ts"
 import type { ProjectFile } from "./ProjectFile.ts"
 import type { Holder, SearchMemory } from "./SearchMemory.ts"
 
@@ -13,7 +14,7 @@ export class SegmentView {
   private readonly file: ProjectFile
   private readonly memory: SearchMemory
   private readonly holder: Holder
-  private readonly blocks: Array<CodeBlock | undefined> = []
+  private readonly placed: Array<PlacedBlock | undefined> = []
   private kept: Uint32Array | undefined
   private bytes = 0
 
@@ -29,13 +30,36 @@ export class SegmentView {
     return this.ordinals.length
   }
 
-  block(at: number): CodeBlock {
-    const held = this.blocks[at]
-    if (held !== undefined) return held
+  /** Upper bounds of its members' dense scores, each at its place among those of all segments. False as in the scan. */
+  bounds(query: CodedQuery, bounds: Float64Array): boolean {
+    const { scan } = this.memory
+    const size = pointsPerBlock(this.file.dimensions)
+    for (let at = 0; at * size < this.points; at++) {
+      const offset = this.offset + at * size
+      const placed = this.placed[at]
+      const areNumbers =
+        placed === undefined
+          ? this.firstBounds(at, query, bounds, offset)
+          : scan.boundsOf(query, placed, bounds, offset)
+      if (!areNumbers) return false
+    }
+    return true
+  }
+
+  /** Of a block that is not held yet. */
+  private firstBounds(at: number, query: CodedQuery, bounds: Float64Array, offset: number): boolean {
+    const { scan } = this.memory
+    const { dimensions } = this.file
     const block = this.file.segments.block(this.segment, at, this.points)
-    if (this.reserve(block.codes.byteLength + block.scales.byteLength + block.errors.byteLength))
-      this.blocks[at] = block
-    return block
+    const bytes = bytesPlaced(block.scales.length, dimensions)
+    if (!this.reserve(bytes)) return scan.bounds(query, block, bounds, offset)
+    const placed = scan.place(block, dimensions)
+    if (placed === undefined) {
+      this.give(bytes)
+      return scan.bounds(query, block, bounds, offset)
+    }
+    this.placed[at] = placed
+    return scan.boundsOf(query, placed, bounds, offset)
   }
 
   /** The number that `numberOf` gives each member's payload; a member whose point is gone has that of the one before. */
@@ -52,10 +76,15 @@ export class SegmentView {
   }
 
   release(): void {
-    this.memory.give(this.holder, this.bytes)
-    this.bytes = 0
-    this.blocks.length = 0
+    this.give(this.bytes)
+    for (const placed of this.placed) if (placed !== undefined) this.memory.scan.giveBack(placed)
+    this.placed.length = 0
     this.kept = undefined
+  }
+
+  private give(bytes: number): void {
+    this.memory.give(this.holder, bytes)
+    this.bytes -= bytes
   }
 
   private reserve(bytes: number): boolean {
