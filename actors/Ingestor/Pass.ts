@@ -140,7 +140,9 @@ class Pass<E> {
     )
     const remembered = (after: RawPath | undefined, page: number) =>
       readModels.fileStates(sourceId, after === undefined ? undefined : toBytes(after), page)
-    return differences(scan, remembered, statesPage).pipe(
+    // One by one where each is to be read, or to be known as met.
+    const countsSettled = options.full !== true && this.seen === undefined
+    return differences(scan, remembered, { page: statesPage, countsSettled }).pipe(
       Stream.mapChunksEffect((chunk) =>
         Effect.suspend(() => {
           const works: Array<Work> = []
@@ -162,6 +164,10 @@ class Pass<E> {
   private note(difference: Difference<RememberedFile>, forgotten: Array<DocumentId>): Work | undefined {
     const { source, tally } = this.input
     switch (difference._tag) {
+      case "Settled":
+        tally.count("unchanged", difference.count)
+        this.live += difference.count
+        return undefined
       case "Same":
         return this.noteSame(difference)
       case "Look": {

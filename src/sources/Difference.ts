@@ -5,16 +5,20 @@
  * A remembered item is missing only where the scan proves that it would have met it: below a directory that could not be
  * read everything is kept.
  */
-import { Chunk, Effect, Option, Stream } from "effect"
+import { Chunk, Effect, Fiber, Option, Stream } from "effect"
 import type { RawPath } from "./RawPath.ts"
 import type { Exclusion, Scanned, Stamp } from "./SourceReader.ts"
 
 /** An item as the last sync saw it. */
 export interface Remembered extends Stamp {
   readonly path: RawPath
+  /** Whether nothing is to be done about the file that a scan says this of: see `settledLine`. */
+  readonly isSettledAs?: (line: string) => boolean
 }
 
 export type Difference<Known extends Remembered> =
+  /** So many items of which nothing is to be said one by one. */
+  | { readonly _tag: "Settled"; readonly count: number }
   /** Nothing about it changed that can be seen without reading. */
   | {
       readonly _tag: "Same"
@@ -55,6 +59,14 @@ export class Merge<Known extends Remembered> {
   private knownEnded = false
   /** The subtree that the scan reported last: what is remembered next may lie in it. */
   private cover: Extract<Scanned, { readonly subtree: boolean }> | undefined
+  private settled = 0
+  settledInAll = 0
+  private readonly countsSettled: boolean
+
+  /** `countsSettled`: items that are settled are only counted. */
+  constructor(countsSettled: boolean) {
+    this.countsSettled = countsSettled
+  }
 
   scan(batch: ReadonlyArray<Scanned> | undefined): void {
     this.scanned = batch ?? []
@@ -70,7 +82,29 @@ export class Merge<Known extends Remembered> {
 
   /** Goes on until one side has to be filled up, or until both have ended. */
   run(out: Array<Difference<Known>>): "scan" | "remember" | "done" {
+    const needs = this.merge(out)
+    if (this.settled > 0) out.push({ _tag: "Settled", count: this.settled })
+    this.settledInAll += this.settled
+    this.settled = 0
+    return needs
+  }
+
+  /** Both sides stand at the same file, and nothing is to be done about it. */
+  private passSettled(): void {
     while (true) {
+      const scanned = this.scanned[this.atScanned]
+      const known = this.known[this.atKnown]
+      if (scanned?._tag !== "Item" || scanned.line === undefined) return
+      if (known?.isSettledAs?.(scanned.line) !== true) return
+      this.atScanned += 1
+      this.atKnown += 1
+      this.settled += 1
+    }
+  }
+
+  private merge(out: Array<Difference<Known>>): "scan" | "remember" | "done" {
+    while (true) {
+      if (this.countsSettled) this.passSettled()
       const scanned = this.scanned[this.atScanned]
       const known = this.known[this.atKnown]
       // The next page of the scan is made elsewhere meanwhile.
@@ -119,18 +153,31 @@ const covered = <Known extends Remembered>(
 
 const batchSize = 512
 
+export interface DifferencesOptions {
+  /** Of what is remembered at a time. */
+  readonly page: number
+  /** Items that are settled are counted, and not named. */
+  readonly countsSettled: boolean
+}
+
 /** `remembered` gives what comes after a path, in order: fewer than `page` where there is no more. */
 export const differences = <Known extends Remembered, E, E2>(
   scan: Stream.Stream<Scanned, E>,
   remembered: (after: RawPath | undefined, page: number) => Effect.Effect<ReadonlyArray<Known>, E2>,
-  page: number
+  { countsSettled, page }: DifferencesOptions
 ): Stream.Stream<Difference<Known>, E | E2> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
       const pull = yield* Stream.toPull(scan)
-      const merge = new Merge<Known>()
+      const merge = new Merge<Known>(countsSettled)
       let after: RawPath | undefined
-      const nextScanned: Effect.Effect<void, E | E2> = pull.pipe(
+      // The scan begins while the first of what is remembered is read.
+      let first: typeof pull | undefined = Fiber.join(yield* Effect.forkScoped(pull))
+      const nextScanned: Effect.Effect<void, E | E2> = Effect.suspend(() => {
+        const next = first ?? pull
+        first = undefined
+        return next
+      }).pipe(
         Effect.map((batch) => merge.scan(Chunk.toReadonlyArray(batch))),
         Effect.catchAll(
           Option.match({ onNone: () => Effect.sync(() => merge.scan(undefined)), onSome: Effect.fail<E> })
@@ -146,7 +193,8 @@ export const differences = <Known extends Remembered, E, E2>(
       const step: Effect.Effect<Chunk.Chunk<Difference<Known>>, Option.Option<E | E2>> = Effect.gen(
         function* () {
           const out: Array<Difference<Known>> = []
-          while (out.length < batchSize) {
+          const before = merge.settledInAll
+          while (out.length + merge.settledInAll - before < batchSize) {
             const needs = merge.run(out)
             if (needs === "done") break
             yield* Effect.mapError(needs === "scan" ? nextScanned : nextRemembered, Option.some)

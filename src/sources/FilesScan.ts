@@ -16,7 +16,7 @@ import { append, asPrefix, emptyPath, join, ofLatin1, ofText, type RawPath, toTe
 import { Selection } from "./Selection.ts"
 import { SortedEntries } from "./SortedEntries.ts"
 import type { Exclusion, Scanned } from "./SourceReader.ts"
-import { WrittenStamp, writtenStamp } from "./WrittenStamp.ts"
+import { ScannedFile, settledLine } from "./WrittenStamp.ts"
 
 export interface FilesLimits {
   /** Larger files are skipped without being read, in bytes. */
@@ -58,14 +58,12 @@ export interface ScanOptions {
 /** What is said in words: all but files. */
 type Told = Exclude<Scanned, { readonly _tag: "Item" }>
 
-/** What a scan met, in order, as it crosses threads: a file is its path, and its stamp stands with the stamps. */
+/** What a scan met, in order, as it crosses threads: a file is its path, and what else is known of it stands with the lines. */
 export interface ScanPage {
   readonly _tag: "Page"
   readonly met: ReadonlyArray<RawPath | Told>
-  /** Of each file in turn, as a {@link WrittenStamp}; `undefined` where they were not examined. */
-  readonly stamps: ReadonlyArray<string> | undefined
-  /** Likewise the digest of its descriptor. */
-  readonly descriptors: ReadonlyArray<string> | undefined
+  /** Of each file in turn, as `settledLine` writes them; `undefined` where they were not examined. */
+  readonly lines: ReadonlyArray<string> | undefined
   /** Nothing comes after it. */
   readonly isLast: boolean
 }
@@ -78,7 +76,7 @@ export type ScanStep =
 
 /** As items and what else there is; each `examined` answers for one file that was not examined. */
 export const scannedOf = (
-  { descriptors, met, stamps }: ScanPage,
+  { lines, met }: ScanPage,
   examined: ReadonlyArray<FileStat | string> = []
 ): ReadonlyArray<Scanned> => {
   const scanned: Array<Scanned> = []
@@ -88,14 +86,9 @@ export const scannedOf = (
       scanned.push(one)
       continue
     }
-    if (stamps === undefined) {
-      const found = fileAt(one, examined[file])
-      if (found !== undefined) scanned.push(found)
-    } else {
-      const descriptor = descriptors?.[file]
-      const stamp = new WrittenStamp(stamps[file] ?? "")
-      scanned.push({ _tag: "Item", path: one, stamp, ...(descriptor !== undefined && { descriptor }) })
-    }
+    const line = lines?.[file]
+    const found = line === undefined ? fileAt(one, examined[file]) : new ScannedFile(one, line)
+    if (found !== undefined) scanned.push(found)
     file += 1
   }
   return scanned
@@ -158,9 +151,7 @@ export class FilesScan {
     if (met.length === 0 && this.way.length === 0) return { _tag: "End" }
     this.met = []
     const isLast = this.way.length === 0
-    return examines
-      ? this.examined(met, isLast)
-      : { _tag: "Page", met, stamps: undefined, descriptors: undefined, isLast }
+    return examines ? this.examined(met, isLast) : { _tag: "Page", met, lines: undefined, isLast }
   }
 
   private begin(): ScanStep | undefined {
@@ -184,8 +175,7 @@ export class FilesScan {
 
   private examined(met: ReadonlyArray<RawPath | Told>, isLast: boolean): ScanPage {
     const found: Array<RawPath | Told> = []
-    const stamps: Array<string> = []
-    const descriptors: Array<string> = []
+    const lines: Array<string> = []
     for (const one of met) {
       const scanned = typeof one === "string" ? fileAt(one, this.look(one)) : one
       if (scanned === undefined) continue
@@ -194,10 +184,9 @@ export class FilesScan {
         continue
       }
       found.push(scanned.path)
-      stamps.push(writtenStamp(scanned.stamp))
-      descriptors.push(descriptorOf(this.options.root, scanned.path))
+      lines.push(settledLine(descriptorOf(this.options.root, scanned.path), scanned.stamp))
     }
-    return { _tag: "Page", met: found, stamps, descriptors, isLast }
+    return { _tag: "Page", met: found, lines, isLast }
   }
 
   private look(path: RawPath): FileStat | string {

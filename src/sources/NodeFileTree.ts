@@ -133,7 +133,7 @@ const scanOn = (
       )
     }
     ended = step.isLast
-    if (step.stamps !== undefined) {
+    if (step.lines !== undefined) {
       examines = !isSlow(step.met.length, (yield* monotonicMs) - began)
       return Chunk.unsafeFromArray(scannedOf(step))
     }

@@ -12,14 +12,9 @@ const runLength = 4096
 
 interface Run {
   readonly entries: ReadonlyArray<DirectoryEntry>
+  readonly keys: ReadonlyArray<string>
   at: number
   key: string
-}
-
-const compare = (a: DirectoryEntry, b: DirectoryEntry): number => {
-  const left = scanKey(a)
-  const right = scanKey(b)
-  return left < right ? -1 : left > right ? 1 : 0
 }
 
 export class SortedEntries {
@@ -36,11 +31,15 @@ export class SortedEntries {
     }
   }
 
+  /** Texts alone are sorted without a call of ours for each comparison. */
   private close(): void {
-    const first = this.open.sort(compare)[0]
-    if (first === undefined) return
-    this.heap.push({ entries: this.open, at: 0, key: scanKey(first) })
+    const byKey = new Map(this.open.map((entry) => [scanKey(entry), entry]))
     this.open = []
+    const keys = [...byKey.keys()].sort()
+    const [key] = keys
+    if (key === undefined) return
+    const entries = keys.flatMap((one) => byKey.get(one) ?? [])
+    this.heap.push({ entries, keys, at: 0, key })
     let child = this.heap.length - 1
     while (child > 0) {
       const parent = (child - 1) >> 1
@@ -56,13 +55,13 @@ export class SortedEntries {
     const entry = top?.entries[top.at]
     if (top === undefined || entry === undefined) return undefined
     top.at += 1
-    const next = top.entries[top.at]
-    if (next !== undefined) top.key = scanKey(next)
+    const next = top.keys[top.at]
+    if (next !== undefined) top.key = next
     else {
       const last = this.heap.pop()
       if (last !== undefined && last !== top) this.heap[0] = last
     }
-    this.sink()
+    if (this.heap.length > 1) this.sink()
     return entry
   }
 

@@ -51,6 +51,8 @@ export type Scanned =
       readonly stamp: Stamp
       /** As `OpenSource.descriptor` says, where the scan brings it. */
       readonly descriptor?: string
+      /** All of it as one text, where it came as such: see WrittenStamp.ts. */
+      readonly line?: string
     }
   | {
       readonly _tag: "Excluded"

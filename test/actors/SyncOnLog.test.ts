@@ -107,6 +107,8 @@ describe("a sync on the log", () => {
           const before = yield* head
           assert.deepStrictEqual(counts(yield* syncAll), { unchanged: 6 })
           assert.lengthOf(yield* eventsAfter(before), 2)
+          const full = yield* Effect.flatMap(Sync, (syncs) => syncs.syncAll(defaultScope, { full: true }))
+          assert.deepStrictEqual(counts(full), { unchanged: 6 })
         })
       }
     ]

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Effect, FastCheck as fc, Stream } from "effect"
 import { type Difference, differences, type Remembered } from "../../src/sources/Difference.ts"
-import { ofText, type RawPath } from "../../src/sources/RawPath.ts"
+import { ofLatin1, ofText, type RawPath } from "../../src/sources/RawPath.ts"
 import type { Scanned } from "../../src/sources/SourceReader.ts"
 
 const stamp = (mark: number) => ({ size: mark, mtimeNs: BigInt(mark), inode: BigInt(mark) })
@@ -33,7 +33,7 @@ const compared = (scanned: ReadonlyArray<Scanned>, known: ReadonlyArray<Remember
             .filter(({ path }) => after === undefined || path > after)
             .slice(0, page)
         ),
-      batch
+      { page: batch, countsSettled: true }
     )
   ).pipe(Effect.map((all) => Chunk.toReadonlyArray(all).map(summary).sort()))
 
@@ -43,6 +43,8 @@ const summary = (difference: Difference<Remembered>): string => {
       return `same ${difference.path}`
     case "Look":
       return `${difference.known === undefined ? "new" : "changed"} ${difference.path}`
+    case "Settled":
+      return `settled ${difference.count}`
     case "Unreadable":
       return `unreadable ${difference.scanned.path}`
     default:
@@ -68,6 +70,21 @@ const naive = (scanned: ReadonlyArray<Scanned>, known: ReadonlyArray<Remembered>
   }
   return out.sort()
 }
+
+/** Of half of the paths. */
+const settles = (path: RawPath): boolean => path.length % 2 === 0
+const lineOf = (path: RawPath, { size }: { readonly size: number }): string => `${path} ${size}`
+const written = (scanned: ReadonlyArray<Scanned>): ReadonlyArray<Scanned> =>
+  scanned.map((one) => (one._tag === "Item" ? { ...one, line: lineOf(one.path, one.stamp) } : one))
+const settling = (known: ReadonlyArray<Remembered>): ReadonlyArray<Remembered> =>
+  known.map((one) => ({
+    ...one,
+    isSettledAs: (line) => settles(one.path) && line === lineOf(one.path, one)
+  }))
+const split = (lines: ReadonlyArray<string>) => ({
+  named: lines.filter((line) => !line.startsWith("settled ")),
+  settled: lines.reduce((sum, line) => sum + (line.startsWith("settled ") ? Number(line.slice(8)) : 0), 0)
+})
 
 describe("what a scan and the memory of the last one make together", () => {
   it.effect("names what is the same, new, changed, missing, left out, and out of sight", () =>
@@ -149,6 +166,15 @@ describe("what a scan and the memory of the last one make together", () => {
           const known = remembered.map(({ mark, path }) => ({ path, ...stamp(mark) }))
           const actual = await Effect.runPromise(compared(scanned, known, batch))
           assert.deepStrictEqual(actual, naive(scanned, known))
+          const { named, settled } = split(
+            await Effect.runPromise(compared(written(scanned), settling(known), batch))
+          )
+          const isSettled = (line: string) => line.startsWith("same ") && settles(ofLatin1(line.slice(5)))
+          assert.deepStrictEqual(
+            named,
+            naive(scanned, known).filter((line) => !isSettled(line))
+          )
+          assert.strictEqual(settled, naive(scanned, known).filter(isSettled).length)
         }),
         { numRuns: 500 }
       )

@@ -156,11 +156,11 @@ const rowOf = (sql: ReadSql, document: string) =>
 const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | undefined, limit: number) =>
   Effect.gen(function* () {
     const files = yield* sql.lists<FileStateColumns>`
-      SELECT f.document_id || f.raw || f.descriptor
+      SELECT f.document_id || f.raw
           || coalesce(d.live_version = d.submitted_version AND d.open = 0 AND d.removed IS NULL
             AND d.raw = f.raw AND d.descriptor = f.descriptor, 0)
-          || f.size || ',' || f.mtime_ns || ',' || f.inode || '/' || f.sync || '/' || CAST(f.path AS TEXT),
-        CASE WHEN CAST(f.path AS TEXT) GLOB '*[^ -~]*' THEN f.path END
+          || f.descriptor || f.size || ',' || f.mtime_ns || ',' || f.inode || '/' || f.sync || '/'
+          || CASE WHEN CAST(f.path AS TEXT) GLOB '*[^ -~]*' THEN '/' || hex(f.path) ELSE CAST(f.path AS TEXT) END
       FROM file_states f LEFT JOIN documents d ON d.document_id = f.document_id
       WHERE ${sql.and([
         sql`f.source_id = ${source}`,
@@ -175,5 +175,5 @@ const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | unde
             SELECT ${sql.literal(documentColumns)} FROM documents d
             WHERE document_id IN (SELECT value FROM json_each(${JSON.stringify(others)}))`
     const documents = new Map(rows.map((row) => [row.document_id, toDocumentRow(row)]))
-    return files.map((file) => new RememberedRow(file, documents))
+    return files.map(([text]) => new RememberedRow(text, documents))
   })

@@ -1,6 +1,7 @@
 /**
- * A row of `fileStates` as it comes: one text with the document's id, the digests of bytes and descriptor, whether it is
- * settled, the stamp, the sync and the path. Of most rows nothing but path, stamp and descriptor is looked at.
+ * A row of `fileStates` as it comes: one text with the document's id, the digest of its bytes, then, as a scan writes it of a
+ * file that is settled (`settledLine`), whether it is, the digest of its descriptor and the stamp; the sync and the path. Of
+ * most rows nothing is asked but whether a scan says the same.
  */
 import { Digest, DocumentId } from "../../../events/Ids.ts"
 import { ofBytes, ofLatin1, type RawPath } from "../../sources/RawPath.ts"
@@ -9,41 +10,42 @@ import type { DocumentRow, RememberedFile } from "../ReadModels.ts"
 
 // Ids and digests are of one length each.
 const rawAt = 36
-const descriptorAt = rawAt + 64
-const settledAt = descriptorAt + 64
-const stampAt = settledAt + 1
+const settledAt = rawAt + 64
+const descriptorAt = settledAt + 1
+const stampAt = descriptorAt + 64
 
 export const documentIdIn = (text: string): DocumentId =>
   DocumentId.make(text.slice(0, rawAt), { disableValidation: true })
 export const isSettled = (text: string): boolean => text[settledAt] === "1"
 
-/** `path` where it is not plain ASCII: else it stands in the text. */
-export type FileStateColumns = readonly [text: string, path: Uint8Array | null]
+export type FileStateColumns = readonly [text: string]
 
 /** What it is asked for is cut out of its text. */
 export class RememberedRow implements RememberedFile {
-  readonly path: RawPath
   readonly document: DocumentRow | undefined
   private readonly text: string
-  private readonly stampEnd: number
-  private readonly syncEnd: number
 
-  constructor([text, path]: FileStateColumns, documents: ReadonlyMap<string, DocumentRow>) {
+  constructor(text: string, documents: ReadonlyMap<string, DocumentRow>) {
     this.text = text
-    this.stampEnd = text.indexOf("/", stampAt)
-    this.syncEnd = text.indexOf("/", this.stampEnd + 1)
-    this.path = path === null ? ofLatin1(text.slice(this.syncEnd + 1)) : ofBytes(path)
-    this.document = isSettled(text) ? undefined : documents.get(documentIdIn(text))
+    this.document = documents.size === 0 || isSettled(text) ? undefined : documents.get(documentIdIn(text))
   }
 
+  isSettledAs(line: string): boolean {
+    return this.text.startsWith(line, settledAt)
+  }
+  /** Below a root no path begins with a slash: after one stand the bytes of a path that is not plain ASCII, in hexadecimal. */
+  get path(): RawPath {
+    const path = this.text.slice(this.syncEnd + 1)
+    return path.startsWith("/") ? ofBytes(Buffer.from(path.slice(1), "hex")) : ofLatin1(path)
+  }
   get documentId(): DocumentId {
     return documentIdIn(this.text)
   }
   get raw(): Digest {
-    return Digest.make(this.text.slice(rawAt, descriptorAt), { disableValidation: true })
+    return Digest.make(this.text.slice(rawAt, settledAt), { disableValidation: true })
   }
   get descriptor(): Digest {
-    return Digest.make(this.text.slice(descriptorAt, settledAt), { disableValidation: true })
+    return Digest.make(this.text.slice(descriptorAt, stampAt), { disableValidation: true })
   }
   get settled(): boolean {
     return isSettled(this.text)
@@ -62,5 +64,12 @@ export class RememberedRow implements RememberedFile {
   }
   get sync(): number {
     return Number(this.text.slice(this.stampEnd + 1, this.syncEnd))
+  }
+
+  private get stampEnd(): number {
+    return this.text.indexOf("/", stampAt)
+  }
+  private get syncEnd(): number {
+    return this.text.indexOf("/", this.stampEnd + 1)
   }
 }
