@@ -13,9 +13,9 @@
  * installed is left out, and said to be.
  */
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { writeCorpus } from "./ingest/Corpus.ts"
@@ -39,6 +39,12 @@ const documents = Number(values.documents ?? (values.short ? 200 : 2000))
 const here = fileURLToPath(import.meta.url)
 const commandLine = join(process.cwd(), ".cache", "bin", "reprise.js")
 
+/** What commands set for themselves before they begin. Everything here runs under it, the peers as well. */
+const flags = Array.from(
+  readFileSync(join(dirname(commandLine), "start.cjs"), "utf8").matchAll(/setFlagsFromString\("(.+?)"\)/g),
+  ([, flag = ""]) => flag
+)
+
 type Numbers = Readonly<Record<string, number>>
 
 /** What a child prints as its last line. */
@@ -46,6 +52,7 @@ const child = (act: string, folder: string): Numbers => {
   const { status, stderr, stdout } = spawnSync(
     process.execPath,
     [
+      ...flags,
       ...[here, "--act", act, "--data", join(folder, act)],
       ...["--root", join(folder, "root"), "--changed", join(folder, "changed")]
     ],
@@ -88,14 +95,17 @@ const round = (): Numbers => {
   const theirs = (["hnsw", "memory"] as const).map((store) =>
     inFolder((folder): Numbers => {
       const places = ["--root", join(folder, "root"), "--kept", join(folder, "kept"), "--store", store]
-      const numbers = askPeer("langchain", [...places, "--changed", join(folder, "changed")])
+      const numbers = askPeer("langchain", [...places, "--changed", join(folder, "changed")], flags)
       if (numbers === undefined) return {}
       const named = Object.fromEntries(
         Object.entries(numbers).map(([name, value]) => [`${store} ${name}`, value])
       )
       if (store === "memory") return named
       const peer = join(process.cwd(), "bench", "peers", "langchain.js")
-      return { ...named, "hnsw again, a process": wholeProcess([peer, ...places, "--act", "again"]) }
+      return {
+        ...named,
+        "hnsw again, a process": wholeProcess([...flags, peer, ...places, "--act", "again"])
+      }
     })
   )
   const beside = inFolder((folder) => child("blocking", folder))
