@@ -8,9 +8,13 @@ import { createHash, hash } from "node:crypto"
 import { Schema } from "effect"
 
 const name = Schema.String.pipe(Schema.pattern(/^[a-z0-9][a-z0-9_-]{0,62}$/))
-const uuid = Schema.String.pipe(
-  Schema.pattern(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/)
-)
+/** What ids and digests look like, for whoever checks many of them. */
+export const patterns = {
+  uuid: /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
+  digest: /^[0-9a-f]{64}$/,
+  codeFingerprint: /^[a-z0-9][a-z0-9._-]{0,80}-[0-9a-f]{12}$/
+} as const
+const uuid = Schema.String.pipe(Schema.pattern(patterns.uuid))
 
 export const TeamName = name.pipe(Schema.brand("TeamName"))
 export type TeamName = typeof TeamName.Type
@@ -33,7 +37,7 @@ export const scopeKey = (scope: { readonly team: string; readonly project: strin
   `${scope.team}/${scope.project}`
 
 /** SHA-256 in lower-case hexadecimal. */
-export const Digest = Schema.String.pipe(Schema.pattern(/^[0-9a-f]{64}$/), Schema.brand("Digest"))
+export const Digest = Schema.String.pipe(Schema.pattern(patterns.digest), Schema.brand("Digest"))
 export type Digest = typeof Digest.Type
 
 export const DocumentId = uuid.pipe(Schema.brand("DocumentId"))
@@ -79,7 +83,7 @@ export type Epoch = typeof Epoch.Type
 
 /** `<name>-<12 hex digits>`: what a piece of code or a model computes, so that a change of it is a change of name. */
 export const CodeFingerprint = Schema.String.pipe(
-  Schema.pattern(/^[a-z0-9][a-z0-9._-]{0,80}-[0-9a-f]{12}$/),
+  Schema.pattern(patterns.codeFingerprint),
   Schema.brand("CodeFingerprint")
 )
 export type CodeFingerprint = typeof CodeFingerprint.Type

@@ -7,6 +7,7 @@
  */
 import { Either, type ParseResult, Predicate, Schema } from "effect"
 import { Event, type EventType, isEventType, schemaVersions } from "./Catalogue.ts"
+import { completed } from "./Completed.ts"
 
 /** A type that this version of the program does not know: written by a newer one. Folds of truth and index stop at it. */
 export class UnknownEvent extends Schema.TaggedError<UnknownEvent>()("UnknownEvent", {
@@ -37,7 +38,10 @@ export const decodeEvent = (
   if (!isEventType(type) || schemaVersion > schemaVersions[type]) {
     return Either.left(new UnknownEvent({ type, schemaVersion }))
   }
-  return decode({ ...lift(type, schemaVersion, data), _tag: type })
+  const known = schemaVersion === schemaVersions[type] ? completed(type, data) : undefined
+  return known === undefined
+    ? decode({ ...lift(type, schemaVersion, data), _tag: type })
+    : Either.right(known)
 }
 
 const lift = (type: EventType, schemaVersion: number, data: unknown): Fields => {

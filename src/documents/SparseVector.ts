@@ -79,8 +79,9 @@ export const sparseVector = (pairs: ReadonlyArray<readonly [id: number, weight: 
 
 /** The first `size` of both. */
 const combined = (tokens: Uint32Array, weights: Float64Array, size: number): SparseVector => {
-  const ids = new Uint32Array(size)
-  const rounded = new Float32Array(size)
+  const both = new ArrayBuffer(8 * size)
+  const ids = new Uint32Array(both, 0, size)
+  const rounded = new Float32Array(both, 4 * size, size)
   const order = ascending(tokens, size)
   let last = -1
   let sum = 0

@@ -41,16 +41,21 @@ export const uuidText = (bytes: Uint8Array): string => {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
+let pairs = new Uint32Array(1 << 11)
+
 /** (u32, f32) pairs, little endian: the order of bytes on the machines that Node runs on. */
-export const sparseBytes = (sparse: SparseVector): Buffer => {
-  const pairs = new Uint32Array(sparse.ids.length * 2)
+export const sparseBytes = (sparse: SparseVector): Buffer => Buffer.from(sharedSparseBytes(sparse))
+
+/** As {@link sparseBytes}. Holds until the next call. */
+export const sharedSparseBytes = (sparse: SparseVector): Buffer => {
+  if (2 * sparse.ids.length > pairs.length) pairs = new Uint32Array(4 * sparse.ids.length)
   // As words, so that every bit of a weight survives.
   const weights = new Uint32Array(sparse.weights.buffer, sparse.weights.byteOffset, sparse.weights.length)
   for (let at = 0; at < sparse.ids.length; at++) {
     pairs[2 * at] = sparse.ids[at] ?? 0
     pairs[2 * at + 1] = weights[at] ?? 0
   }
-  return Buffer.from(pairs.buffer)
+  return Buffer.from(pairs.buffer, 0, 8 * sparse.ids.length)
 }
 
 /** float32, little endian: the bytes of the array itself on the machines that Node runs on. */

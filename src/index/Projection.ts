@@ -199,6 +199,7 @@ export const openProjection: (
               cause
             })
         })
+      if (isFar && ahead !== undefined) yield* ahead.begin(state.checkpoint)
       let step = yield* next()
       while (step.done !== true)
         step = yield* next(isFar && ahead !== undefined ? yield* ahead.take(step.value, upTo) : undefined)

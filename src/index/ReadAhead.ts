@@ -30,6 +30,8 @@ export interface AheadRequest {
   readonly spec: Spec
   readonly after: number
   readonly upTo: number
+  /** A former piece's, which nobody looks at any more. New ones again and again would have V8 look for garbage all the time. */
+  readonly memory?: ArrayBuffer
 }
 
 /** What a vocabulary has learnt since it was last told of. */
@@ -51,14 +53,42 @@ export interface AheadPiece {
     readonly payloadDigest: Uint8Array
     readonly chunkIds: ReadonlyArray<ChunkId>
   }>
-  /** Of each chunk its vocabulary, and where its tokens and words end. */
-  readonly chunks: Uint32Array<ArrayBuffer>
-  readonly leaves: Uint8Array<ArrayBuffer>
-  readonly dense: Float32Array<ArrayBuffer>
-  readonly tokens: Uint32Array<ArrayBuffer>
-  readonly weights: Float32Array<ArrayBuffer>
-  readonly words: Uint32Array<ArrayBuffer>
+  readonly sizes: PieceSizes
+  /** See {@link partsOf}. */
+  readonly memory: ArrayBuffer
 }
+
+/** How many chunks a piece has, how many tokens and words theirs are together, and the dimensions of their vectors. */
+interface PieceSizes {
+  readonly chunks: number
+  readonly tokens: number
+  readonly words: number
+  readonly dimensions: number
+}
+
+const pieceBytes = ({ chunks, dimensions, tokens, words }: PieceSizes): number =>
+  4 * (chunkFields * chunks + dimensions * chunks + 2 * tokens + words) + leafBytes * chunks
+
+/** A piece's memory: what the chunks have, end to end. */
+const partsOf = (memory: ArrayBuffer, { chunks, dimensions, tokens, words }: PieceSizes) => {
+  let at = 0
+  const next = (bytes: number): number => {
+    at += bytes
+    return at - bytes
+  }
+  return {
+    /** Of each chunk its vocabulary, and where its tokens and words end. */
+    chunks: new Uint32Array(memory, next(4 * chunkFields * chunks), chunkFields * chunks),
+    dense: new Float32Array(memory, next(4 * dimensions * chunks), dimensions * chunks),
+    tokens: new Uint32Array(memory, next(4 * tokens), tokens),
+    weights: new Float32Array(memory, next(4 * tokens), tokens),
+    words: new Uint32Array(memory, next(4 * words), words),
+    leaves: new Uint8Array(memory, next(leafBytes * chunks), leafBytes * chunks)
+  }
+}
+
+const chunkFields = 3
+const leafBytes = 32
 
 /** Chunks in a piece at most, so that what waits for the fold is bounded. */
 const mostChunks = 512
@@ -86,10 +116,10 @@ export class AheadReader {
     return this.#snapshot.together(() => this.#read(request))
   }
 
-  #read({ after, spec, upTo }: AheadRequest): AheadPiece {
+  #read({ after, memory, spec, upTo }: AheadRequest): AheadPiece {
     const points: Array<VersionPoint> = []
     const versions: Array<AheadPiece["versions"][number]> = []
-    for (const event of this.#snapshot.events(after, upTo, upTo - after)) {
+    for (const event of this.#snapshot.events(after, upTo, upTo - after, { types: namingTypes })) {
       const opened = this.#open(spec, event, mostChunks - points.length)
       if (opened === undefined) continue
       points.push(...opened.points)
@@ -100,7 +130,7 @@ export class AheadReader {
         chunkIds: opened.points.map(({ chunkId }) => chunkId)
       })
     }
-    return this.#piece(versions, points, spec.dimensions)
+    return this.#piece(versions, points, spec.dimensions, memory)
   }
 
   #open(spec: Spec, stored: StoredEvent, room: number) {
@@ -126,16 +156,22 @@ export class AheadReader {
   #piece(
     versions: AheadPiece["versions"],
     points: ReadonlyArray<VersionPoint>,
-    dimensions: number
+    dimensions: number,
+    given: ArrayBuffer | undefined
   ): AheadPiece {
     const sum = (size: (point: VersionPoint) => number) =>
       points.reduce((total, point) => total + size(point), 0)
-    const tokens = new Uint32Array(sum(({ sparse }) => sparse.ids.length))
-    const weights = new Float32Array(tokens.length)
-    const words = new Uint32Array(sum((point) => point.words.numbers.length))
-    const chunks = new Uint32Array(chunkFields * points.length)
-    const leaves = new Uint8Array(leafBytes * points.length)
-    const dense = new Float32Array(dimensions * points.length)
+    const sizes = {
+      chunks: points.length,
+      tokens: sum(({ sparse }) => sparse.ids.length),
+      words: sum((point) => point.words.numbers.length),
+      dimensions
+    }
+    const bytes = pieceBytes(sizes)
+    // With something to spare, as the next piece may be a little larger.
+    const memory =
+      given !== undefined && given.byteLength >= bytes ? given : new ArrayBuffer(Math.ceil(bytes * 1.1))
+    const { chunks, dense, leaves, tokens, weights, words } = partsOf(memory, sizes)
     let token = 0
     let word = 0
     points.forEach(({ dense: vector, leaf, sparse, words: { numbers, vocabulary } }, at) => {
@@ -148,7 +184,7 @@ export class AheadReader {
       leaves.set(leaf, leafBytes * at)
       dense.set(vector, dimensions * at)
     })
-    return { learnt: this.#learnt(), versions, chunks, leaves, dense, tokens, weights, words }
+    return { learnt: this.#learnt(), versions, sizes, memory }
   }
 
   #numberOf(vocabulary: Words): Told {
@@ -180,9 +216,6 @@ export class AheadReader {
   }
 }
 
-const chunkFields = 3
-const leafBytes = 32
-
 type Named = Pick<
   DocumentCommitted,
   | "documentId"
@@ -195,6 +228,9 @@ type Named = Pick<
   | "vectorsRoot"
   | "count"
 >
+
+/** Of the events that name contents. */
+const namingTypes = ["DocumentCommitted", "DocumentBuilt"] as const
 
 /**
  * Of a document that has no living chunk: its first version, or one that is built under another pair. The fold decodes each
@@ -249,7 +285,7 @@ const joined = (known: Uint32Array, size: number, more: Uint32Array): Uint32Arra
 export class AheadWords {
   readonly #vocabularies = new Map<number, ToldWords>()
 
-  take(piece: AheadPiece, dimensions: number): VersionsAhead {
+  take(piece: AheadPiece): VersionsAhead {
     for (const learnt of piece.learnt) {
       const words = this.#vocabularies.get(learnt.vocabulary) ?? new ToldWords()
       this.#vocabularies.set(learnt.vocabulary, words)
@@ -259,6 +295,7 @@ export class AheadWords {
     const vocabularies = new Map(this.#vocabularies)
     for (const number of this.#vocabularies.keys()) if (number < newest) this.#vocabularies.delete(number)
     const versions = new Map<number, FoldedVersion>()
+    const parts = partsOf(piece.memory, piece.sizes)
     let first = 0
     for (const { chunkIds, payload, payloadDigest, position } of piece.versions) {
       const begin = first
@@ -271,7 +308,7 @@ export class AheadWords {
         point: (index) => {
           const chunkId = chunkIds[index]
           if (chunkId === undefined) throw new RangeError(`No chunk ${index} in the version.`)
-          return pointOf(piece, vocabularies, begin + index, chunkId, dimensions)
+          return pointOf(parts, vocabularies, begin + index, chunkId, piece.sizes.dimensions)
         }
       })
     }
@@ -280,7 +317,7 @@ export class AheadWords {
 }
 
 const pointOf = (
-  { chunks, dense, leaves, tokens, weights, words }: AheadPiece,
+  { chunks, dense, leaves, tokens, weights, words }: ReturnType<typeof partsOf>,
   vocabularies: ReadonlyMap<number, Words>,
   at: number,
   chunkId: ChunkId,

@@ -21,6 +21,8 @@ export interface ReadAhead {
   readonly worthFrom: number
   /** What was opened of the page after a position; `undefined` where nothing can be said. */
   readonly take: (after: number, upTo: number) => Effect.Effect<VersionsAhead | undefined>
+  /** A batch begins after a position: nobody looks any more at what was taken for those before it. */
+  readonly begin: (after: number) => Effect.Effect<void>
   /** Ends the thread, until something is asked for again. */
   readonly release: Effect.Effect<void>
 }
@@ -39,7 +41,15 @@ interface Reading {
   isBroken: boolean
   /** By page. */
   readonly pieces: Map<number, Fiber.Fiber<VersionsAhead | undefined>>
+  /** The memory of pieces that arrived, by page; and that of those which are over. */
+  readonly inUse: Map<number, ArrayBuffer>
+  readonly free: Array<ArrayBuffer>
   next: number
+}
+
+/** What was read of the pages before one is not asked for again. */
+const forget = ({ pieces }: Reading, page: number): void => {
+  for (const passed of pieces.keys()) if (passed < page) pieces.delete(passed)
 }
 
 /** For as many generations as there are; one at a time is read ahead for, the others go on without. */
@@ -67,20 +77,28 @@ const makeFor = (
       const thread = yield* Scope.extend(spawn<ReaderOperations>("reader", data), scope)
       const words = new AheadWords()
       const pieces: Reading["pieces"] = new Map()
-      return { scope, thread, words, isBroken: false, pieces, next: page } satisfies Reading
+      const memory = { inUse: new Map<number, ArrayBuffer>(), free: [] }
+      return { scope, thread, words, isBroken: false, pieces, next: page, ...memory } satisfies Reading
     })
 
-    const ask = (from: Reading, page: number, upTo: number) =>
-      from.thread
-        .call("read", { spec, after: page * pageEvents, upTo: Math.min(upTo, (page + 1) * pageEvents) })
+    const ask = (from: Reading, page: number, upTo: number) => {
+      const memory = from.free.pop()
+      const [after, end] = [page * pageEvents, Math.min(upTo, (page + 1) * pageEvents)]
+      return from.thread
+        .call("read", { spec, after, upTo: end, ...(memory && { memory }) }, memory && [memory])
         .pipe(
-          Effect.map((piece) => (from.isBroken ? undefined : from.words.take(piece, spec.dimensions))),
+          Effect.map((piece) => {
+            if (from.isBroken) return undefined
+            from.inUse.set(page, piece.memory)
+            return from.words.take(piece)
+          }),
           Effect.catchAllCause((cause) => {
             from.isBroken = true
             return Effect.as(Effect.logDebug("versions are not read ahead any more", cause), undefined)
           }),
           Effect.forkIn(from.scope)
         )
+    }
 
     const release = Effect.suspend(() => {
       if (reading === undefined) return Effect.void
@@ -93,6 +111,17 @@ const makeFor = (
 
     return {
       worthFrom: 2_000,
+      begin: (after) =>
+        Effect.sync(() => {
+          if (reading === undefined) return
+          const first = Math.floor(after / pageEvents)
+          forget(reading, first)
+          for (const [page, memory] of reading.inUse) {
+            if (page >= first) continue
+            reading.inUse.delete(page)
+            reading.free.push(memory)
+          }
+        }),
       take: (after, upTo) =>
         Effect.gen(function* () {
           if (reading === undefined && shared.isTaken) return undefined
@@ -100,7 +129,7 @@ const makeFor = (
           shared.isTaken = true
           const current = reading ?? (yield* begin(page))
           reading = current
-          for (const passed of current.pieces.keys()) if (passed < page) current.pieces.delete(passed)
+          forget(current, page)
           for (; current.next < page + window && current.next * pageEvents < upTo; current.next++)
             current.pieces.set(current.next, yield* ask(current, current.next, upTo))
           // What was asked for is sent now, and not after an apply that blocks this thread.

@@ -15,8 +15,13 @@ import type { Analyzer } from "../documents/Analyzer.ts"
 import type { Words } from "../documents/Lexicon.ts"
 import { renderInput } from "../documents/RenderedInput.ts"
 import { documentVector } from "../documents/SparseVector.ts"
-import { ContentDamaged, type LogSnapshot, type VersionContents } from "../log/LogSnapshot.ts"
-import { denseBytes, digestBytes, leaf, sparseBytes, uuidBytes } from "./Fingerprint.ts"
+import {
+  ContentDamaged,
+  type LogSnapshot,
+  type StoredVector,
+  type VersionContents
+} from "../log/LogSnapshot.ts"
+import { digestBytes, leaf, sharedSparseBytes, uuidBytes } from "./Fingerprint.ts"
 import type { Payload, SparseVector } from "./Index.ts"
 import type { StateWord } from "./StateSchema.ts"
 
@@ -164,7 +169,7 @@ export const openVersion = (
         dense: vector,
         sparse,
         words,
-        leaf: leaf(chunk, payloadDigest, digestBytes(sparseBytes(sparse)), denseDigest)
+        leaf: leaf(chunk, payloadDigest, digestBytes(sharedSparseBytes(sparse)), denseDigest)
       }
     }
   }
@@ -172,7 +177,7 @@ export const openVersion = (
 
 /** All vectors of a version with their digests and the root over them; `undefined` where one is not stored. */
 export const rootedVectors = (
-  vectors: ReadonlyArray<Float32Array | undefined>,
+  stored: ReadonlyArray<StoredVector | undefined>,
   inputs: ReadonlyArray<Digest>
 ):
   | {
@@ -181,16 +186,16 @@ export const rootedVectors = (
       readonly root: Digest
     }
   | undefined => {
-  const present = vectors.filter((vector) => vector !== undefined)
+  const present = stored.filter((vector) => vector !== undefined)
   if (present.length < inputs.length) return undefined
-  const digests = present.map((vector) => digestBytes(denseBytes(vector)))
+  const digests = present.map(({ digest }) => digest)
   const root = vectorsRoot(
     inputs.map((inputHash, index) => ({
       inputHash,
       vectorDigest: Digest.make(digests[index]?.toString("hex") ?? "", { disableValidation: true })
     }))
   )
-  return { vectors: present, digests, root }
+  return { vectors: present.map(({ vector }) => vector), digests, root }
 }
 
 /** A chunk's sparse vector and its distinct surface words. */

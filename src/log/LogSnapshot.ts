@@ -43,7 +43,7 @@ export interface LogSnapshot {
     project: string,
     model: CodeFingerprint,
     inputs: ReadonlyArray<Digest>
-  ) => ReadonlyArray<Float32Array | undefined>
+  ) => ReadonlyArray<StoredVector | undefined>
   /** The version that is committed at `position` and not ended there, if any. */
   readonly versionAt: (
     documentId: DocumentId,
@@ -77,6 +77,12 @@ export interface LogSnapshot {
     position: number
   ) => VersionContents | undefined
   readonly close: () => void
+}
+
+/** A vector, and the SHA-256 of its bytes that it was compared with. */
+export interface StoredVector {
+  readonly vector: Float32Array
+  readonly digest: Buffer
 }
 
 /** Stored bytes do not hash to their address. Named, located, never served. */

@@ -212,7 +212,7 @@ const contentReads = (db: Database): Pick<LogSnapshot, "blob" | "vectors"> => {
       if (id === undefined || modelId === undefined) return inputs.map(() => undefined)
       return inputs.map((input) => {
         const row = vector.get(id, modelId, Buffer.from(input, "hex"))
-        return row === undefined ? undefined : unpackVector(input, row)
+        return row === undefined ? undefined : { vector: unpackVector(input, row), digest: row.digest }
       })
     }
   }

@@ -49,8 +49,10 @@ export const unpackVector = (input: string, row: VectorRow): Float32Array => {
   return vectorOf(vector)
 }
 
-/** The vector of stored bytes (float32, little endian), aligned and of its own memory. */
+/** The vector of stored bytes (float32, little endian), aligned and of its own memory: that of the bytes where it is theirs alone. */
 export const vectorOf = (bytes: Uint8Array): Float32Array => {
+  if (littleEndian && bytes.length === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer)
+    return new Float32Array(bytes.buffer)
   const values = new Float32Array(bytes.length / 4)
   if (littleEndian) {
     new Uint8Array(values.buffer).set(bytes)

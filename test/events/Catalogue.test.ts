@@ -45,6 +45,55 @@ describe("events", () => {
     }
   })
 
+  it("that complete a version are decoded as by their schema, whatever their data", () => {
+    const digest = "0f".repeat(32)
+    const data = {
+      documentId: "0f7e2a4c-6d1b-5c3e-8a90-1b2c3d4e5f60",
+      version: 3,
+      chunker: "markdown-0123456789ab",
+      model: "hashing-0123456789ab",
+      descriptor: digest,
+      textBlob: digest,
+      manifestBlob: digest,
+      vectorsRoot: digest,
+      count: 8
+    }
+    const others = [
+      undefined,
+      null,
+      0,
+      -0,
+      -1,
+      1.5,
+      2 ** 53,
+      "",
+      "x",
+      `${digest}0`,
+      `${digest}\n`,
+      digest.toUpperCase(),
+      [],
+      {}
+    ]
+    const decode = Schema.decodeUnknownEither(Event)
+    const all: ReadonlyArray<unknown> = [
+      data,
+      { ...data, more: 1 },
+      undefined,
+      [data],
+      ...Object.keys(data).flatMap((field) => others.map((other) => ({ ...data, [field]: other })))
+    ]
+    for (const type of ["DocumentCommitted", "DocumentBuilt"] as const)
+      for (const one of all) {
+        const read = decodeEvent(type, 1, one)
+        const expected = decode({ ...(Array.isArray(one) ? {} : (one as object | undefined)), _tag: type })
+        assert.strictEqual(Either.isRight(read), Either.isRight(expected), JSON.stringify(one))
+        if (Either.isRight(read)) {
+          assert.deepStrictEqual<unknown>(read, expected)
+          assert.deepStrictEqual(Object.keys(read.right), Object.keys(Either.getOrThrow(expected)))
+        }
+      }
+  })
+
   it("take no type from their data", () => {
     const removed = {
       documentId: "0f7e2a4c-6d1b-5c3e-8a90-1b2c3d4e5f60",

@@ -12,6 +12,7 @@ import { recompute } from "../../src/index/Recompute.ts"
 import { make, type ReadAhead } from "../../src/index/ThreadReadAhead.ts"
 import { verify } from "../../src/index/Verify.ts"
 import { isClean } from "../../src/index/VerifyReport.ts"
+import { pointWords } from "../../src/index/VersionPoints.ts"
 import { analyzerFor } from "../../src/runtime/Analyzers.ts"
 import { commitDocument, firstSpec, removeDocument, testAnalyzer } from "../support/corpus.ts"
 import { makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
@@ -39,12 +40,12 @@ const aheadHere = (context: ProjectionContext, analyzer = testAnalyzer) => {
           Effect.sync(() => {
             const page = Math.floor(after / pageEvents)
             const request = { spec, after: page * pageEvents, upTo: Math.min(upTo, (page + 1) * pageEvents) }
-            const versions =
-              pages.get(page) ?? words.take(structuredClone(reader.read(request)), spec.dimensions)
+            const versions = pages.get(page) ?? words.take(structuredClone(reader.read(request)))
             if (!pages.has(page)) seen.taken += versions.size
             pages.set(page, versions)
             return versions
           }),
+        begin: () => Effect.void,
         release: Effect.void
       }
     })
@@ -78,6 +79,36 @@ describe("versions that are opened ahead of the fold", () => {
       const ahead = yield* opened(aheadHere(contextFor("ahead"), forgetful).context, row(1))
       const recomputed = yield* recompute(contextFor("ahead"), ahead)
       assert.isTrue(recomputed.equal, JSON.stringify(recomputed))
+    })
+  )
+
+  it.scoped("are the same in memory that was another's, and in new memory where that is too small", () =>
+    Effect.gen(function* () {
+      const { contextFor, log } = yield* makeDirectory
+      yield* Effect.provide(history, log)
+      const { snapshot } = contextFor(".")
+      const request = { spec: firstSpec, after: 0, upTo: snapshot.head().position }
+      const read = (memory?: ArrayBuffer) => {
+        const piece = new AheadReader(snapshot, () => testAnalyzer).read({
+          ...request,
+          ...(memory && { memory })
+        })
+        const versions = [...new AheadWords().take(piece).values()]
+        const points = versions.flatMap(({ entries, point }) =>
+          entries.map((_, at) => {
+            const { dense, leaf, sparse, words } = point(at)
+            return { dense, leaf, sparse, words: pointWords(words) }
+          })
+        )
+        return { points, memory: piece.memory }
+      }
+      const anew = read()
+      const used = new Uint8Array(2 * anew.memory.byteLength).fill(255).buffer
+      const again = read(used)
+      assert.strictEqual(again.memory, used)
+      assert.strictEqual(anew.points.length, 9)
+      assert.deepStrictEqual(again.points, anew.points)
+      assert.deepStrictEqual(read(new ArrayBuffer(8)).points, anew.points)
     })
   )
 

@@ -41,7 +41,12 @@ const building = Effect.gen(function* () {
 const fromAfar = (context: ProjectionContext): ProjectionContext => ({
   ...context,
   readAhead: () =>
-    Effect.succeed({ worthFrom: 0, take: () => Effect.succeed(undefined), release: Effect.void })
+    Effect.succeed({
+      worthFrom: 0,
+      take: () => Effect.succeed(undefined),
+      begin: () => Effect.void,
+      release: Effect.void
+    })
 })
 
 /** Documents, frequencies and words are those of a fold that commits batch by batch, and the engine has what they say. */

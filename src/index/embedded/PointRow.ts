@@ -5,7 +5,7 @@
  * with it. Queries are strict instead: {@link strictVector}.
  */
 import { ChunkId, DocumentId, PointId, type ProjectScope } from "../../../events/Ids.ts"
-import { sparseBytes } from "../Fingerprint.ts"
+import { sharedSparseBytes } from "../Fingerprint.ts"
 import type { Point, SparseVector } from "../Index.ts"
 import { bytesOf, damaged, numberOf, type Row, textOf, typedBytes, viewBytes } from "./Database.ts"
 
@@ -30,6 +30,7 @@ CREATE INDEX points_until ON points (until_position) WHERE until_position < ${Nu
 export const pointColumns =
   "ordinal, id, chunk_id, document_id, from_position, until_position, payload, sparse, dense"
 
+/** Bound at once: the sparse vector's bytes hold until the next point's. */
 export const pointValues = (ordinal: number, point: Point): ReadonlyArray<unknown> => [
   ordinal,
   point.id,
@@ -38,7 +39,7 @@ export const pointValues = (ordinal: number, point: Point): ReadonlyArray<unknow
   point.from,
   point.until,
   point.payload,
-  sparseBytes(point.sparse),
+  sharedSparseBytes(point.sparse),
   viewBytes(point.dense)
 ]
 

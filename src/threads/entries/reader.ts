@@ -14,10 +14,6 @@ serve({
     // Each piece goes out by itself: what is asked for together would be answered together.
     await setImmediate()
     const piece = reader.read(request)
-    const { chunks, dense, leaves, tokens, weights, words } = piece
-    return new Moved(
-      piece,
-      [chunks, dense, leaves, tokens, weights, words].map(({ buffer }) => buffer)
-    )
+    return new Moved(piece, [piece.memory])
   }
 })
