@@ -6,6 +6,7 @@
  */
 import { createHash, hash } from "node:crypto"
 import { Schema } from "effect"
+import { writeUint32, writeUtf8 } from "./Bytes.ts"
 
 const name = Schema.String.pipe(Schema.pattern(/^[a-z0-9][a-z0-9_-]{0,62}$/))
 /** What ids and digests look like, for whoever checks many of them. */
@@ -124,10 +125,11 @@ export const uuidV5 = (namespace: string, parts: ReadonlyArray<string | Uint8Arr
   scratch.set(bytes)
   let end = bytes.length
   for (const part of parts) {
-    const length = typeof part === "string" ? scratch.write(part, end + 4, "utf8") : part.length
-    if (typeof part !== "string") scratch.set(part, end + 4)
-    scratch.writeUInt32BE(length, end)
-    end += 4 + length
+    const start = end + 4
+    const partEnd = typeof part === "string" ? writeUtf8(scratch, part, start) : start + part.length
+    if (typeof part !== "string") scratch.set(part, start)
+    writeUint32(scratch, partEnd - start, end)
+    end = partEnd
   }
   const hex = hash("sha1", scratch.subarray(0, end))
   // The version's digit is 5, the variant's one of 8 to b.

@@ -65,6 +65,7 @@ const chunksAStep = 5_000
 const rowsAStep = 2_000
 
 interface DocumentColumns {
+  readonly row: number
   readonly documentId: string
   readonly team: string
   readonly project: string
@@ -102,7 +103,7 @@ export class ContentCollection {
   /** Models by chunker: of generations that are there, or were until not long ago. */
   readonly #needed: ReadonlyMap<string, ReadonlySet<string>>
   #phase: "sources" | "documents" | "blobs" | "vectors" = "sources"
-  #document = ""
+  #document = 0
   #row = 0
   #documents = 0
   readonly #collected = { blobs: 0, vectors: 0, bytes: 0 }
@@ -192,7 +193,7 @@ export class ContentCollection {
     let chunks = 0
     for (const document of page) {
       chunks += this.#content.keeping(() => this.#markDocument(document))
-      this.#document = document.documentId
+      this.#document = document.row
       this.#documents += 1
       if (chunks > chunksAStep) return true
     }
@@ -295,10 +296,10 @@ const prepareLog = (db: Database) => ({
   sources: db.prepare<[], SourceColumns>(
     "SELECT source_id AS source, team, project, settings, held_documents AS held FROM sources"
   ),
-  documents: db.prepare<[string], DocumentColumns>(`
-    SELECT document_id AS documentId, team, project, submitted_version AS submittedVersion, raw, descriptor,
+  documents: db.prepare<[number], DocumentColumns>(`
+    SELECT first_position AS row, document_id AS documentId, team, project, submitted_version AS submittedVersion, raw, descriptor,
       live_version AS liveVersion, removed
-    FROM documents WHERE document_id > ? ORDER BY document_id LIMIT ${documentsAStep}`),
+    FROM documents WHERE first_position > ? ORDER BY first_position LIMIT ${documentsAStep}`),
   submission: db.prepare<[string, number], { raw: string; descriptor: string }>(`
     SELECT json_extract(data, '$.raw') AS raw, json_extract(data, '$.descriptor') AS descriptor FROM events
     WHERE stream = ? AND type = 'DocumentSubmitted' AND json_extract(data, '$.version') = ?`),

@@ -19,10 +19,7 @@ export const encodeBatch = (batch: WriteBatch, recordedAt: number): WriteRequest
   vectors: batch.vectors ?? [],
   appends: (batch.appends ?? []).map((append) => ({
     ...append,
-    events: append.events.map(({ event, stream }) => {
-      const encoded = encodeEvent(event)
-      return { stream, event: encoded, data: dataText(encoded) }
-    })
+    events: append.events.map(({ event, stream }) => ({ stream, ...stored(event) }))
   })),
   operational: batch.operational ?? []
 })
@@ -31,24 +28,40 @@ export const encodeBatch = (batch: WriteBatch, recordedAt: number): WriteRequest
 const owned = (bytes: Uint8Array): Uint8Array =>
   bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.prototype.slice.call(bytes)
 
+/** An event as its schema encodes it, and the text of its fields. */
+const stored = (event: Event): { readonly event: EventEncoded; readonly data: string } => {
+  const fields = copies.get(event.constructor)?.(event)
+  if (fields === undefined) {
+    const encoded = bySchema(event)
+    return { event: encoded, data: dataText(encoded) }
+  }
+  // The text first: to leave the tag out of a copy that has it takes another copy.
+  const data = JSON.stringify(fields)
+  return { event: tagged(fields, event), data }
+}
+
 /** Throws a `ParseError` where the event is not what its schema says. */
 export const encodeEvent = (event: Event): EventEncoded => copyEvent(event) ?? bySchema(event)
 
 /** Nothing where the event has to be looked at by its schema. */
 export const copyEvent = (event: Event): EventEncoded | undefined => {
-  const copied = copies.get(event.constructor)?.(event) ?? refused
-  return isEncoded(copied) ? copied : undefined
+  const fields = copies.get(event.constructor)?.(event)
+  return fields && tagged(fields, event)
 }
+
+/** All fields of an event but its tag, each checked. */
+type Fields = { [name: string]: unknown }
+
+// The cast stands where checked fields become the event that they are of.
+const tagged = (fields: Fields, { _tag }: Event): EventEncoded =>
+  Object.assign(fields, { _tag }) as EventEncoded
 
 const bySchema = Schema.encodeSync(Event)
 
 /** Answers what a value is encoded as, or {@link refused}. */
 type Copy = (value: unknown) => unknown
 
-const refused = Symbol("refused")
-
-/** Every copy of an event has all fields of its schema, each checked. */
-const isEncoded = (copied: unknown): copied is EventEncoded => copied !== refused
+const refused: unique symbol = Symbol("refused")
 
 /** `undefined` where the tree has something that is not its own encoded form. */
 const copyOf = (ast: SchemaAST.AST): Copy | undefined => {
@@ -112,7 +125,10 @@ const listCopy = ({ elements, rest }: SchemaAST.TupleType): Copy | undefined => 
   }
 }
 
-const structCopy = ({ indexSignatures, propertySignatures }: SchemaAST.TypeLiteral): Copy | undefined => {
+const structCopy = ({
+  indexSignatures,
+  propertySignatures
+}: SchemaAST.TypeLiteral): ((value: unknown) => Fields | typeof refused) | undefined => {
   if (indexSignatures.length > 0) return undefined
   const fields = propertySignatures.flatMap(({ isOptional, name, type }) => {
     const copy = copyOf(type)
@@ -121,7 +137,7 @@ const structCopy = ({ indexSignatures, propertySignatures }: SchemaAST.TypeLiter
   if (fields.length < propertySignatures.length) return undefined
   return (value) => {
     if (!Predicate.isReadonlyRecord(value)) return refused
-    const to: { [name: string]: unknown } = {}
+    const to: Fields = {}
     for (const { copy, isOptional, name } of fields) {
       const found = value[name]
       if (found === undefined && isOptional && !Object.hasOwn(value, name)) continue
@@ -137,10 +153,16 @@ const all = (copies: ReadonlyArray<Copy | undefined>): copies is ReadonlyArray<C
   copies.every((copy) => copy !== undefined)
 
 /** By class: an instance of another one, a subclass among them, is the schema's to judge. */
-const copies: ReadonlyMap<unknown, Copy> = new Map(
+const copies: ReadonlyMap<unknown, (event: Event) => Fields | undefined> = new Map(
   Event.members.flatMap((member) => {
     const { _tag, ...fields } = member.fields
-    const copy = copyOf(Schema.Struct({ ...fields, _tag }).ast)
-    return copy === undefined ? [] : [[member, copy] as const]
+    const { ast } = Schema.Struct(fields)
+    const copy = ast._tag === "TypeLiteral" ? structCopy(ast) : undefined
+    if (copy === undefined) return []
+    const copyAll = (event: Event) => {
+      const copied = event._tag === member._tag ? copy(event) : refused
+      return copied === refused ? undefined : copied
+    }
+    return [[member, copyAll] as const]
   })
 )

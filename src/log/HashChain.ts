@@ -6,6 +6,7 @@
  * first event), then the columns in schema order. Text as its UTF-8 bytes, integers as 8 bytes, big endian.
  */
 import { hash } from "node:crypto"
+import { writeUint32, writeUtf8 } from "../../events/Bytes.ts"
 
 /** A row's columns but its hash, in schema order. Text is given as bytes where it is read back, to see it as stored. */
 export interface ChainedRow {
@@ -55,19 +56,19 @@ export const chainHash = (previous: Uint8Array, row: ChainedRow): Buffer => {
 const writeText = (text: string | Uint8Array, at: number): number => {
   const start = at + 4
   if (typeof text === "string") {
-    const length = scratch.write(text, start, "utf8")
-    scratch.writeUInt32BE(length, at)
-    return start + length
+    const end = writeUtf8(scratch, text, start)
+    writeUint32(scratch, end - start, at)
+    return end
   }
   scratch.set(text, start)
-  scratch.writeUInt32BE(text.length, at)
+  writeUint32(scratch, text.length, at)
   return start + text.length
 }
 
 const writeInteger = (value: number, at: number): number => {
   const high = Math.floor(value / 2 ** 32)
-  scratch.writeUInt32BE(8, at)
-  scratch.writeInt32BE(high, at + 4)
-  scratch.writeUInt32BE(value - high * 2 ** 32, at + 8)
+  writeUint32(scratch, 8, at)
+  writeUint32(scratch, high, at + 4)
+  writeUint32(scratch, value - high * 2 ** 32, at + 8)
   return at + 12
 }

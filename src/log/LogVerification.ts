@@ -312,7 +312,7 @@ function* verifyReadModels(log: Database, found: Findings): Generator<Verificati
     const { position } = log
       .prepare<[], { position: number }>("SELECT coalesce(max(position), 0) AS position FROM events")
       .get() ?? { position: 0 }
-    rebuildReadModels(rebuilt, foldedEvents(log, 0, position))
+    rebuildReadModels(rebuilt, foldedEvents(log, 0, position), log)
     yield { step: "read models", done: position }
     for (const table of readModelTables) {
       // A log of an older schema is compared in what it has.

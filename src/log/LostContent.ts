@@ -5,6 +5,7 @@
 import type { Database } from "better-sqlite3"
 import { Either, Schema } from "effect"
 import { Manifest } from "../../events/Document.ts"
+import { columnsOf } from "./readModels/Rebuild.ts"
 import { type BlobRow, unpackBlob } from "./StoredContent.ts"
 
 /**
@@ -24,6 +25,7 @@ export type LostContent =
     }
 
 interface DocumentColumns {
+  readonly key: number | string
   readonly documentId: string
   readonly team: string
   readonly project: string
@@ -42,22 +44,24 @@ interface ContentsColumns {
   readonly manifest_blob: string
 }
 
-/** In order of document id, page by page. Bodies are looked for by key; manifests are read, for the vectors they name. */
+/** In order of arrival, page by page. Bodies are looked for by key; manifests are read, for the vectors they name. */
 export function* lostContent(log: Database, content: Database): Generator<LostContent> {
-  const page = log.prepare<[string], DocumentColumns>(`
-    SELECT document_id AS documentId, team, project, stream_version AS streamVersion,
+  // The key of a log of the first schema, which may be looked at as it is.
+  const key = columnsOf(log, "documents").includes("first_position") ? "first_position" : "document_id"
+  const page = log.prepare<[number | string], DocumentColumns>(`
+    SELECT ${key} AS key, document_id AS documentId, team, project, stream_version AS streamVersion,
       submitted_version AS submittedVersion, raw, descriptor, open, live_version AS liveVersion
-    FROM documents WHERE document_id > ? ORDER BY document_id LIMIT 500`)
+    FROM documents WHERE ${key} > ? ORDER BY ${key} LIMIT 500`)
   const contents = log.prepare<[string, number], ContentsColumns>(
     "SELECT chunker, model, descriptor, text_blob, manifest_blob FROM contents WHERE document_id = ? AND version = ?"
   )
   const retired = retiredPairs(log)
   const stored = contentLookups(content)
-  let after = ""
+  let after: number | string = key === "document_id" ? "" : 0
   while (true) {
     const documents = page.all(after)
     for (const document of documents) {
-      after = document.documentId
+      after = document.key
       const { documentId, project, streamVersion, team } = document
       if (document.liveVersion !== null) {
         const completed = contents

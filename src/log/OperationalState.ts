@@ -4,6 +4,7 @@
  */
 import type { Database } from "better-sqlite3"
 import type { OperationalChange } from "./Log.ts"
+import { prepareRowOfDocument } from "./readModels/Rows.ts"
 
 export const prepareOperational = (db: Database): ((change: OperationalChange) => void) => {
   const statements = prepareStatements(db)
@@ -19,7 +20,8 @@ const prepareStatements = (db: Database) => ({
   attemptEnded: db.prepare(
     "UPDATE job_attempts SET ended_at = ?, outcome = ?, error = ?, worker = coalesce(?, worker) WHERE job_id = ? AND attempt = ?"
   ),
-  fileState: db.prepare("INSERT OR REPLACE INTO file_states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+  fileState: db.prepare("INSERT OR REPLACE INTO file_states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+  rowOfDocument: prepareRowOfDocument(db),
   fileForgotten: db.prepare("DELETE FROM file_states WHERE document_id = ?"),
   lanePaused: db.prepare("INSERT OR REPLACE INTO lanes VALUES (?, ?)")
 })
@@ -69,7 +71,8 @@ const apply = (statements: ReturnType<typeof prepareStatements>, change: Operati
         String(change.inode),
         change.raw,
         change.descriptor,
-        change.sync
+        change.sync,
+        statements.rowOfDocument.get(change.documentId)
       )
       return
     case "fileForgotten":

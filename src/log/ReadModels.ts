@@ -209,7 +209,7 @@ export interface ReadModelsService {
   ) => Read<VersionContents | undefined>
   /** All unfinished mutations by submitted position, for recovery. */
   readonly openDocuments: (afterPosition: number, limit: number) => Read<ReadonlyArray<DocumentRow>>
-  /** Live documents whose live version has no contents under the pair, by document id. */
+  /** Live documents whose live version has no contents under the pair, in order of arrival. */
   readonly unbuilt: (
     pair: { readonly chunker: CodeFingerprint; readonly model: CodeFingerprint },
     after: DocumentId | undefined,

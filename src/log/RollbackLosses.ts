@@ -8,6 +8,7 @@ import type { EventEncoded } from "../../events/Catalogue.ts"
 import { documentStream } from "../../events/Document.ts"
 import { DocumentId } from "../../events/Ids.ts"
 import { type LostContent, lostContent } from "./LostContent.ts"
+import { rowOfDocument } from "./readModels/Rows.ts"
 import type { EncodedAppend } from "./WriteGroup.ts"
 import type { WriterCore } from "./WriterCore.ts"
 
@@ -20,7 +21,7 @@ export const recordLosses = (core: WriterCore, recordedAt: number): void => {
   core.withDatabases((log, content) => {
     const queuedJob = log.prepare<[string, number], { jobId: string; lane: "prepare" | "embed" }>(`
       SELECT job_id AS jobId, lane FROM jobs
-      WHERE document = (SELECT first_position FROM documents WHERE document_id = ?) AND version = ? AND build = 0 AND state IN ('queued', 'parked')`)
+      WHERE document = ${rowOfDocument("?")} AND version = ? AND build = 0 AND state IN ('queued', 'parked')`)
     let appends: Array<EncodedAppend> = []
     const flush = () => {
       const { outcomes } = core.writeGroup(

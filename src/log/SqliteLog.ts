@@ -36,6 +36,7 @@ import {
 } from "./Log.ts"
 import { type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
 import { partsOf } from "./Parts.ts"
+import { toSent } from "./SentWrite.ts"
 import { unpacked, type WriteRequest } from "./WriteGroup.ts"
 import type { OpenAnswer, WriterOperations, WriterThreadData } from "./WriterThread.ts"
 
@@ -240,7 +241,7 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
   )
 
   const sent = ({ thread }: Opened, request: WriteRequest): Effect.Effect<Written, LogFailed> =>
-    Effect.matchEffect(thread.call("write", request), {
+    Effect.matchEffect(thread.call("write", toSent(request)), {
       onFailure: (cause) => Effect.fail(new LogFailed({ operation: "append", cause })),
       onSuccess: (reply) => {
         if (reply.head.position > newest.position) newest = reply.head

@@ -12,6 +12,7 @@ import { genesis } from "./HashChain.ts"
 import { fileNames, openForReading, readable } from "./LogDatabase.ts"
 import type { LogSnapshot, VersionContents } from "./LogSnapshot.ts"
 import { type GenerationColumns, toGenerationRow } from "./readModels/Generations.ts"
+import { rowOfDocument } from "./readModels/Rows.ts"
 import { type BlobRow, unpackBlob, unpackVector, type VectorRow } from "./StoredContent.ts"
 
 /** How long a read may wait for a lock: these connections are not on the main thread. */
@@ -110,7 +111,7 @@ const logReads = (db: Database): Omit<LogSnapshot, "blob" | "vectors" | "togethe
   )
   const versionAt = db.prepare<[string, number, number], Omit<VersionRow, "documentId">>(`
     SELECT v.version, d.source_id AS sourceId, v.committed AS committedAt
-    FROM versions v JOIN documents d ON d.document_id = v.document_id
+    FROM versions v JOIN documents d ON d.first_position = ${rowOfDocument("v.document_id")}
     WHERE v.document_id = ? AND v.committed <= ? AND coalesce(v.ended, 9007199254740991) > ?
     ORDER BY v.version DESC LIMIT 1`)
   const versionsAt = once(() =>
@@ -118,8 +119,8 @@ const logReads = (db: Database): Omit<LogSnapshot, "blob" | "vectors" | "togethe
       SELECT d.document_id AS documentId, v.version, d.source_id AS sourceId, v.committed AS committedAt
       FROM documents d JOIN versions v ON v.document_id = d.document_id
       WHERE d.team = ? AND d.project = ? AND (d.source_id, d.first_position) > (
-          coalesce((SELECT source_id FROM documents WHERE document_id = ?), ''),
-          coalesce((SELECT first_position FROM documents WHERE document_id = ?), 0))
+          coalesce((SELECT source_id FROM documents WHERE first_position = ${rowOfDocument("?")}), ''),
+          coalesce(${rowOfDocument("?")}, 0))
         AND v.committed <= ? AND coalesce(v.ended, 9007199254740991) > ?
       ORDER BY d.source_id, d.first_position LIMIT ?`)
   )

@@ -1,12 +1,18 @@
 /**
- * What crosses to the writer and back, whichever thread it runs in: plain data only.
+ * What the writer is asked and what it answers, whichever thread it runs in: plain data only.
  */
 import type { EventEncoded } from "../../events/Catalogue.ts"
 import type { Digest, Position } from "../../events/Ids.ts"
 import type { Append, BlobPut, Head, OperationalChange, VectorPut } from "./Log.ts"
 
-/** An append as it crosses to the writer: its events are encoded by their schema, `_tag` included. */
-export interface EncodedAppend extends Omit<Append, "events"> {
+/** An append as the writer takes it: its events are encoded by their schema, `_tag` included. */
+export interface EncodedAppend
+  extends Pick<Append, "team" | "project" | "cause" | "actor" | "correlationId"> {
+  readonly causationId?: Append["causationId"]
+  readonly expected?: Append["expected"]
+  readonly expectedHead?: Append["expectedHead"]
+  readonly requires?: Append["requires"]
+  readonly operational?: Append["operational"]
   readonly events: ReadonlyArray<{
     readonly stream: string
     readonly event: EventEncoded
@@ -15,7 +21,7 @@ export interface EncodedAppend extends Omit<Append, "events"> {
   }>
 }
 
-/** A `WriteBatch` as it crosses to the writer. The core has no clock: the time comes along. */
+/** A `WriteBatch` as the writer takes it. The core has no clock: the time comes along. */
 export interface WriteRequest {
   readonly recordedAt: number
   readonly blobs: ReadonlyArray<BlobPut>
@@ -23,7 +29,7 @@ export interface WriteRequest {
   readonly appends: ReadonlyArray<EncodedAppend>
   readonly operational: ReadonlyArray<OperationalChange>
   /** Set where this is one of several that make a write (`Parts.ts`); `write` is a number of its own. */
-  readonly part?: { readonly write: number; readonly isLast: boolean }
+  readonly part?: { readonly write: number; readonly isLast: boolean } | undefined
 }
 
 export type Refusal =

@@ -7,6 +7,7 @@ import type { Call } from "../threads/ThreadEntry.ts"
 import type { CollectionAsk, CollectionStep } from "./ContentCollection.ts"
 import type { Head } from "./Log.ts"
 import { type OpenedWriter, type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
+import { fromSent, type SentWrite } from "./SentWrite.ts"
 import { packed, type WriteReply, type WriteRequest } from "./WriteGroup.ts"
 
 export interface WriterThreadData {
@@ -21,7 +22,7 @@ export type OpenAnswer =
 export type WriterOperations = {
   readonly open: (options: OpeningOptions) => OpenAnswer
   /** One request of a group. */
-  readonly write: (request: WriteRequest) => WriteReply
+  readonly write: (request: SentWrite) => WriteReply
   readonly collect: (ask: CollectionAsk) => CollectionStep | undefined
   readonly close: (argument: undefined) => undefined
 }
@@ -66,7 +67,7 @@ export class WriterThread {
     const joining = (): ReadonlyArray<WriteRequest> => {
       if (left.length > 0 || appends >= largestGroup) return []
       const found = arrived()
-      const barred = found.findIndex((call) => call.name !== "write" || hasContent(requestOf(call)))
+      const barred = found.findIndex((call) => call.name !== "write" || hasContent(sentIn(call)))
       const joined = barred < 0 ? found : found.slice(0, barred)
       left = barred < 0 ? [] : found.slice(barred)
       group.push(...joined)
@@ -131,7 +132,8 @@ const appendsOf = (requests: ReadonlyArray<WriteRequest>): number =>
   requests.reduce((sum, { appends }) => sum + appends.length, 0)
 
 // The cast stands where the wire's `unknown` becomes what `WriterOperations` says.
-const requestOf = ({ argument }: Call): WriteRequest => argument as WriteRequest
+const sentIn = ({ argument }: Call): SentWrite => argument as SentWrite
+const requestOf = (call: Call): WriteRequest => fromSent(sentIn(call))
 
 /** It would have to be synced before the group's commit. */
-const hasContent = ({ blobs, vectors }: WriteRequest): boolean => blobs.length + vectors.length > 0
+const hasContent = ([, , blobs, vectors]: SentWrite): boolean => blobs.length + vectors.length > 0

@@ -73,7 +73,9 @@ describe("the hash chain", () => {
       const directory = yield* temporaryDirectory
       const { close, core } = openTestWriter(directory)
       core.writeGroup([requestOf([appendOf("one", "a", [submitted("a"), submitted("a", 2)])])])
-      core.writeGroup([requestOf([appendOf("two", "Ünïcödé 🦑", [submitted("b", 1, "𝒳 \u0000 ü")])])])
+      core.writeGroup([
+        requestOf([appendOf("two", "Ünïcödé 🦑", [submitted("Ünïcödé 🦑", 1, "𝒳 \u0000 ü")])])
+      ])
       close()
       const db = new SqliteDatabase(join(directory, "log.sqlite"), { readonly: true })
       const stored = db

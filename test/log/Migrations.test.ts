@@ -1,14 +1,23 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import SqliteDatabase from "better-sqlite3"
+import SqliteDatabase, { type Database } from "better-sqlite3"
 import { Effect } from "effect"
 import { armed, inert } from "../../src/faults/Failpoints.ts"
 import { DirectoryInvalid, DirectoryNewer } from "../../src/log/DirectoryFormat.ts"
 import { openForWriting } from "../../src/log/LogDatabase.ts"
-import { migrate, SchemaNewer, schemaOf } from "../../src/log/migrations/Migrations.ts"
+import { logMigrations, migrate, SchemaNewer, schemaOf } from "../../src/log/migrations/Migrations.ts"
 import { snapshotBeforeMigration } from "../../src/log/migrations/Snapshot.ts"
-import { openTestWriter } from "../support/logEvents.ts"
+import { readModelTables, tableRows } from "../../src/log/readModels/Rebuild.ts"
+import {
+  appendOf,
+  chunked,
+  documentNamed,
+  openTestWriter,
+  requestOf,
+  source,
+  submitted
+} from "../support/logEvents.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 const opening = (directory: string) =>
@@ -67,7 +76,49 @@ describe("a data directory", () => {
 
 const steps = { 1: "CREATE TABLE one (a)", 2: "CREATE TABLE two (a); INSERT INTO one VALUES (2)" }
 
+/** What the second schema has of a log of today's. */
+const asSecondSchema = (log: string): string => `
+  ATTACH '${log}' AS today;
+  INSERT INTO events SELECT * FROM today.events;
+  INSERT INTO documents SELECT * FROM today.documents;
+  INSERT INTO jobs SELECT * FROM today.jobs;
+  INSERT INTO document_tally SELECT * FROM today.document_tally;
+  INSERT INTO job_tally SELECT * FROM today.job_tally;
+  INSERT INTO file_states VALUES ('${documentNamed("a")}', '${source}', 'a', 1, '1', '1', 'raw', 'descriptor', 1);
+  INSERT INTO file_states VALUES ('${documentNamed("unknown")}', '${source}', 'b', 1, '1', '1', 'raw', 'descriptor', 1);
+  DETACH today;`
+
+const tablesOf = (db: Database) => readModelTables.map((table) => [table, [...tableRows(db, table)]] as const)
+
 describe("migrations", () => {
+  it.scoped(
+    "of the log from its second schema keep every row, and find the documents of remembered files",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const { close, core } = openTestWriter(directory)
+        for (const name of ["b", "a"])
+          core.writeGroup([requestOf([appendOf(`submit ${name}`, name, [submitted(name), chunked(name)])])])
+        core.writeGroup([requestOf([appendOf("again", "a", [submitted("a", 2)])])])
+        const expected = core.withDatabases(tablesOf)
+        close()
+        const db = openForWriting(join(directory, "older.sqlite"))
+        migrate(db, { 1: logMigrations[1] ?? "", 2: logMigrations[2] ?? "" }, inert, () => {})
+        db.exec(asSecondSchema(join(directory, "log.sqlite")))
+        migrate(db, logMigrations, inert, () => {})
+        const contents = new Set(["versions", "chunkings", "contents"])
+        assert.deepStrictEqual(
+          tablesOf(db).filter(([table]) => !contents.has(table)),
+          expected.filter(([table]) => !contents.has(table))
+        )
+        assert.deepStrictEqual(db.prepare("SELECT document FROM file_states ORDER BY path").pluck().all(), [
+          3,
+          null
+        ])
+        db.close()
+      })
+  )
+
   it.scoped("C3: go forward from where a failure left them, each whole or absent", () =>
     Effect.gen(function* () {
       const path = join(yield* temporaryDirectory, "log.sqlite")

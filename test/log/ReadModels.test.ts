@@ -48,6 +48,7 @@ import {
   rebuildReadModels,
   tableRows
 } from "../../src/log/readModels/Rebuild.ts"
+import { rowOfJob } from "../../src/log/readModels/Rows.ts"
 import type { WriterCore } from "../../src/log/WriterCore.ts"
 import {
   chunked,
@@ -225,6 +226,27 @@ describe("documents", () => {
     })
   )
 
+  it.scoped("are refused in another stream than their own, where they would have a second row", () =>
+    Effect.gen(function* () {
+      const { close, core } = openTestWriter(yield* temporaryDirectory)
+      const { stream } = on("b", submitted("b"))
+      const { outcomes } = core.writeGroup([
+        requestOf([
+          {
+            ...defaultScope,
+            cause: "astray",
+            actor: "test",
+            correlationId: "test",
+            events: [{ stream, event: submitted("a") }]
+          }
+        ])
+      ])
+      assert.strictEqual(outcomes[0]?._tag, "Failed")
+      assert.strictEqual(core.head.position, 0)
+      close()
+    })
+  )
+
   it.scoped("are not parked by a build of their live version", () =>
     Effect.gen(function* () {
       const live = [on("a", submitted("a")), on("a", committed("a"))]
@@ -280,6 +302,24 @@ describe("jobs", () => {
         job: buildJob("a"),
         state: "completed"
       })
+    })
+  )
+
+  it.scoped("are found by their id alone, however many came since, and an unknown one is not", () =>
+    Effect.gen(function* () {
+      const { close, core } = openTestWriter(yield* temporaryDirectory)
+      const names = Array.from({ length: 2_500 }, (_, n) => `document ${n}`)
+      append(
+        core,
+        names.map((name) => on(name, submitted(name)))
+      )
+      core.withDatabases((log) => {
+        const row = log.prepare<[string], number | null>(`SELECT ${rowOfJob("?")}`).pluck()
+        const looked = [0, 1_000, 1_023, 1_024, 2_499].map((n) => row.get(prepareJob(names[n] ?? "")))
+        assert.deepStrictEqual(looked, [1, 1_001, 1_024, 1_025, 2_500])
+        assert.isNull(row.get(prepareJob("none")))
+      })
+      close()
     })
   )
 
@@ -415,11 +455,14 @@ const talliedJobs = rowsOf("SELECT * FROM job_tally WHERE jobs <> 0 ORDER BY tea
 const countedDocuments = rowsOf(`
   SELECT team, project, count(live_version) AS documents, coalesce(sum(live_chunks), 0) AS chunks, sum(open) AS open
   FROM documents GROUP BY 1, 2 ORDER BY 1, 2`)
+const standTwice = rowsOf(`
+  SELECT job_id FROM jobs GROUP BY 1 HAVING count(*) > 1
+  UNION ALL SELECT document_id FROM documents GROUP BY 1 HAVING count(*) > 1`)
 const talliedDocuments = rowsOf("SELECT * FROM document_tally ORDER BY team, project")
 
 describe("the inline read models", () => {
   it.scoped.prop(
-    "I20: equal those rebuilt from the events alone, and their tallies what they count",
+    "I20: equal those rebuilt from the events alone, their tallies what they count, and no document or job stands twice",
     {
       appends: FastCheck.array(
         FastCheck.record({
@@ -450,6 +493,7 @@ describe("the inline read models", () => {
           const inline = dump(log)
           assert.deepStrictEqual(countedJobs(log), talliedJobs(log))
           assert.deepStrictEqual(countedDocuments(log), talliedDocuments(log))
+          assert.deepStrictEqual(standTwice(log), [])
           rebuildReadModels(log, [...foldedEvents(log, 0, core.head.position)])
           assert.strictEqual(dump(log), inline)
         })

@@ -20,6 +20,7 @@ import {
   documentNamed,
   model,
   openTestWriter,
+  source,
   submitted
 } from "../support/logEvents.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
@@ -248,6 +249,42 @@ for (const transport of ["in its caller's thread", "in a worker"] as const) {
           parked: 0,
           open: 0
         })
+      })
+    )
+
+    inRoom(
+      "remembers a file whose document comes later, and one whose document is there",
+      Effect.gen(function* () {
+        const log = yield* Log
+        const models = yield* ReadModels
+        const remember = (name: string) =>
+          log.write({
+            operational: [
+              {
+                kind: "fileState",
+                path: Buffer.from(name),
+                sourceId: source,
+                documentId: documentNamed(name),
+                size: 1,
+                mtimeNs: 1n,
+                inode: 1n,
+                raw: submitted(name).raw,
+                descriptor: submitted(name).descriptor,
+                sync: 1
+              }
+            ]
+          })
+        const settled = Effect.map(models.fileStates(source, undefined, 10), (files) =>
+          files.map((file) => file.settled)
+        )
+        yield* remember("early")
+        yield* log.append(submit("early"))
+        yield* log.append(submit("late"))
+        yield* remember("late")
+        assert.deepStrictEqual(yield* settled, [false, false])
+        for (const name of ["early", "late"])
+          yield* log.append(appendOf(`commit-${name}`, name, [committed(name)]))
+        assert.deepStrictEqual(yield* settled, [true, true])
       })
     )
   })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { FailpointName } from "../../src/faults/Failpoints.ts"
 import { partsOf } from "../../src/log/Parts.ts"
+import { toSent } from "../../src/log/SentWrite.ts"
 import type { WriteOutcome, WriteReply, WriteRequest } from "../../src/log/WriteGroup.ts"
 import { type WriterOperations, WriterThread } from "../../src/log/WriterThread.ts"
 import type { Call } from "../../src/threads/ThreadEntry.ts"
@@ -133,11 +134,11 @@ describe("the writer's thread", () => {
         now: 2_000
       }
       const writes = ["a", "b", "c", "d"].map((name) =>
-        asked("write", submit(name, name === "c" ? { blobs: [blobOf("a body")] } : {}))
+        asked("write", toSent(submit(name, name === "c" ? { blobs: [blobOf("a body")] } : {})))
       )
       const [a, b, c, d] = writes
       const close = asked("close", undefined)
-      const late = asked("write", submit("late"))
+      const late = asked("write", toSent(submit("late")))
       if (a === undefined || b === undefined || c === undefined || d === undefined) return
       thread.handle([asked("open", opening), a], arrivals([b, c, d, close, late]))
       assert.deepStrictEqual(writes.map(placeOf), [1, 2, 3, 4])

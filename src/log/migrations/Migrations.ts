@@ -6,11 +6,12 @@ import type { Database } from "better-sqlite3"
 import type { FailpointsService } from "../../faults/Failpoints.ts"
 import { contentTables, logTables } from "./0001_events.ts"
 import { narrowReadModels } from "./0002_narrow_read_models.ts"
+import { foundByArrival } from "./0003_found_by_arrival.ts"
 
 /** SQL by number, beginning with 1, without gaps. A released one is never edited. */
 export type Migrations = { readonly [number: number]: string }
 
-export const logMigrations: Migrations = { 1: logTables, 2: narrowReadModels }
+export const logMigrations: Migrations = { 1: logTables, 2: narrowReadModels, 3: foundByArrival }
 export const contentMigrations: Migrations = { 1: contentTables }
 
 /** The database was written by a newer version: nothing is touched. */

@@ -14,6 +14,7 @@ import type { ReadSql } from "../ReadSql.ts"
 import { type DocumentColumns, documentColumns, toDocumentRow } from "./Documents.ts"
 import { pageOf } from "./Paging.ts"
 import { documentIdIn, type FileStateColumns, isSettled, RememberedRow } from "./RememberedRow.ts"
+import { rowOfDocument } from "./Rows.ts"
 
 /** Documents looked at in one statement of `unbuilt`: a few milliseconds of the main thread. */
 const unbuiltWindow = 2000
@@ -42,7 +43,7 @@ export const documentReads = (sql: ReadSql): DocumentReads => {
   return {
     document: (id) =>
       reading(
-        sql<DocumentColumns>`SELECT ${select} FROM documents d WHERE document_id = ${id}`.pipe(
+        sql<DocumentColumns>`SELECT ${select} FROM documents d WHERE first_position = ${rowOf(sql, id)}`.pipe(
           Effect.map(([row]) => (row === undefined ? undefined : toDocumentRow(row)))
         )
       ),
@@ -57,8 +58,8 @@ export const documentReads = (sql: ReadSql): DocumentReads => {
             ...(after === undefined
               ? []
               : source === undefined
-                ? [sql`(source_id, first_position) > (${sourceOf(sql, after)}, ${rowOf(sql, after)})`]
-                : [sql`first_position > ${rowOf(sql, after)}`]),
+                ? [sql`(source_id, first_position) > (${sourceOf(sql, after)}, ${rowAfter(sql, after)})`]
+                : [sql`first_position > ${rowAfter(sql, after)}`]),
             ...(state === undefined ? [] : [sql.literal(stateIs[state])])
           ])} ORDER BY source_id, first_position LIMIT ${limit + 1}`.pipe(
           Effect.map((rows) => pageOf(rows, limit, toDocumentRow, (row) => row.document_id))
@@ -110,21 +111,23 @@ export const documentReads = (sql: ReadSql): DocumentReads => {
 
     unbuilt: Effect.fnUntraced(function* (pair, after, limit) {
       const found: Array<DocumentRow> = []
-      let from: string = after ?? ""
+      const [start] = yield* reading(sql<{ readonly row: number }>`
+        SELECT ${after === undefined ? 0 : rowAfter(sql, after)} AS row`)
+      let from = start?.row ?? 0
       while (found.length < limit) {
-        const [bound] = yield* reading(sql<{ readonly last: string | null }>`
-          SELECT max(document_id) AS last FROM (
-            SELECT document_id FROM documents WHERE document_id > ${from}
-            ORDER BY document_id LIMIT ${unbuiltWindow})`)
+        const [bound] = yield* reading(sql<{ readonly last: number | null }>`
+          SELECT max(first_position) AS last FROM (
+            SELECT first_position FROM documents WHERE first_position > ${from}
+            ORDER BY first_position LIMIT ${unbuiltWindow})`)
         const last = bound?.last ?? null
         if (last === null) break
         const rows = yield* reading(sql<DocumentColumns>`
           SELECT ${select} FROM documents d
-          WHERE live_version IS NOT NULL AND document_id > ${from} AND document_id <= ${last}
+          WHERE live_version IS NOT NULL AND first_position > ${from} AND first_position <= ${last}
             AND NOT EXISTS (
               SELECT 1 FROM contents c WHERE c.document_id = d.document_id AND c.version = d.live_version
                 AND c.chunker = ${pair.chunker} AND c.model = ${pair.model})
-          ORDER BY document_id LIMIT ${limit - found.length}`)
+          ORDER BY first_position LIMIT ${limit - found.length}`)
         found.push(...rows.map(toDocumentRow))
         from = last
         yield* Effect.yieldNow()
@@ -143,11 +146,12 @@ export const documentReads = (sql: ReadSql): DocumentReads => {
   }
 }
 
+const rowOf = (sql: ReadSql, document: string) =>
+  sql`(SELECT ${sql.literal(rowOfDocument("wanted"))} FROM (SELECT ${document} AS wanted))`
 /** Where a page ended; documents are never deleted from their table. */
 const sourceOf = (sql: ReadSql, document: string) =>
-  sql`coalesce((SELECT source_id FROM documents WHERE document_id = ${document}), '')`
-const rowOf = (sql: ReadSql, document: string) =>
-  sql`coalesce((SELECT first_position FROM documents WHERE document_id = ${document}), 0)`
+  sql`coalesce((SELECT source_id FROM documents WHERE first_position = ${rowOf(sql, document)}), '')`
+const rowAfter = (sql: ReadSql, document: string) => sql`coalesce(${rowOf(sql, document)}, 0)`
 
 /**
  * Of most files nothing but their state is asked: whole documents are read only of those that are not settled. A row comes as
@@ -161,7 +165,8 @@ const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | unde
             AND d.raw = f.raw AND d.descriptor = f.descriptor, 0)
           || f.descriptor || f.size || ',' || f.mtime_ns || ',' || f.inode || '/' || f.sync || '/'
           || CASE WHEN CAST(f.path AS TEXT) GLOB '*[^ -~]*' THEN '/' || hex(f.path) ELSE CAST(f.path AS TEXT) END
-      FROM file_states f LEFT JOIN documents d ON d.document_id = f.document_id
+      FROM file_states f
+      LEFT JOIN documents d ON d.first_position = coalesce(f.document, ${sql.literal(rowOfDocument("f.document_id"))})
       WHERE ${sql.and([
         sql`f.source_id = ${source}`,
         ...(afterPath === undefined ? [] : [sql`f.path > ${Buffer.from(afterPath)}`])
@@ -173,7 +178,8 @@ const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | unde
         ? []
         : yield* sql<DocumentColumns>`
             SELECT ${sql.literal(documentColumns)} FROM documents d
-            WHERE document_id IN (SELECT value FROM json_each(${JSON.stringify(others)}))`
+            WHERE first_position IN (
+              SELECT ${sql.literal(rowOfDocument("value"))} FROM json_each(${JSON.stringify(others)}))`
     const documents = new Map(rows.map((row) => [row.document_id, toDocumentRow(row)]))
     return files.map(([text]) => new RememberedRow(text, documents))
   })

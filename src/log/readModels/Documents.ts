@@ -9,7 +9,8 @@ import type { Database } from "better-sqlite3"
 import type { RemovalReason } from "../../../events/Document.ts"
 import type { Digest, DocumentId, JobId, ProjectName, SourceId, TeamName } from "../../../events/Ids.ts"
 import type { DocumentRow } from "../ReadModels.ts"
-import { beginsDocument, type Folded, type Projector } from "./Projector.ts"
+import type { Folded, Projector } from "./Projector.ts"
+import { rowOfJob } from "./Rows.ts"
 import type { Counted, Tallies } from "./Tallies.ts"
 
 export const documents: Projector = {
@@ -22,7 +23,7 @@ export const documents: Projector = {
   },
   prepare: (db, tallies) => {
     const statements = prepareStatements(db)
-    return (folded) => fold(statements, tallies, folded)
+    return (folded, document) => fold(statements, tallies, folded, document)
   }
 }
 
@@ -37,11 +38,13 @@ interface Known extends Counted {
 const known = `first_position AS row, team, project, submitted_version AS submitted, open, live_version AS live,
   live_chunks AS chunks`
 
+const documentOfJob = `(SELECT document FROM jobs WHERE queued_position = ${rowOfJob("?")})`
+
 const prepareStatements = (db: Database) => ({
-  known: db.prepare<[string], Known>(`SELECT ${known} FROM documents WHERE document_id = ?`),
+  known: db.prepare<[number], Known>(`SELECT ${known} FROM documents WHERE first_position = ?`),
   knownByJob: db.prepare<[string, string], Known>(`
     SELECT ${known} FROM documents
-    WHERE document_id = (SELECT document_id FROM jobs WHERE job_id = ?) AND parked_job = ?`),
+    WHERE first_position = ${documentOfJob} AND parked_job = ?`),
   first: db.prepare(`
     INSERT INTO documents (document_id, team, project, source_id, stream_version, submitted_version,
       submitted_position, raw, raw_bytes, descriptor, command_id, sync, moved_from, open, first_position)
@@ -51,7 +54,7 @@ const prepareStatements = (db: Database) => ({
       descriptor = ?, command_id = ?, sync = ?, moved_from = ?, open = 1, removed = NULL,
       parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
     WHERE first_position = ?`),
-  advanced: db.prepare("UPDATE documents SET stream_version = ? WHERE document_id = ?"),
+  advanced: db.prepare("UPDATE documents SET stream_version = ? WHERE first_position = ?"),
   chunked: db.prepare("INSERT OR REPLACE INTO chunkings VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
   completed: db.prepare("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
   ended: db.prepare("UPDATE versions SET ended = ? WHERE document_id = ? AND ended IS NULL"),
@@ -68,21 +71,28 @@ const prepareStatements = (db: Database) => ({
     WHERE first_position = ?`),
   parked: db.prepare(`
     UPDATE documents SET parked_job = ?, parked_version = ?, parked_code = ?, parked_reason = ?
-    WHERE document_id = ? AND submitted_version = ? AND live_version IS NOT ? AND removed IS NULL`),
+    WHERE first_position = ? AND submitted_version = ? AND live_version IS NOT ? AND removed IS NULL`),
   retried: db.prepare(`
     UPDATE documents SET open = 1,
       parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
     WHERE first_position = ?`),
   cancelled: db.prepare(`
     UPDATE documents SET parked_job = NULL, parked_version = NULL, parked_code = NULL, parked_reason = NULL
-    WHERE document_id = (SELECT document_id FROM jobs WHERE job_id = ?) AND parked_job = ?`)
+    WHERE first_position = ${documentOfJob} AND parked_job = ?`)
 })
 
-const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies, folded: Folded): void => {
-  const { event, position, version, team, project } = folded
+const fold = (
+  statements: ReturnType<typeof prepareStatements>,
+  tallies: Tallies,
+  { event, position, project, stream, team, version }: Folded,
+  row: number | undefined
+): void => {
   switch (event._tag) {
     case "DocumentSubmitted": {
-      const before = beginsDocument(folded) ? undefined : statements.known.get(event.documentId)
+      // Without this a document could have a second row, under another stream than its own.
+      if (row === undefined)
+        throw new Error(`${stream} is not the stream of the document ${event.documentId}.`)
+      const before = row === position ? undefined : statements.known.get(row)
       const sync = event.sync ?? null
       const movedFrom = event.movedFrom ?? null
       if (before === undefined) {
@@ -100,7 +110,7 @@ const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies
           event.commandId,
           sync,
           movedFrom,
-          position
+          row
         )
         tallies.document({ team, project }, absent, { ...absent, open: 1 })
         return
@@ -121,13 +131,13 @@ const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies
       return
     }
     case "DocumentChunked":
-      statements.advanced.run(version, event.documentId)
+      statements.advanced.run(version, row)
       recordChunking(statements, event, position)
       return
     case "DocumentCommitted": {
       statements.ended.run(position, event.documentId)
       statements.began.run(event.documentId, event.version, position)
-      const before = statements.known.get(event.documentId)
+      const before = row === undefined ? undefined : statements.known.get(row)
       if (before !== undefined) {
         const open = openAfter(before, event.version)
         statements.committed.run(version, open, event.version, position, event.count, before.row)
@@ -138,12 +148,12 @@ const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies
       return
     }
     case "DocumentBuilt":
-      statements.advanced.run(version, event.documentId)
+      statements.advanced.run(version, row)
       recordChunking(statements, event, position)
       recordContents(statements, event, position)
       return
     case "DocumentRejected": {
-      const before = statements.known.get(event.documentId)
+      const before = row === undefined ? undefined : statements.known.get(row)
       if (before === undefined) return
       const open = openAfter(before, event.version)
       statements.rejected.run(version, open, before.row)
@@ -151,11 +161,11 @@ const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies
       return
     }
     case "DocumentErased":
-      statements.advanced.run(version, event.documentId)
+      statements.advanced.run(version, row)
       return
     case "DocumentRemoved": {
       statements.ended.run(position, event.documentId)
-      const before = statements.known.get(event.documentId)
+      const before = row === undefined ? undefined : statements.known.get(row)
       if (before === undefined) return
       statements.removed.run(version, event.reason, before.row)
       tallies.document(before, before, absent)
@@ -168,7 +178,7 @@ const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies
         event.version,
         event.code,
         JSON.stringify(event.reason),
-        event.documentId,
+        row,
         event.version,
         event.version
       )

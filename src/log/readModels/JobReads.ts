@@ -17,6 +17,7 @@ import {
   toJobRow
 } from "./Jobs.ts"
 import { pageOf } from "./Paging.ts"
+import { rowOfJob } from "./Rows.ts"
 
 export const jobReads = (
   sql: ReadSql
@@ -26,7 +27,7 @@ export const jobReads = (
   return {
     job: (id) =>
       reading(
-        sql<JobColumns>`SELECT ${select} FROM jobs j WHERE job_id = ${id}`.pipe(
+        sql<JobColumns>`SELECT ${select} FROM jobs j WHERE queued_position = ${rowOf(sql, id)}`.pipe(
           Effect.map(([row]): JobRow | undefined => (row === undefined ? undefined : toJobRow(row)))
         )
       ),
@@ -101,8 +102,10 @@ const stateIs = (state: "queued" | "completed" | "cancelled" | "parked"): string
   state === "completed" ? "state = 'completed'" : `state <> 'completed' AND state = '${state}'`
 
 /** Where a page ended; jobs are never deleted from their table. */
-const positionOf = (sql: ReadSql, job: string) =>
-  sql`coalesce((SELECT queued_position FROM jobs WHERE job_id = ${job}), 0)`
+const positionOf = (sql: ReadSql, job: string) => sql`coalesce(${rowOf(sql, job)}, 0)`
+
+const rowOf = (sql: ReadSql, job: string) =>
+  sql`(SELECT ${sql.literal(rowOfJob("wanted"))} FROM (SELECT ${job} AS wanted))`
 
 const isPaused = (sql: ReadSql, lane: Pausable) =>
   Effect.map(
@@ -114,7 +117,8 @@ const laneCounts = Effect.fnUntraced(function* (sql: ReadSql, lane: Lane) {
   const tally = yield* reading(sql<{ readonly state: string; readonly jobs: number }>`
     SELECT state, sum(jobs) AS jobs FROM job_tally WHERE lane = ${lane} GROUP BY state`)
   const attempts = yield* reading(sql<{ readonly outcome: string; readonly jobs: number }>`
-    SELECT a.outcome, count(*) AS jobs FROM job_attempts a JOIN jobs j ON j.job_id = a.job_id
+    SELECT a.outcome, count(*) AS jobs
+    FROM job_attempts a JOIN jobs j ON j.queued_position = ${sql.literal(rowOfJob("a.job_id"))}
     WHERE a.lane = ${lane} AND a.outcome IN ('running', 'failed') AND j.state = 'queued'
       AND NOT EXISTS (SELECT 1 FROM job_attempts b WHERE b.job_id = a.job_id AND b.attempt > a.attempt)
     GROUP BY a.outcome`)

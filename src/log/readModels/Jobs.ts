@@ -16,14 +16,15 @@ import {
 } from "../../../events/Ids.ts"
 import { buildJobId, embedJobId, type JobState, type Lane, prepareJobId } from "../../../events/Job.ts"
 import type { JobAttempt, JobRow } from "../ReadModels.ts"
-import { beginsDocument, type Folded, type Projector } from "./Projector.ts"
+import type { Folded, Projector } from "./Projector.ts"
+import { rowOfJob } from "./Rows.ts"
 import type { CountedJob, Tallies } from "./Tallies.ts"
 
 export const jobs: Projector = {
   tables: { jobs: "job_id", job_tally: "team, project, lane, state" },
   prepare: (db, tallies) => {
     const statements = prepareStatements(db)
-    return (folded) => fold(statements, tallies, folded)
+    return (folded, document) => fold(statements, tallies, folded, document)
   }
 }
 
@@ -40,26 +41,31 @@ interface Known extends CountedJob {
 
 const known = "queued_position AS row, job_id AS job, lane, build, team, project, version, state"
 
-const rowOfDocument = "(SELECT first_position FROM documents WHERE document_id = ?)"
-
 const prepareStatements = (db: Database) => ({
-  /** Nearly always one or none: the index holds these alone. */
-  unfinished: db.prepare<[string], Known>(
-    `SELECT ${known} FROM jobs WHERE document = ${rowOfDocument} AND state IN ('queued', 'parked')`
+  /** Nearly always one or none. */
+  unfinished: db.prepare<[number], Known>(
+    `SELECT ${known} FROM jobs WHERE document = ? AND state IN ('queued', 'parked')`
   ),
-  byId: db.prepare<[string], Known>(`SELECT ${known} FROM jobs WHERE job_id = ?`),
+  /** Whatever its state, which the index has before the version: an id stands once, because all that can have it are here. */
+  ofVersion: db.prepare<[number, number, string], Known>(`
+    SELECT ${known} FROM jobs
+    WHERE document = ? AND state IN ('queued', 'completed', 'cancelled', 'parked') AND version = ? AND job_id = ?`),
+  byId: db.prepare<[string], Known>(`SELECT ${known} FROM jobs WHERE queued_position = ${rowOfJob("?")}`),
   insert: db.prepare(`
     INSERT INTO jobs (job_id, lane, build, team, project, document_id, version, state, reason, queued_position, queued_at,
       document)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce(?, ${rowOfDocument})) ON CONFLICT (job_id) DO NOTHING`),
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
   change: db.prepare("UPDATE jobs SET state = ?, reason = ? WHERE queued_position = ?"),
   cancel: db.prepare("UPDATE jobs SET state = 'cancelled' WHERE queued_position = ?"),
-  live: db.prepare<[string, number]>("SELECT 1 FROM documents WHERE document_id = ? AND live_version = ?")
+  live: db.prepare<[number, number]>("SELECT 1 FROM documents WHERE first_position = ? AND live_version = ?")
 })
 
-const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies, folded: Folded): void => {
-  const { event, position, team, project, epoch, recordedAt } = folded
-  const isFirst = beginsDocument(folded)
+const fold = (
+  statements: ReturnType<typeof prepareStatements>,
+  tallies: Tallies,
+  { epoch, event, position, project, recordedAt, team }: Folded,
+  row: number | undefined
+): void => {
   const move = (before: Known, state: StoredState) => {
     tallies.job(before, -1)
     tallies.job({ ...before, state }, 1)
@@ -73,17 +79,16 @@ const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies
     statements.cancel.run(before.row)
     move(before, "cancelled")
   }
-  /** Whether there was none of this id. */
-  const insert = (
-    job: JobId,
-    lane: Lane,
-    build: number,
-    state: StoredState,
-    reason: string | null
-  ): boolean => {
-    if (!("documentId" in event) || !("version" in event)) return false
+  const unfinished = () => (row === undefined ? [] : statements.unfinished.all(row))
+  /** The job of the event's version that has this id; one of a document that begins is not there yet. */
+  const known = (job: JobId) =>
+    row === undefined || row === position || !("version" in event)
+      ? undefined
+      : statements.ofVersion.get(row, event.version, job)
+  const insert = (job: JobId, lane: Lane, build: number, state: StoredState, reason: string | null): void => {
+    if (row === undefined || !("documentId" in event) || !("version" in event)) return
     const { documentId, version } = event
-    const { changes } = statements.insert.run(
+    statements.insert.run(
       job,
       lane,
       build,
@@ -95,30 +100,27 @@ const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies
       reason,
       position,
       recordedAt,
-      // A document's row is the position of its first event.
-      isFirst ? position : null,
-      documentId
+      row
     )
-    if (changes > 0) tallies.job({ team, project, lane, state }, 1)
-    return changes > 0
+    tallies.job({ team, project, lane, state }, 1)
   }
   const queue = (job: JobId, lane: Lane) => {
-    if (insert(job, lane, 0, "queued", null)) return
-    const before = statements.byId.get(job)
-    if (before !== undefined && before.state !== "completed") change(before, "queued", null)
+    const before = known(job)
+    if (before === undefined) insert(job, lane, 0, "queued", null)
+    else if (before.state !== "completed") change(before, "queued", null)
   }
 
   switch (event._tag) {
     case "DocumentSubmitted": {
       const document = trusted.document(event.documentId)
-      if (!isFirst) for (const job of statements.unfinished.all(document)) if (job.build === 0) cancel(job)
+      if (row !== position) for (const job of unfinished()) if (job.build === 0) cancel(job)
       queue(prepareJobId(epoch, document, event.version, trusted.digest(event.raw)), "prepare")
       return
     }
     case "DocumentChunked": {
       const document = trusted.document(event.documentId)
       const embed = embedJobId(epoch, document, event.version, trusted.digest(event.manifestBlob))
-      for (const job of statements.unfinished.all(document)) {
+      for (const job of unfinished()) {
         if (job.version !== event.version || job.build === 1) continue
         if (job.lane === "prepare") change(job, "completed", null)
         else if (job.lane === "embed" && job.job !== embed) cancel(job)
@@ -127,13 +129,13 @@ const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies
       return
     }
     case "DocumentCommitted":
-      for (const job of statements.unfinished.all(event.documentId)) {
+      for (const job of unfinished()) {
         if (job.build === 1 && job.version !== event.version) cancel(job)
         else if (job.build === 0 && job.version === event.version) change(job, "completed", null)
       }
       return
     case "DocumentBuilt": {
-      const builds = statements.unfinished.all(event.documentId).filter(({ build }) => build === 1)
+      const builds = unfinished().filter(({ build }) => build === 1)
       if (builds.length === 0) return
       const document = trusted.document(event.documentId)
       const pair = { chunker: trusted.code(event.chunker), model: trusted.code(event.model) }
@@ -146,20 +148,22 @@ const fold = (statements: ReturnType<typeof prepareStatements>, tallies: Tallies
       return
     }
     case "DocumentRejected":
-      for (const job of statements.unfinished.all(event.documentId)) {
+      for (const job of unfinished()) {
         if (job.version === event.version && job.build === 0 && job.state === "queued") cancel(job)
       }
       return
     case "DocumentRemoved":
-      for (const job of statements.unfinished.all(event.documentId)) cancel(job)
+      for (const job of unfinished()) cancel(job)
       return
     case "JobParked": {
-      const build = statements.live.get(event.documentId, event.version) === undefined ? 0 : 1
+      // Of what was never submitted there is nothing to be done.
+      if (row === undefined) return
       const reason = JSON.stringify(event.reason)
       const job = trusted.job(event.jobId)
-      if (insert(job, event.lane, build, "parked", reason)) return
-      const before = statements.byId.get(job)
-      if (before !== undefined) change(before, "parked", reason)
+      const before = known(job)
+      if (before !== undefined) return change(before, "parked", reason)
+      const build = statements.live.get(row, event.version) === undefined ? 0 : 1
+      insert(job, event.lane, build, "parked", reason)
       return
     }
     case "JobRetried": {

@@ -30,6 +30,9 @@ export const beginsDocument = ({ event, stream, version }: Folded): boolean =>
 export interface Projector {
   /** Its tables, those of its tallies among them, each with its key: by it rows are compared. Emptied before a rebuild. */
   readonly tables: { readonly [table: string]: string }
-  /** Prepares its statements; the fold is called once for every event, in order of position. */
-  readonly prepare: (db: Database, tallies: Tallies) => (folded: Folded) => void
+  /**
+   * Prepares its statements; the fold is called once for every event, in order of position. `document`: the row of the
+   * document that the event names, if that was submitted by then.
+   */
+  readonly prepare: (db: Database, tallies: Tallies) => (folded: Folded, document: number | undefined) => void
 }

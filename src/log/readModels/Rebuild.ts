@@ -8,7 +8,8 @@ import { type EventRow, toStoredEvent } from "../EventRow.ts"
 import { documents } from "./Documents.ts"
 import { generations } from "./Generations.ts"
 import { jobs } from "./Jobs.ts"
-import type { Folded, Projector } from "./Projector.ts"
+import { beginsDocument, type Folded, type Projector } from "./Projector.ts"
+import { prepareRowOfDocument } from "./Rows.ts"
 import { sources } from "./Sources.ts"
 import { Tallies } from "./Tallies.ts"
 
@@ -25,22 +26,33 @@ export interface ReadModelFold {
   readonly tallies: Tallies
 }
 
-export const prepareReadModels = (db: Database): ReadModelFold => {
+/** `log` holds the events that are folded into `db`, each of them before its fold. */
+export const prepareReadModels = (db: Database, log = db): ReadModelFold => {
   const tallies = new Tallies(db)
   const folds = projectors.map((projector) => projector.prepare(db, tallies))
+  const rowOfDocument = prepareRowOfDocument(log)
+  const documentOf = (folded: Folded): number | undefined => {
+    const { event, position } = folded
+    if (!("documentId" in event)) return undefined
+    if (beginsDocument(folded)) return position
+    const row = rowOfDocument.get(event.documentId) ?? Number.POSITIVE_INFINITY
+    // In a rebuild the log holds later submissions, too.
+    return row <= position ? row : undefined
+  }
   return {
     tallies,
     fold: (folded) => {
-      for (const fold of folds) fold(folded)
+      const document = documentOf(folded)
+      for (const fold of folds) fold(folded, document)
     }
   }
 }
 
-/** Empties the read models of `db` and folds `events` into them, in one transaction. */
-export const rebuildReadModels = (db: Database, events: Iterable<Folded>): void => {
+/** Empties the read models of `db` and folds `events` of `log` into them, in one transaction. */
+export const rebuildReadModels = (db: Database, events: Iterable<Folded>, log = db): void => {
   db.transaction(() => {
     for (const table of readModelTables) db.exec(`DELETE FROM ${table}`)
-    const { fold, tallies } = prepareReadModels(db)
+    const { fold, tallies } = prepareReadModels(db, log)
     for (const event of events) {
       fold(event)
       if (tallies.mark >= tallied) tallies.flush()
