@@ -78,6 +78,8 @@ export interface CoordinatorProgress {
   readonly vectorsReused: number
   /** What work waits for: a provider that is away, or refuses; content that cannot be read. */
   readonly outage: Outage | undefined
+  /** A lane with work that nobody has taken for as long as an order may stay unclaimed: it has no worker. */
+  readonly unclaimed: Lane | undefined
 }
 
 export class Coordinator extends Context.Tag("reprise/actors/Coordinator")<

@@ -31,7 +31,8 @@ const initialProgress: CoordinatorProgress = {
   parked: 0,
   vectorsComputed: 0,
   vectorsReused: 0,
-  outage: undefined
+  outage: undefined,
+  unclaimed: undefined
 }
 
 export const layer: Layer.Layer<

@@ -216,6 +216,12 @@ export class Jobs {
     return [...this.#running.prepare, ...this.#running.embed]
   }
 
+  /** Whether orders of a lane are out, and none of them is claimed. */
+  isLeft(lane: Lane): boolean {
+    const running = [...this.#running[lane]]
+    return running.length > 0 && running.every(({ worker }) => worker === undefined)
+  }
+
   /** Whether any job needs this chunker or model; of those that run, with `running`. */
   needs(code: CodeFingerprint, running = false): boolean {
     const jobs = running ? this.running() : [...this.#jobs.values()]

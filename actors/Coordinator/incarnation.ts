@@ -218,6 +218,7 @@ const lookAtLeases = Effect.fnUntraced(function* (desk: Desk, turn: Turn) {
   for (const job of desk.jobs.due(turn.now)) {
     if (job.worker === undefined) {
       resend(desk, turn, job)
+      desk.unclaimed = job.lane
       continue
     }
     turn.touch([documentKey(job.work.documentId)])
@@ -250,8 +251,10 @@ const write = (desk: Desk, turn: Turn): Effect.Effect<void, LogFailed> =>
 const report = Effect.fnUntraced(function* (office: Office, desk: Desk) {
   yield* desk.open.size < office.settings.open ? office.admission.open : office.admission.close
   desk.outages.keepOnly((model) => desk.jobs.needs(model))
+  if (desk.unclaimed !== undefined && !desk.jobs.isLeft(desk.unclaimed)) desk.unclaimed = undefined
   const before = yield* SubscriptionRef.get(office.progress)
-  const after = { ...desk.progress, open: desk.open.size, outage: desk.outages.current }
+  const { outages, progress, unclaimed } = desk
+  const after = { ...progress, open: desk.open.size, outage: outages.current, unclaimed }
   const same =
     before.open === after.open &&
     before.prepared === after.prepared &&
@@ -259,7 +262,8 @@ const report = Effect.fnUntraced(function* (office: Office, desk: Desk) {
     before.parked === after.parked &&
     before.vectorsComputed === after.vectorsComputed &&
     before.vectorsReused === after.vectorsReused &&
-    before.outage === after.outage
+    before.outage === after.outage &&
+    before.unclaimed === after.unclaimed
   if (!same) yield* SubscriptionRef.set(office.progress, after)
 })
 

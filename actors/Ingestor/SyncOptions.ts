@@ -20,7 +20,7 @@ export interface SyncSettings {
  * glob that is too narrow does not.
  */
 export const defaultSyncSettings: SyncSettings = {
-  window: 1024,
+  window: 512,
   inFlightBytes: 64 * 1024 * 1024,
   heldShare: 0.5,
   heldAbove: 10,

@@ -3,6 +3,7 @@
  */
 import { Clock, Effect } from "effect"
 import { Io } from "./Io.ts"
+import { note } from "./Output.ts"
 import { printable } from "./Printable.ts"
 import { number, time } from "./Style.ts"
 
@@ -16,6 +17,8 @@ export interface Step {
 
 export interface Progress {
   readonly show: (step: Step) => Effect.Effect<void>
+  /** Something that whoever waits should know, on a line that stays. */
+  readonly say: (text: string) => Effect.Effect<void>
 }
 
 const everyMs = 100
@@ -27,7 +30,8 @@ export const withProgress = <A, E, R>(
 ): Effect.Effect<A, E, R | Io> =>
   Effect.gen(function* () {
     const io = yield* Io
-    if (!io.errIsTerminal) return yield* use({ show: () => Effect.void })
+    const say = (text: string) => Effect.provideService(note(text), Io, io)
+    if (!io.errIsTerminal) return yield* use({ show: () => Effect.void, say })
     let shownAt = 0
     let phase = { what: "", since: 0, from: 0 }
     let shown = false
@@ -41,7 +45,7 @@ export const withProgress = <A, E, R>(
         yield* io.err(clearLine + lineOf(step, phase, now).slice(0, Math.max(20, io.columns - 1)))
       })
     return yield* Effect.ensuring(
-      use({ show }),
+      use({ show, say: (text) => Effect.zipRight(io.err(clearLine), say(text)) }),
       Effect.suspend(() => (shown ? io.err(clearLine) : Effect.void))
     )
   })

@@ -1,12 +1,20 @@
 /** Whether a worker keeps its right to an order for as long as it works on it, and no longer. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Layer, Logger, LogLevel } from "effect"
+import { Context, Duration, Effect, Layer, Logger, LogLevel, Stream } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
+import type { Lane } from "../../events/Job.ts"
 import { Bus, BusUnavailable } from "../../src/bus/Bus.ts"
 import * as InProcessBus from "../../src/bus/InProcessBus.ts"
 import type { EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
-import { addSource, hashing, submitOf, type WriteSideOptions, writeSide } from "../support/writeSide.ts"
+import {
+  addSource,
+  chunker,
+  hashing,
+  submitOf,
+  type WriteSideOptions,
+  writeSide
+} from "../support/writeSide.ts"
 
 /** Refuses the first result of each kind. */
 const refusing = Layer.effect(
@@ -59,5 +67,31 @@ describe("the lease of an order", () => {
       assert.strictEqual(yield* oneDocument({ model: slow }), 1)
       assert.strictEqual(batches, 1)
     })
+  )
+})
+
+describe("an order that nobody claims", () => {
+  it.scopedLive("names its lane to whoever waits, until a worker takes it", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const impatient = { ...settings, unclaimed: Duration.millis(100) }
+      const context = yield* Layer.build(writeSide({ directory, settings: impatient, workers: false }))
+      const { ask, progress } = Context.get(context, Coordinator)
+      const { claim, receive } = Context.get(context, Bus)
+      const until = (lane: Lane | undefined) =>
+        progress.pipe(
+          Stream.filter(({ open, unclaimed }) => open === 1 && unclaimed === lane),
+          Stream.runHead,
+          Effect.timeout("20 seconds")
+        )
+      yield* ask(addSource())
+      yield* ask(submitOf("one", "# One\n\nA text."))
+      yield* until("prepare")
+      const [delivery] = yield* receive("prepare", 1)
+      if (delivery === undefined) return assert.fail("no order")
+      const { attempt, jobId } = delivery.value
+      yield* claim({ lane: "prepare", jobId, attempt, worker: "late", code: chunker.fingerprint })
+      yield* until(undefined)
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 })

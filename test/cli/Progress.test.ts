@@ -62,4 +62,21 @@ describe("progress", () => {
       assert.deepStrictEqual(written, [])
     })
   )
+
+  for (const isTerminal of [true, false])
+    it.effect(`leaves what has to be said on a line of its own, terminal: ${isTerminal}`, () =>
+      Effect.gen(function* () {
+        const { io, written } = yield* outside(isTerminal)
+        const said = withProgress(({ say, show }) =>
+          Effect.zipRight(show({ what: "Applying", done: 1, total: 2 }), say("No worker."))
+        )
+        yield* Effect.provideService(said, Io, io)
+        const lines = written.join("").split("\n")
+        assert.strictEqual(lines.length, 2)
+        assert.match(
+          lines[0] ?? "",
+          isTerminal ? /\r\u001b\[2K\S*note:\S* No worker\.$/ : /^note: No worker\.$/
+        )
+      })
+    )
 })

@@ -109,7 +109,7 @@ describe("reprise serve", { timeout: 60_000 }, () => {
   })
 
   it("ends in order with 0 on SIGTERM: a command that runs through it gets the receipt of what was done", async () => {
-    write(600, "many")
+    write(1500, "many")
     const server = await serve()
     const add = start(["add", "many", "--json"])
     await untilDocuments(server.ready.http, (count) => count > 0)
@@ -119,14 +119,14 @@ describe("reprise serve", { timeout: 60_000 }, () => {
     const receipt = JSON.parse(added.out)
     assert.strictEqual(added.code, 130, JSON.stringify(receipt))
     assert.isTrue(receipt.interrupted)
-    assert.isBelow(receipt.added, 600)
+    assert.isBelow(receipt.added, 1500)
     assert.isFalse(readdirSync(join(folder, "data")).includes("serve"))
     const rest = await json(["add", "many"])
-    assert.strictEqual(rest.value.added + rest.value.unchanged, 600)
+    assert.strictEqual(rest.value.added + rest.value.unchanged, 1500)
   })
 
   it("goes on with a command whose caller pressed Ctrl-C until that has its receipt", async () => {
-    write(600, "many")
+    write(1500, "many")
     const server = await serve()
     const add = start(["add", "many", "--json"])
     await untilDocuments(server.ready.http, (count) => count > 0)
@@ -139,7 +139,7 @@ describe("reprise serve", { timeout: 60_000 }, () => {
   })
 
   it("leaves nothing behind that keeps others out when it is killed; who waited hears what to do next", async () => {
-    write(300)
+    write(900)
     const server = await serve()
     const add = start(["add", "docs", "--json"])
     await untilDocuments(server.ready.http, (count) => count > 0)
@@ -150,9 +150,9 @@ describe("reprise serve", { timeout: 60_000 }, () => {
     assert.include(gone.err, "Run the same command again: it does only what is left")
     assert.isTrue(statSync(server.ready.socket).isSocket())
     const rest = (await json(["add", "docs"])).value
-    assert.strictEqual(rest.added + rest.unchanged, 300)
+    assert.strictEqual(rest.added + rest.unchanged, 900)
     const again = await serve()
-    assert.deepInclude((await json(["sync"])).value, { unchanged: 300 })
+    assert.deepInclude((await json(["sync"])).value, { unchanged: 900 })
     again.child.kill("SIGTERM")
     assert.strictEqual((await again.ended).code, 0)
   })

@@ -28,6 +28,7 @@ const nothingDone = {
   parked: 0,
   vectorsComputed: 0,
   vectorsReused: 0,
+  unclaimed: undefined,
   outage: undefined
 }
 

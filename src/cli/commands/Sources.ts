@@ -1,7 +1,8 @@
 /** `init`, `add`, `sync`, `remove`: what fills and empties a data directory. */
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { Effect, Schema, Stream } from "effect"
+import { Effect, Option, Schema, Stream } from "effect"
+import type { Lane } from "../../../events/Job.ts"
 import { Quote } from "../../../events/Quote.ts"
 import { Receipt } from "../../../events/Receipt.ts"
 import type { SyncCounts } from "../../../events/Source.ts"
@@ -183,18 +184,28 @@ const pausedLanes = (reader: RepriseReader) =>
     )
   )
 
+const withoutWorker = (lane: Lane): string =>
+  `No worker takes what waits on the lane ${lane}: it goes on when one does. Start one with: reprise worker`
+
 /** A document is written once it is committed: that is what has a rate. How many there will be, only the scan knows. */
 const watched = <A, E extends CliError>(writer: AnyWriter, work: Effect.Effect<A, E>) =>
   withProgress((progress) =>
     Effect.raceFirst(
       orOutage(writer, work),
       Effect.zipRight(
-        Stream.runForEach(writer.progress, ({ committed, open, parked, vectorsComputed }) =>
-          progress.show({
-            what: "Indexing: documents",
-            done: committed,
-            total: open === 0 ? undefined : committed + open,
-            details: `${number(vectorsComputed)} vectors${parked === 0 ? "" : `, ${number(parked)} parked`}`
+        writer.progress.pipe(
+          Stream.zipWithPrevious,
+          Stream.runForEach(([before, { committed, open, parked, unclaimed, vectorsComputed }]) => {
+            const isNews = unclaimed !== Option.getOrUndefined(before)?.unclaimed
+            return Effect.zipRight(
+              isNews && unclaimed !== undefined ? progress.say(withoutWorker(unclaimed)) : Effect.void,
+              progress.show({
+                what: "Indexing: documents",
+                done: committed,
+                total: open === 0 ? undefined : committed + open,
+                details: `${number(vectorsComputed)} vectors${parked === 0 ? "" : `, ${number(parked)} parked`}`
+              })
+            )
           })
         ),
         Effect.never

@@ -9,7 +9,7 @@ import { CommandRefused } from "../../../actors/Coordinator.ts"
 import { PromotionRefused } from "../../../actors/Indexer/Promotion.ts"
 import { EngineKind } from "../../../events/Generation.ts"
 import { DocumentId, GenerationId, JobId, ProjectScope } from "../../../events/Ids.ts"
-import { Pausable } from "../../../events/Job.ts"
+import { Lane, Pausable } from "../../../events/Job.ts"
 import { Receipt } from "../../../events/Receipt.ts"
 import { UnknownEvent } from "../../../events/Upcasters.ts"
 import { EngineMismatch, EngineUnavailable } from "../../index/Index.ts"
@@ -113,7 +113,9 @@ const WorkProgress = Schema.Struct({
       message: Schema.String,
       refused: Schema.Boolean
     })
-  )
+  ),
+  /** A lane without a worker. */
+  unclaimed: Schema.UndefinedOr(Lane)
 })
 
 export class Control extends RpcGroup.make(

@@ -142,7 +142,8 @@ const sinceNow = (progress: RepriseWriter["progress"]): RepriseWriter["progress"
       parked: next.parked - from.parked,
       vectorsComputed: next.vectorsComputed - from.vectorsComputed,
       vectorsReused: next.vectorsReused - from.vectorsReused,
-      outage: next.outage
+      outage: next.outage,
+      unclaimed: next.unclaimed
     }
     return [from, change]
   })
