@@ -51,17 +51,27 @@ export interface Acts<E> {
   readonly flush: Effect.Effect<void, E>
 }
 
-/** Each of them waits for a beginning. */
+/** Each of them waits for a beginning. `isUsed`: anything was done. */
 export const actsAfter = <A, E, E2>(
   begun: Effect.Effect<A, E2>,
   acts: (begun: A) => Acts<E>
-): Effect.Effect<Acts<E | E2>> =>
-  Effect.map(Effect.cached(Effect.map(begun, acts)), (found) => ({
-    submit: (submissions, held) => Effect.flatMap(found, ({ submit }) => submit(submissions, held)),
-    wait: (document, becomes) => Effect.flatMap(found, ({ wait }) => wait(document, becomes)),
-    remove: (documentId, reason) => Effect.flatMap(found, ({ remove }) => remove(documentId, reason)),
-    refresh: (documentId, path, stamp, content) =>
-      Effect.flatMap(found, ({ refresh }) => refresh(documentId, path, stamp, content)),
-    forget: (documentId) => Effect.flatMap(found, ({ forget }) => forget(documentId)),
-    flush: Effect.flatMap(found, ({ flush }) => flush)
-  }))
+): Effect.Effect<{ readonly acts: Acts<E | E2>; readonly isUsed: () => boolean }> =>
+  Effect.gen(function* () {
+    let used = false
+    const cached = yield* Effect.cached(Effect.map(begun, acts))
+    const found = Effect.suspend(() => {
+      used = true
+      return cached
+    })
+    return { acts: each(found, () => used), isUsed: () => used }
+  })
+
+const each = <E, E2>(found: Effect.Effect<Acts<E>, E2>, isUsed: () => boolean): Acts<E | E2> => ({
+  submit: (submissions, held) => Effect.flatMap(found, ({ submit }) => submit(submissions, held)),
+  wait: (document, becomes) => Effect.flatMap(found, ({ wait }) => wait(document, becomes)),
+  remove: (documentId, reason) => Effect.flatMap(found, ({ remove }) => remove(documentId, reason)),
+  refresh: (documentId, path, stamp, content) =>
+    Effect.flatMap(found, ({ refresh }) => refresh(documentId, path, stamp, content)),
+  forget: (documentId) => Effect.flatMap(found, ({ forget }) => forget(documentId)),
+  flush: Effect.suspend(() => (isUsed() ? Effect.flatMap(found, ({ flush }) => flush) : Effect.void))
+})

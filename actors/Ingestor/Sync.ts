@@ -3,6 +3,10 @@
  *
  * A pass that ends early (a broken medium, a missing root, Ctrl-C, a crash) removes nothing and is closed as failed; run
  * again, it does only what is left, because what was submitted is known by its content.
+ *
+ * A pass that finds everything as the last one left it is answered before it is recorded: its receipt names a position that was
+ * on disk before, and says of no file what the log does not. The record follows at once; the next pass over the source, and the
+ * end of the runtime, wait for it. A crash in between looks like one in the middle of the pass.
  */
 import { Context, Deferred, Effect, Either, Fiber, Layer, Schema, type Scope } from "effect"
 import { SyncComplete, SyncFail, SyncStart } from "../../events/Commands.ts"
@@ -20,6 +24,7 @@ import { actsAfter } from "./Acts.ts"
 import { approve, askPersistently, coordinated } from "./coordinated.ts"
 import { knownOf, mustSweep, openSource } from "./KnownSource.ts"
 import { type PassEnd, runPass } from "./Pass.ts"
+import { type PassRecords, passRecords } from "./PassRecords.ts"
 import { defaultSyncSettings, type SyncOptions, type SyncSettings } from "./SyncOptions.ts"
 import { Tally } from "./Tally.ts"
 
@@ -46,6 +51,8 @@ export interface SyncService {
   readonly sync: (source: SourceId, options?: SyncOptions) => Effect.Effect<Receipt, SyncError>
   /** Every files source of the project, one after the other, as one receipt; those that are being synced are skipped. */
   readonly syncAll: (scope: ProjectScope, options?: SyncOptions) => Effect.Effect<Receipt, CommandError>
+  /** Waits until the passes that were answered are recorded. */
+  readonly recorded: Effect.Effect<void>
 }
 
 export class Sync extends Context.Tag("reprise/actors/Sync")<Sync, SyncService>() {}
@@ -53,10 +60,11 @@ export class Sync extends Context.Tag("reprise/actors/Sync")<Sync, SyncService>(
 type Needs = SourceReader | Coordinator | ReadModels | Content | Log
 
 export const layer = (settings: Partial<SyncSettings> = {}): Layer.Layer<Sync, never, Needs> =>
-  Layer.effect(Sync, make({ ...defaultSyncSettings, ...settings }))
+  Layer.scoped(Sync, make({ ...defaultSyncSettings, ...settings }))
 
-const make = (settings: SyncSettings): Effect.Effect<SyncService, never, Needs> =>
+const make = (settings: SyncSettings): Effect.Effect<SyncService, never, Needs | Scope.Scope> =>
   Effect.gen(function* () {
+    const records = yield* passRecords
     const readModels = yield* ReadModels
     const content = yield* Content
     const ports = {
@@ -65,7 +73,8 @@ const make = (settings: SyncSettings): Effect.Effect<SyncService, never, Needs> 
       log: yield* Log,
       failpoints: yield* Failpoints,
       content,
-      readModels
+      readModels,
+      records
     }
     const running = new Set<SourceId>()
 
@@ -75,7 +84,6 @@ const make = (settings: SyncSettings): Effect.Effect<SyncService, never, Needs> 
       if (running.has(sourceId)) return yield* new SyncSkipped({ sourceId })
       running.add(sourceId)
       return yield* syncOne(ports, settings, row, options).pipe(
-        Effect.scoped,
         Effect.ensuring(Effect.sync(() => running.delete(sourceId)))
       )
     })
@@ -99,8 +107,13 @@ const make = (settings: SyncSettings): Effect.Effect<SyncService, never, Needs> 
       return mergeReceipts(receipts)
     })
 
-    return { sync, syncAll }
+    return { sync, syncAll, recorded: records.all }
   })
+
+interface Begun {
+  readonly sync: number
+  readonly command: (what: string) => Pick<SyncStart, "commandId" | "scope" | "sourceId">
+}
 
 interface Ports {
   readonly reader: SourceReader["Type"]
@@ -109,6 +122,7 @@ interface Ports {
   readonly content: Content["Type"]
   readonly log: Log["Type"]
   readonly failpoints: Failpoints["Type"]
+  readonly records: PassRecords
 }
 
 const syncOne = Effect.fnUntraced(function* (
@@ -116,31 +130,35 @@ const syncOne = Effect.fnUntraced(function* (
   settings: SyncSettings,
   row: SourceRow,
   options: SyncOptions
-): Effect.fn.Return<Receipt, SyncError, Scope.Scope> {
-  const { coordinator } = ports
+): Effect.fn.Return<Receipt, SyncError> {
+  const { coordinator, readModels, records } = ports
   const { scope, sourceId } = row
   const elapsed = yield* stopwatch
   const tally = new Tally()
   const ask = askPersistently(coordinator)
-  const next = row.sync + 1
-  const command = (what: string) => ({
-    commandId: CommandId.make(`sync-${what}-${sourceId}-${next}`),
-    scope,
-    sourceId
-  })
-  // The scan begins meanwhile. Nothing is done about what it finds, and nothing said of its end, before this has.
-  const beginning = yield* Effect.forkScoped(
-    ask(SyncStart.make(command("start"))).pipe(
-      Effect.map(({ sync }) => sync ?? next),
-      Effect.catchIf(
-        (error) => error._tag === "CommandRefused" && error.code === "sync-running",
-        () => new SyncSkipped({ sourceId })
-      )
+  // What is not recorded yet of the pass before is its end alone, and that is known.
+  const syncState = records.isOpen(sourceId) ? "completed" : row.syncState
+  const start = Effect.gen(function* () {
+    yield* records.of(sourceId)
+    const next = ((yield* readModels.source(sourceId)) ?? row).sync + 1
+    const command = (what: string) => ({
+      commandId: CommandId.make(`sync-${what}-${sourceId}-${next}`),
+      scope,
+      sourceId
+    })
+    const { sync } = yield* ask(SyncStart.make(command("start")))
+    return { sync: sync ?? next, command }
+  }).pipe(
+    Effect.catchIf(
+      (error) => error._tag === "CommandRefused" && error.code === "sync-running",
+      () => new SyncSkipped({ sourceId })
     )
   )
-  const begun: Effect.Effect<number, SyncError> = Fiber.join(beginning)
+  // The scan begins meanwhile. Nothing is done about what it finds, and nothing said of its end, before this has.
+  const beginning = yield* records.fork(start)
+  const begun: Effect.Effect<Begun, SyncError> = Fiber.join(beginning)
   const closeFailed = (reason: Reason) =>
-    Effect.flatMap(begun, (sync) => ask(SyncFail.make({ ...command("fail"), sync, reason })))
+    Effect.flatMap(begun, ({ command, sync }) => ask(SyncFail.make({ ...command("fail"), sync, reason })))
 
   const failed = (uri: string, reason: Reason) =>
     Effect.suspend(() => {
@@ -155,28 +173,35 @@ const syncOne = Effect.fnUntraced(function* (
       return yield* failed(opened.left.source, { code: opened.left.code, message: opened.left.message })
     }
     const { source, uri } = opened.right
-    const known = yield* knownOf(ports.readModels, row)
+    const known = yield* knownOf(readModels, row)
+    const { acts, isUsed } = yield* actsAfter(begun, ({ sync }) =>
+      coordinated({ coordinator, log: ports.log, scope, sourceId, sync, source, tally })
+    )
+    const sweep = mustSweep(known, syncState, options)
     const end = yield* runPass({
       scope,
       sourceId,
       source,
       fresh: known === "none",
-      sweep: mustSweep(known, row.syncState, options),
-      readModels: ports.readModels,
+      sweep,
+      readModels,
       failpoints: ports.failpoints,
       settings,
       options,
       tally,
-      acts: yield* actsAfter(begun, (sync) =>
-        coordinated({ coordinator, log: ports.log, scope, sourceId, sync, source, tally })
-      )
+      acts
     }).pipe(Effect.either)
     if (Either.isLeft(end)) {
       const error = end.left
       if (error._tag !== "SourceUnreadable") return yield* error
       return yield* failed(uri, { code: error.code, message: error.message })
     }
-    return yield* close(end.right, uri)
+    const isNews =
+      isUsed() || sweep || known !== "files" || end.right._tag !== "Complete" || !tally.isWithoutNews
+    if (isNews) return yield* close(end.right, uri)
+    yield* records.later(sourceId, close(end.right, uri))
+    const { position } = yield* ports.log.head
+    return { sequence: yield* readModels.sequenceAt(scope, position) }
   })
 
   const close = Effect.fnUntraced(function* (end: PassEnd, uri: string) {
@@ -195,7 +220,7 @@ const syncOne = Effect.fnUntraced(function* (
         return yield* closeFailed({ code: "interrupted", message: "It was stopped before its end." })
       case "Complete": {
         const { complete, held } = end
-        const sync = yield* begun
+        const { command, sync } = yield* begun
         const completed = yield* ask(
           SyncComplete.make({ ...command("complete"), sync, complete, counts: tally.counts, held })
         )
@@ -211,7 +236,8 @@ const syncOne = Effect.fnUntraced(function* (
       exit._tag === "Failure"
         ? closeFailed({ code: "interrupted", message: "It ended before its time." }).pipe(
             Effect.timeout("5 seconds"),
-            Effect.ignore
+            Effect.ignore,
+            Effect.zipRight(Fiber.interrupt(beginning))
           )
         : Effect.void
     )

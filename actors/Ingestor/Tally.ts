@@ -14,6 +14,12 @@ export class Tally {
     return { ...this.counted }
   }
 
+  /** Every item is as the last pass left it. */
+  get isWithoutNews(): boolean {
+    const { skipped, unchanged, ...others } = this.counted
+    return Object.values(others).every((count) => count === 0)
+  }
+
   count(name: CountName, times = 1): void {
     this.counted[name] += times
   }

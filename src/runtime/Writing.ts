@@ -57,7 +57,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
   const indexer = yield* Indexer
   const promotion = yield* Promotion
   const projections = yield* Projections
-  const { sync: syncOne, syncAll } = yield* Sync
+  const { recorded, sync: syncOne, syncAll } = yield* Sync
   const roots = yield* Roots
   const model = yield* EmbeddingModel
 
@@ -209,7 +209,7 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
         coordinator.operate(new LanePause({ lane, paused })),
         lane === "index" && !paused ? indexer.resume : Effect.void
       ),
-    settled: Effect.zipRight(coordinator.idle, visible).pipe(Effect.orDie),
+    settled: Effect.zipRight(Effect.zipRight(recorded, coordinator.idle), visible).pipe(Effect.orDie),
     progress: coordinator.progress,
     outage: outage(yield* Providers, coordinator, indexer, settings.embedding.patience)
   })

@@ -9,7 +9,7 @@ import { canonicalJson } from "../../events/Canonical.ts"
 import type { Command, CommandAnswer, DocumentSubmit, MutationEnd } from "../../events/Commands.ts"
 import type { Reason } from "../../events/Document.ts"
 import { DocumentVersion } from "../../events/Document.ts"
-import { type Digest, type DocumentId, type SourceId, sha256 } from "../../events/Ids.ts"
+import { Digest, type DocumentId, Position, type SourceId, sha256 } from "../../events/Ids.ts"
 import { Content } from "../../src/log/Content.ts"
 import { Log, type OperationalChange } from "../../src/log/Log.ts"
 import { type DocumentRow, type FileState, ReadModels, type SourceRow } from "../../src/log/ReadModels.ts"
@@ -244,6 +244,7 @@ export const layer = (state: InstantState): Layer.Layer<Coordinator | ReadModels
       unfinishedBuilds: died("unfinishedBuilds")
     }),
     Layer.mock(ReadModels, {
+      sequenceAt: (_scope, position) => Effect.succeed(position),
       source: (id) => Effect.sync(() => state.sources.get(id)),
       sources: () => Effect.sync(() => [...state.sources.values()]),
       document: (id) => Effect.sync(() => state.documents.get(id)),
@@ -277,6 +278,12 @@ export const layer = (state: InstantState): Layer.Layer<Coordinator | ReadModels
     }),
     Layer.mock(Content, { blob: (_scope, digest) => Effect.sync(() => state.blobs.get(digest)) }),
     Layer.mock(Log, {
+      head: Effect.succeed({
+        logId: "instant",
+        epoch: 1,
+        position: Position.make(0),
+        hash: Digest.make("0".repeat(64))
+      }),
       write: ({ operational = [] }) =>
         Effect.sync(() => {
           for (const change of operational) state.operational(change)

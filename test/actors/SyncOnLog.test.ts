@@ -53,7 +53,8 @@ const onLog = (
   )
 
 const add = (path: string) => Effect.flatMap(Roots, (roots) => roots.add([path], { scope: defaultScope }))
-const syncAll = Effect.flatMap(Sync, (syncs) => syncs.syncAll(defaultScope))
+/** A pass without news is recorded after its answer. */
+const syncAll = Effect.flatMap(Sync, (syncs) => Effect.zipLeft(syncs.syncAll(defaultScope), syncs.recorded))
 const idOf = (root: string, path: string) =>
   documentId(defaultScope, sourceId(defaultScope, "files", root), path)
 

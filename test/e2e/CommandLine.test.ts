@@ -112,7 +112,7 @@ describe("the process", { timeout: 120_000 }, () => {
       return [...new Set(Array.from(err.matchAll(/^thread (\S+)$/gmu), ([, name]) => name))].sort()
     }
     const news = ["files", "indexer", "log-writer", "prepare"]
-    const noNews = ["files", "indexer", "log-writer"]
+    const noNews = ["files", "log-writer"]
     assert.deepStrictEqual(await threadsOf("add", "docs"), news)
     assert.deepStrictEqual(await threadsOf("sync"), noNews)
     assert.deepStrictEqual(await threadsOf("add", "docs"), noNews)
