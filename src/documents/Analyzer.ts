@@ -54,12 +54,12 @@ export interface Tally {
   /** What the numbers below mean. */
   readonly vocabulary: Words
   /** Distinct, in the order of their first occurrence, no stop words. */
-  readonly words: ReadonlyArray<number>
-  /** Occurrences of each. */
-  readonly counts: ReadonlyArray<number>
+  readonly words: Int32Array
+  /** Occurrences of each. Hold until the next text, as what follows. */
+  readonly counts: Int32Array
   /** Their stems, likewise. */
-  readonly terms: ReadonlyArray<number>
-  readonly occurrences: ReadonlyArray<number>
+  readonly terms: Int32Array
+  readonly occurrences: Int32Array
   readonly truncated: boolean
 }
 
@@ -177,19 +177,17 @@ export const makeAnalyzer = (options: {
       const word = met.words[at] ?? 0
       if (vocabulary.stopped[word] === 0) words.add(word, met.counts[at] ?? 0)
     }
-    words.end()
-    const { counts, found } = words
+    const [found, counts] = [words.found(), words.counts()]
     terms.begin(vocabulary, found.length)
     for (let at = 0; at < found.length; at++)
       terms.add(vocabulary.terms[found[at] ?? 0] ?? 0, counts[at] ?? 0)
-    terms.end()
     return {
       length,
       vocabulary,
-      words: found,
+      words: found.slice(),
       counts,
-      terms: terms.found,
-      occurrences: terms.counts,
+      terms: terms.found(),
+      occurrences: terms.counts(),
       truncated
     }
   }
@@ -200,9 +198,9 @@ export const makeAnalyzer = (options: {
     const stemOf = (term: number) => vocabulary.stems[term] ?? ""
     return {
       length,
-      terms: new Map(terms.map((term, at) => [stemOf(term), occurrences[at] ?? 0])),
-      words: new Map(words.map((number) => [wordOf(number), stemOf(vocabulary.terms[number] ?? 0)])),
-      counts: new Map(words.map((number, at) => [wordOf(number), counts[at] ?? 0])),
+      terms: new Map(Array.from(terms, (term, at) => [stemOf(term), occurrences[at] ?? 0])),
+      words: new Map(Array.from(words, (number) => [wordOf(number), stemOf(vocabulary.terms[number] ?? 0)])),
+      counts: new Map(Array.from(words, (number, at) => [wordOf(number), counts[at] ?? 0])),
       truncated
     }
   }
@@ -254,27 +252,37 @@ export const makeAnalyzer = (options: {
   }
 }
 
-/** Numbers that a text has, in the order in which they were met, and how often. */
+/** Numbers that a text has, in the order in which they were met, and how often: in memory that the next text has, too. */
 class Numbers {
-  found: Array<number> = []
-  counts: Array<number> = []
+  #found = new Int32Array(1 << 10)
+  #counts = new Int32Array(1 << 10)
   #size = 0
   #vocabulary: Vocabulary | undefined
   #text = 0
   /** By number: the text in which it was met last, and its place there. */
   #marks = new Int32Array(1 << 13)
 
-  /** `most`: that many may be added. Lists that grew as they are filled would be a third of what this takes. */
+  /** `most`: that many may be added. */
   begin(vocabulary: Vocabulary, most: number): void {
     if (vocabulary !== this.#vocabulary) {
       this.#vocabulary = vocabulary
       this.#marks.fill(0)
       this.#text = 0
     }
+    if (most > this.#found.length) {
+      this.#found = new Int32Array(2 * most)
+      this.#counts = new Int32Array(2 * most)
+    }
     this.#text += 1
     this.#size = 0
-    this.found = new Array<number>(most)
-    this.counts = new Array<number>(most)
+  }
+
+  found(): Int32Array {
+    return this.#found.subarray(0, this.#size)
+  }
+
+  counts(): Int32Array {
+    return this.#counts.subarray(0, this.#size)
   }
 
   add(number: number, count: number): void {
@@ -282,19 +290,14 @@ class Numbers {
     const marks = this.#marks
     if (marks[2 * number] === this.#text) {
       const place = marks[2 * number + 1] ?? 0
-      this.counts[place] = (this.counts[place] ?? 0) + count
+      this.#counts[place] = (this.#counts[place] ?? 0) + count
       return
     }
     marks[2 * number] = this.#text
     marks[2 * number + 1] = this.#size
-    this.found[this.#size] = number
-    this.counts[this.#size] = count
+    this.#found[this.#size] = number
+    this.#counts[this.#size] = count
     this.#size += 1
-  }
-
-  end(): void {
-    this.found.length = this.#size
-    this.counts.length = this.#size
   }
 
   #widen(beyond: number): void {

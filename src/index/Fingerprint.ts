@@ -41,6 +41,23 @@ export const uuidText = (bytes: Uint8Array): string => {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
+/** The code of each digit in lower case. */
+const digitCodes = Buffer.from("0123456789abcdef")
+const dashes = [8, 13, 18, 23]
+
+/** Whether a text is what {@link uuidText} makes of raw bytes, without making it. */
+export const isUuidOf = (text: string, bytes: Uint8Array): boolean => {
+  if (text.length !== 36 || bytes.length !== 16) return false
+  for (let byte = 0; byte < 16; byte++) {
+    const at = digitsAt[byte] ?? 0
+    const value = bytes[byte] ?? 0
+    if (text.charCodeAt(at) !== digitCodes[value >> 4]) return false
+    if (text.charCodeAt(at + 1) !== digitCodes[value & 15]) return false
+  }
+  for (const at of dashes) if (text.charCodeAt(at) !== 0x2d) return false
+  return true
+}
+
 let pairs = new Uint32Array(1 << 11)
 
 /** (u32, f32) pairs, little endian: the order of bytes on the machines that Node runs on. */

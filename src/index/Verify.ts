@@ -11,6 +11,7 @@ import {
   bucketOf,
   denseBytes,
   digestBytes,
+  isUuidOf,
   leaf,
   overallFingerprint,
   sparseBytes,
@@ -146,9 +147,9 @@ const matches = (expected: ExpectedPoint, point: ReadPoint): boolean =>
   expected.leaf.equals(point.leaf) &&
   expected.from === point.from &&
   expected.until === point.until &&
-  uuidText(expected.chunk) === point.chunkId &&
-  uuidText(expected.id) === point.id &&
-  uuidText(expected.document) === point.documentId
+  isUuidOf(point.chunkId, expected.chunk) &&
+  isUuidOf(point.id, expected.id) &&
+  isUuidOf(point.documentId, expected.document)
 
 /** A merge of two sequences in chunk order: the ledger's visible rows and the engine's visible points. */
 const compareScope = Effect.fnUntraced(function* (
