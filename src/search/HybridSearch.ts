@@ -17,12 +17,13 @@ import type { Candidate, EngineError, EngineQuery, SparseVector } from "../index
 import { type Frequencies, LogIndex, type MayMatch } from "../index/LogIndex.ts"
 import type { OpenGeneration, ProjectionContext } from "../index/Projection.ts"
 import { settledWords } from "../index/ProjectWords.ts"
-import type { LogSnapshot } from "../log/LogSnapshot.ts"
+import type { Head } from "../log/Log.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import { defaultDepth, fuse } from "./Fusion.ts"
 import { KeptTexts } from "./KeptTexts.ts"
 import { liveGeneration } from "./LiveGeneration.ts"
 import { QueryTooLong, type ReadQuery, readQuery } from "./Query.ts"
+import { reach } from "./Reach.ts"
 import {
   ModelDiffers,
   NotYetVisible,
@@ -84,6 +85,7 @@ export const make = (
     const reader = yield* liveGeneration(context)
     const words = new KeptWords()
     const texts = new KeptTexts()
+    const reachOf = reach(snapshot)
 
     /** The pair that this query keeps. `refused`: what a first try found out about the generation. */
     const look = Effect.fnUntraced(function* (refused: string | undefined) {
@@ -152,7 +154,7 @@ export const make = (
     const answer = Effect.fnUntraced(function* (
       request: SearchRequest,
       view: View,
-      headPosition: number,
+      head: Head,
       elapsed: Effect.Effect<number>
     ) {
       const { scope, mode } = request
@@ -190,8 +192,8 @@ export const make = (
         mode,
         corrections: read.query.corrections.map(({ from, to }) => ({ from, to })),
         generation: view._tag === "Generation" ? view.row.generation : null,
-        headPosition: snapshot.sequenceAt(scope.team, scope.project, headPosition),
-        indexedPosition: indexedAt(snapshot, request, read.at, headPosition),
+        headPosition: snapshot.sequenceAt(scope.team, scope.project, head.position),
+        indexedPosition: snapshot.sequenceAt(scope.team, scope.project, reachOf(read.at, head)),
         degraded: isDegraded,
         notes: [
           ...(view._tag === "Log" && row !== undefined ? [`Answered from the log: ${view.why}`] : []),
@@ -229,7 +231,7 @@ export const make = (
       refused?: string
     ) {
       const { view, head } = yield* lookCaughtUp(request.scope, refused)
-      const { result, at } = yield* answer(request, view, head.position, elapsed)
+      const { result, at } = yield* answer(request, view, head, elapsed)
       yield* Ref.update(answered, (last) =>
         last.epoch === head.epoch && last.at >= at ? last : { epoch: head.epoch, at }
       )
@@ -270,18 +272,6 @@ export const layer = (
   context: ProjectionContext,
   options: SearchOptions
 ): Layer.Layer<Search, never, EmbeddingModel> => Layer.scoped(Search, make(context, options))
-
-/** Further than the visible position, where that is asked for and nothing between is to be seen. */
-const indexedAt = (
-  snapshot: LogSnapshot,
-  { minPosition, scope: { project, team } }: SearchRequest,
-  at: number,
-  head: number
-): number => {
-  const visible = snapshot.sequenceAt(team, project, at)
-  if (minPosition === undefined || visible >= minPosition) return visible
-  return snapshot.sequenceAt(team, project, snapshot.sameUntil(at, head))
-}
 
 const reading = <A>(read: () => A): Effect.Effect<A, SearchFailed> =>
   Effect.try({

@@ -89,6 +89,19 @@ describe("a search", () => {
     })
   )
 
+  it.scopedLive("I10: has seen no less than it said before, whether or not it was asked how far", () =>
+    Effect.gen(function* () {
+      const { commit, index, search } = yield* world()
+      yield* commit("a.md", 1, "ferry")
+      yield* index
+      const { indexedPosition } = yield* search("ferry")
+      yield* commit("a.md", 2, "lighthouse")
+      const submitted = indexedPosition + 1
+      assert.strictEqual((yield* search("ferry", { minPosition: submitted })).indexedPosition, submitted)
+      assert.strictEqual((yield* search("ferry")).indexedPosition, submitted)
+    })
+  )
+
   it.scopedLive("corrects a word by one of another length, in letters of one, two and four bytes too", () =>
     Effect.gen(function* () {
       const { commit, index, search } = yield* world()
