@@ -129,7 +129,8 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
         if (now >= until) return
         if (isToSee && (waiting > 0 || (yield* readModels.counts()).open === 0)) return
         const stir = waiting > 0 ? news.await : Effect.raceFirst(news.await, isAwaited.await)
-        yield* Effect.timeoutOption(stir, until - now)
+        // Timers know no shorter time; what is left below one rounds to nothing, and would be waited for again and again.
+        yield* Effect.timeoutOption(stir, Math.ceil(until - now))
         if (isNews) quietAt = (yield* monotonicMs) + calm
         yield* takeNews
       }

@@ -65,6 +65,11 @@ describe("whatever is interleaved, lost, repeated, refused or killed", () => {
     })
   }
 
+  for (const once of [1020, 204_530, 300_016, 300_702, 300_733])
+    it(`seed ${once}, which broke a promise once, keeps all of them`, () => {
+      assert.isUndefined(trial(scheduleOf(once)).broken)
+    })
+
   it("a seed gives the same run to the last byte: every step at its time, and the same log", () => {
     for (const one of [3, 12]) {
       const [first, second] = [trial(scheduleOf(one)), trial(scheduleOf(one))]
