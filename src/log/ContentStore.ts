@@ -19,6 +19,9 @@ const deflateLevel = 3
 
 export const encodings = { raw: 0, deflate: 1 } as const
 
+/** Bodies known to be stored: those of some thousand documents, 2 MiB at most. */
+const mostKnown = 16_384
+
 /** Pages of 8 KiB hold three vectors of 512 dimensions; pages of 4 KiB one. */
 const pageSize = 8192
 
@@ -28,6 +31,8 @@ export class ContentStore {
   readonly #statements: ReturnType<typeof prepareStatements>
   readonly #projects = new Map<string, number>()
   readonly #models = new Map<string, number>()
+  /** Bodies that are stored, as far as is known without a look. Nothing is known while a collection may delete them. */
+  readonly #stored = new Set<string>()
   /** While a collection is under way. */
   #kept: ReturnType<typeof prepareKept> | undefined
 
@@ -59,6 +64,7 @@ export class ContentStore {
       if (this.db.inTransaction) this.#statements.rollback.run()
       throw cause
     }
+    for (const { digest, project, team } of blobs) this.#know(this.#projectId(team, project), digest)
     if (blobs.length > 0) this.#failpoints.hit("blob.write.after")
     if (vectors.length > 0) this.#failpoints.hit("vector.write.after")
   }
@@ -67,9 +73,12 @@ export class ContentStore {
   hasBlob(team: string, project: string, digest: string): boolean {
     const id = this.#projectId(team, project)
     if (id === undefined) return false
+    if (this.#stored.has(`${id}/${digest}`)) return true
     const bytes = Buffer.from(digest, "hex")
     this.#kept?.blob.run(id, bytes)
-    return this.#statements.hasBlob.get(id, bytes) !== undefined
+    const isStored = this.#statements.hasBlob.get(id, bytes) !== undefined
+    if (isStored) this.#know(id, digest)
+    return isStored
   }
 
   /** As {@link hasBlob}. */
@@ -85,6 +94,7 @@ export class ContentStore {
   /** From here on what is written or asked for counts as needed, until {@link endKeeping}. One collection at a time. */
   beginKeeping(): void {
     if (this.#kept !== undefined) throw new Error("A collection is under way already.")
+    this.#stored.clear()
     this.db.exec(keptTables)
     this.#kept = prepareKept(this.db)
   }
@@ -154,11 +164,21 @@ export class ContentStore {
 
   #putBlob(blob: BlobPut): void {
     const project = this.#projectIdForWriting(blob.team, blob.project)
+    if (this.#stored.has(`${project}/${blob.digest}`)) return
     const digest = Buffer.from(blob.digest, "hex")
     this.#kept?.blob.run(project, digest)
     if (this.#statements.hasBlob.get(project, digest) !== undefined) return
     const { bytes, encoding } = packed(blob.bytes)
     this.#statements.putBlob.run(project, digest, encoding, blob.bytes.length, bytes)
+  }
+
+  #know(project: number | undefined, digest: string): void {
+    if (project === undefined || this.#kept !== undefined) return
+    this.#stored.add(`${project}/${digest}`)
+    for (const oldest of this.#stored) {
+      if (this.#stored.size <= mostKnown) break
+      this.#stored.delete(oldest)
+    }
   }
 
   #putVector(put: VectorPut): void {

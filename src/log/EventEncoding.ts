@@ -8,18 +8,27 @@
  */
 import { Option, Predicate, Schema, type SchemaAST } from "effect"
 import { Event, type EventEncoded } from "../../events/Catalogue.ts"
+import { eventId } from "../../events/Ids.ts"
 import { dataText } from "./EventRow.ts"
 import type { WriteBatch } from "./Log.ts"
-import type { WriteRequest } from "./WriteGroup.ts"
+import { scopeOf, type WriteRequest } from "./WriteGroup.ts"
 
-/** An invalid event is a defect in its caller's thread, before it is stored. `recordedAt`: milliseconds since 1970. */
-export const encodeBatch = (batch: WriteBatch, recordedAt: number): WriteRequest => ({
+/**
+ * An invalid event is a defect in its caller's thread, before it is stored. `recordedAt`: milliseconds since 1970. `epoch`: the
+ * log's, where ids of events are to be made by the caller's thread, too.
+ */
+export const encodeBatch = (batch: WriteBatch, recordedAt: number, epoch?: number): WriteRequest => ({
   recordedAt,
+  epoch,
   blobs: (batch.blobs ?? []).map((blob) => ({ ...blob, bytes: owned(blob.bytes) })),
   vectors: batch.vectors ?? [],
   appends: (batch.appends ?? []).map((append) => ({
     ...append,
-    events: append.events.map(({ event, stream }) => ({ stream, ...stored(event) }))
+    events: append.events.map(({ event, stream }, n) => {
+      const { data, event: encoded } = stored(event)
+      if (epoch === undefined) return { stream, event: encoded, data }
+      return { stream, event: encoded, data, id: eventId(epoch, scopeOf(append), append.cause, n) }
+    })
   })),
   operational: batch.operational ?? []
 })

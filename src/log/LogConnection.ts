@@ -2,7 +2,7 @@
  * The log's writing connection with everything that is prepared on it.
  */
 import type { Database, Statement } from "better-sqlite3"
-import { type EventId, eventId, Position, ProjectName, TeamName } from "../../events/Ids.ts"
+import { type EventId, eventId, Position } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import { prepareInsert } from "./EventRow.ts"
 import { genesis } from "./HashChain.ts"
@@ -11,7 +11,7 @@ import { openForWriting } from "./LogDatabase.ts"
 import { logMigrations, migrate } from "./migrations/Migrations.ts"
 import { prepareOperational } from "./OperationalState.ts"
 import { prepareReadModels, type ReadModelFold } from "./readModels/Rebuild.ts"
-import type { AppendedAt, EncodedAppend } from "./WriteGroup.ts"
+import { type AppendedAt, type EncodedAppend, scopeOf } from "./WriteGroup.ts"
 
 /** The head of the log with its hash as bytes: text of it is made for who asks, not for every event. */
 export interface Tip extends Omit<Head, "hash"> {
@@ -169,9 +169,4 @@ const prepareStatements = (db: Database): Statements => ({
   hashAt: db.prepare<[number], { hash: Buffer }>("SELECT hash FROM events WHERE position = ?"),
   meta: db.prepare<[string], { value: string }>("SELECT value FROM meta WHERE key = ?"),
   setMeta: db.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)")
-})
-
-export const scopeOf = (append: { readonly team: string; readonly project: string }) => ({
-  team: TeamName.make(append.team, { disableValidation: true }),
-  project: ProjectName.make(append.project, { disableValidation: true })
 })

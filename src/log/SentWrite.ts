@@ -3,11 +3,13 @@
  * for each of them, and events as the text that is stored of them alone.
  */
 import type { EventEncoded } from "../../events/Catalogue.ts"
+import { EventId } from "../../events/Ids.ts"
 import { dataText } from "./EventRow.ts"
 import type { EncodedAppend, WriteRequest } from "./WriteGroup.ts"
 
 export type SentWrite = readonly [
   recordedAt: number,
+  epoch: WriteRequest["epoch"],
   appends: ReadonlyArray<SentAppend>,
   blobs: WriteRequest["blobs"],
   vectors: WriteRequest["vectors"],
@@ -22,7 +24,7 @@ type SentAppend = readonly [
   actor: string,
   correlationId: string,
   causationId: string | undefined,
-  /** Stream, type and data of each. */
+  /** Stream, type, data and id (empty where the writer is to make it) of each. */
   events: ReadonlyArray<string>,
   expected: EncodedAppend["expected"],
   expectedHead: EncodedAppend["expectedHead"],
@@ -33,11 +35,20 @@ type SentAppend = readonly [
 export const toSent = ({
   appends,
   blobs,
+  epoch,
   operational,
   part,
   recordedAt,
   vectors
-}: WriteRequest): SentWrite => [recordedAt, appends.map(toSentAppend), blobs, vectors, operational, part]
+}: WriteRequest): SentWrite => [
+  recordedAt,
+  epoch,
+  appends.map(toSentAppend),
+  blobs,
+  vectors,
+  operational,
+  part
+]
 
 const toSentAppend = (append: EncodedAppend): SentAppend => [
   append.team,
@@ -46,7 +57,12 @@ const toSentAppend = (append: EncodedAppend): SentAppend => [
   append.actor,
   append.correlationId,
   append.causationId,
-  append.events.flatMap(({ data, event, stream }) => [stream, event._tag, data ?? dataText(event)]),
+  append.events.flatMap(({ data, event, id, stream }) => [
+    stream,
+    event._tag,
+    data ?? dataText(event),
+    id ?? ""
+  ]),
   append.expected,
   append.expectedHead,
   append.requires,
@@ -55,6 +71,7 @@ const toSentAppend = (append: EncodedAppend): SentAppend => [
 
 export const fromSent = ([
   recordedAt,
+  epoch,
   appends,
   blobs,
   vectors,
@@ -62,6 +79,7 @@ export const fromSent = ([
   part
 ]: SentWrite): WriteRequest => ({
   recordedAt,
+  epoch,
   appends: appends.map(fromSentAppend),
   blobs,
   vectors,
@@ -97,11 +115,16 @@ const fromSentAppend = ([
 
 const eventsOf = (sent: ReadonlyArray<string>): EncodedAppend["events"] => {
   const events: Array<EncodedAppend["events"][number]> = []
-  for (let at = 0; at < sent.length; at += 3) {
-    const [stream = "", type = "", data = ""] = sent.slice(at, at + 3)
+  for (let at = 0; at < sent.length; at += 4) {
+    const [stream = "", type = "", data = "", id = ""] = sent.slice(at, at + 4)
     // What was stored of an event is its fields: with its type they are what was encoded.
     const event: EventEncoded = Object.assign(JSON.parse(data), { _tag: type })
-    events.push({ stream, event, data })
+    events.push({
+      stream,
+      event,
+      data,
+      id: id === "" ? undefined : EventId.make(id, { disableValidation: true })
+    })
   }
   return events
 }

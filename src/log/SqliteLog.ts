@@ -256,7 +256,7 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
 
   const whole = (batch: WriteBatch) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.flatMap(live, (opened) => sent(opened, encodeBatch(batch, now)))
+      Effect.flatMap(live, (opened) => sent(opened, encodeBatch(batch, now, opened.head.epoch)))
     ).pipe(slots.withPermits(1))
 
   /** Each part is on its way before the next is encoded, all of them to one thread. */
@@ -265,7 +265,10 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
     const now = yield* Clock.currentTimeMillis
     const write = divisions++
     const sending = yield* Effect.forEach(parts, (part, at) => {
-      const request = { ...encodeBatch(part, now), part: { write, isLast: at === parts.length - 1 } }
+      const request = {
+        ...encodeBatch(part, now, opened.head.epoch),
+        part: { write, isLast: at === parts.length - 1 }
+      }
       return Effect.zipLeft(Effect.fork(slots.withPermits(1)(sent(opened, request))), Effect.yieldNow())
     })
     const written = yield* Fiber.joinAll(sending)

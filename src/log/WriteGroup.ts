@@ -2,7 +2,7 @@
  * What the writer is asked and what it answers, whichever thread it runs in: plain data only.
  */
 import type { EventEncoded } from "../../events/Catalogue.ts"
-import type { Digest, Position } from "../../events/Ids.ts"
+import { type Digest, type EventId, type Position, ProjectName, TeamName } from "../../events/Ids.ts"
 import type { Append, BlobPut, Head, OperationalChange, VectorPut } from "./Log.ts"
 
 /** An append as the writer takes it: its events are encoded by their schema, `_tag` included. */
@@ -18,12 +18,21 @@ export interface EncodedAppend
     readonly event: EventEncoded
     /** Its fields as they are to be stored, if the sender has made them: one thread less has to. */
     readonly data?: string
+    /** Its id in the request's epoch, likewise. */
+    readonly id?: EventId | undefined
   }>
 }
+
+export const scopeOf = (append: { readonly team: string; readonly project: string }) => ({
+  team: TeamName.make(append.team, { disableValidation: true }),
+  project: ProjectName.make(append.project, { disableValidation: true })
+})
 
 /** A `WriteBatch` as the writer takes it. The core has no clock: the time comes along. */
 export interface WriteRequest {
   readonly recordedAt: number
+  /** The epoch that the sender knows to be open, where it made ids of events. */
+  readonly epoch?: number | undefined
   readonly blobs: ReadonlyArray<BlobPut>
   readonly vectors: ReadonlyArray<VectorPut>
   readonly appends: ReadonlyArray<EncodedAppend>

@@ -18,14 +18,21 @@ import { writeContent } from "./GroupContent.ts"
 import { chainHash } from "./HashChain.ts"
 import { overwriteHeadFile, writeHeadFile } from "./HeadFile.ts"
 import type { Head } from "./Log.ts"
-import { type LogConnection, openLog, scopeOf, type Tip } from "./LogConnection.ts"
+import { type LogConnection, openLog, type Tip } from "./LogConnection.ts"
 import { assertSameFiles, identitiesOf } from "./LogDatabase.ts"
 import { BrokenWrites, type GroupWriter, type Joining, nobody, writeRequests } from "./LogGroup.ts"
 import { purge } from "./Purge.ts"
 import { refusalOf } from "./Refusals.ts"
 import { WalUpkeep } from "./WalUpkeep.ts"
 import { failure } from "./WriteFailure.ts"
-import type { AppendAnswer, EncodedAppend, GroupResult, WriteOutcome, WriteRequest } from "./WriteGroup.ts"
+import {
+  type AppendAnswer,
+  type EncodedAppend,
+  type GroupResult,
+  scopeOf,
+  type WriteOutcome,
+  type WriteRequest
+} from "./WriteGroup.ts"
 
 export interface CoreOptions {
   readonly paths: {
@@ -227,7 +234,7 @@ export class WriterCore {
 
   #write(request: WriteRequest): WriteOutcome {
     if (this.#broken.has(request)) return failure("append", "What was to be written before it was not.")
-    const answers = request.appends.map((append) => this.#append(append, request.recordedAt))
+    const answers = request.appends.map((append) => this.#append(append, request))
     for (const change of request.operational) this.#log.operate(change)
     return { _tag: "Written", answers }
   }
@@ -236,9 +243,13 @@ export class WriterCore {
    * Nobody is asked whether the cause was here before, or whether a stream that is to be new is: the first row that is
    * written finds its id or its place taken then. Only after that, or where the append is refused, somebody looks.
    */
-  #append(append: EncodedAppend, recordedAt: number): AppendAnswer {
+  #append(append: EncodedAppend, request: WriteRequest): AppendAnswer {
     const { epoch, position } = this.#head
-    const ids = append.events.map((_, n) => eventId(epoch, scopeOf(append), append.cause, n))
+    const { recordedAt } = request
+    const areMade = request.epoch === epoch
+    const ids = append.events.map(
+      ({ id }, n) => (areMade ? id : undefined) ?? eventId(epoch, scopeOf(append), append.cause, n)
+    )
     const assumed = epoch === 1 ? this.#log.assumeNew(append) : undefined
     const isWritten =
       (epoch === 1 || this.#log.causedBy(append, epoch, ids[0]) === undefined) &&

@@ -136,4 +136,4 @@ const sentIn = ({ argument }: Call): SentWrite => argument as SentWrite
 const requestOf = (call: Call): WriteRequest => fromSent(sentIn(call))
 
 /** It would have to be synced before the group's commit. */
-const hasContent = ([, , blobs, vectors]: SentWrite): boolean => blobs.length + vectors.length > 0
+const hasContent = ([, , , blobs, vectors]: SentWrite): boolean => blobs.length + vectors.length > 0

@@ -138,6 +138,27 @@ describe("a collection of content", () => {
     })
   )
 
+  it.scoped(
+    "leaves nobody under the impression that what it deleted is there, whoever knew of it before or asks meanwhile",
+    () =>
+      Effect.gen(function* () {
+        const core = yield* opened
+        const isRefused = (name: string) => {
+          const [outcome] = core.writeGroup([submission(name)]).outcomes
+          return outcome?._tag === "Written" && outcome.answers[0]?._tag === "Refused"
+        }
+        for (const name of ["a", "b"])
+          for (const text of [`${name} 1`, `descriptor of ${name} 1`]) write(core, orphan(text))
+        collected(core, {}, (step) => {
+          if (step === 0) assert.isFalse(isRefused("b"))
+        })
+        assert.deepStrictEqual([has(core, "a 1"), has(core, "b 1")], [false, true])
+        assert.isTrue(isRefused("a"))
+        write(core, orphan("a 1"))
+        assert.isTrue(has(core, "a 1"))
+      })
+  )
+
   it.scoped("keeps a source's settings, and the list of its removals that wait for approval", () =>
     Effect.gen(function* () {
       const core = yield* opened
