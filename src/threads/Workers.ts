@@ -48,10 +48,10 @@ const heapMiB: { readonly [name in ThreadName]: number } = {
   embed: 1024
 }
 /**
- * Of each heap. The log's thread has several parts of a group in hand, the indexer a batch: with 12 MiB they copied them from
- * one half to the other again and again, a tenth of the log's time, and kept what a batch leaves behind among what lives long.
+ * Of each heap. The log's thread has several parts of a group in hand: with 12 MiB it copied them from one half to the other
+ * again and again, a tenth of its time.
  */
-const youngMiB = (name: ThreadName): number => (name === "log-writer" ? 32 : name === "indexer" ? 24 : 12)
+const youngMiB = (name: ThreadName): number => (name === "log-writer" ? 32 : 12)
 
 /** Its package prints what it fails on, texts of users among it. What matters comes back as an answer. */
 export const prints = (name: ThreadName): boolean => name !== "embed"
