@@ -1,6 +1,7 @@
 /**
  * The embedded runtime: everything in one process, no server. It holds the data directory's lock for as long as it lives.
  */
+import { existsSync } from "node:fs"
 import { Effect, Layer } from "effect"
 import * as CoordinatorBehaviour from "../../actors/Coordinator/Behaviour.ts"
 import * as CoordinatorSettings from "../../actors/Coordinator/Settings.ts"
@@ -44,6 +45,7 @@ import {
   indexDirectory,
   indexOptions,
   qdrantIndex,
+  stateDirectory,
   statePath
 } from "./IndexContext.ts"
 import * as Push from "./Push.ts"
@@ -194,7 +196,7 @@ export const layer = (options: EmbeddedOptions) =>
       const { failpoints = "", threads = true } = options
       // Where a generation stands, it may have nothing to do.
       const { directory } = options.configuration
-      if (threads && stateWitnesses(directory.path).length === 0)
+      if (threads && !existsSync(stateDirectory(directory.path)))
         yield* startEarly([ThreadProjections.needed({ ...index, failpoints })])
       return layerOn(options, index)
     })

@@ -30,9 +30,11 @@ export interface IndexOptions {
   readonly qdrant: QdrantSettings | undefined
 }
 
+export const stateDirectory = (directory: string): string => join(directory, "state")
+
 /** The epoch is part of every name: what a process of an older epoch still writes lands elsewhere. */
 export const statePath = (directory: string, ref: Pick<GenerationRef, "generation" | "epoch">): string =>
-  join(directory, "state", `${ref.generation}-e${ref.epoch}.sqlite`)
+  join(stateDirectory(directory), `${ref.generation}-e${ref.epoch}.sqlite`)
 
 /** Of the embedded engine. */
 export const indexDirectory = (directory: string): string => join(directory, "index")

@@ -173,6 +173,8 @@ export const differences = <Known extends Remembered, E, E2>(
       let after: RawPath | undefined
       // The scan begins while the first of what is remembered is read.
       let first: typeof pull | undefined = Fiber.join(yield* Effect.forkScoped(pull))
+      // Its first request is some fibers away from here.
+      yield* Effect.repeatN(Effect.yieldNow(), 3)
       const nextScanned: Effect.Effect<void, E | E2> = Effect.suspend(() => {
         const next = first ?? pull
         first = undefined
