@@ -37,7 +37,7 @@ export interface IngestorSettings {
 export const usualSettings: IngestorSettings = {
   name: "ingestor",
   slots: 2,
-  together: 16,
+  together: 8,
   heartbeat: Duration.seconds(10),
   unfitPause: Duration.seconds(30)
 }

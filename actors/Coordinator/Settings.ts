@@ -47,8 +47,8 @@ export const usualSettings = (spec: Spec): CoordinatorSettings => ({
   firstRetry: Duration.millis(500),
   longestRetry: Duration.minutes(1),
   lanes: {
-    // Of `prepareWeight`: 256 small documents, 32 large ones.
-    prepare: { window: 256, limitMs: 120_000 },
+    // Of `prepareWeight`: 64 small documents, 32 large ones. What comes back of more together holds the thread for too long.
+    prepare: { window: 64, limitMs: 120_000 },
     // Counted in inputs: enough for several batches at a time of a provider that takes them.
     embed: { window: 512, limitMs: 900_000 }
   },

@@ -47,12 +47,14 @@ export interface Work {
   fresh: boolean
 }
 
+/** Bytes from which a document counts as large. */
+const large = 16 * 1024
+
 /**
- * How much of the window of its lane a document takes that is to be prepared: small ones go out in great numbers, so that
- * whatever is done once for all that wait (an fsync, a message) is done for many; of large ones no more than an eighth as many.
+ * How much of the window of its lane a document takes that is to be prepared. Small ones go out in greater numbers, so that what
+ * is done once for all that wait (an fsync, a message) is done for more of them.
  */
-export const prepareWeight = ({ rawBytes }: Pick<Work, "rawBytes">): number =>
-  Math.min(8, 1 + Math.floor(rawBytes / (16 * 1024)))
+export const prepareWeight = ({ rawBytes }: Pick<Work, "rawBytes">): number => (rawBytes < large ? 1 : 2)
 
 export const workKey = (work: Pick<Work, "purpose" | "documentId" | "pair">): string =>
   work.purpose === "commit" ? work.documentId : `${work.documentId}/${work.pair.chunker}/${work.pair.model}`

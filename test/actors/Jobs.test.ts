@@ -71,7 +71,7 @@ describe("jobs", () => {
         jobs.start(job, prepareWeight(job.work), 0)
       }
     }
-    assert.deepStrictEqual([500, 40_000, 200_000_000].map(outOf), [256, 86, 32])
+    assert.deepStrictEqual([500, 40_000, 200_000_000].map(outOf), [64, 32, 32])
   })
 
   it("enqueued twice are enqueued once", () => {
