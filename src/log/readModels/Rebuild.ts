@@ -27,7 +27,7 @@ export interface ReadModelFold {
 }
 
 /** `log` holds the events that are folded into `db`, each of them before its fold. */
-export const prepareReadModels = (db: Database, log = db): ReadModelFold => {
+export const prepareReadModels = (db: Database, log: Database = db): ReadModelFold => {
   const tallies = new Tallies(db)
   const folds = projectors.map((projector) => projector.prepare(db, tallies))
   const rowOfDocument = prepareRowOfDocument(log)
@@ -49,7 +49,7 @@ export const prepareReadModels = (db: Database, log = db): ReadModelFold => {
 }
 
 /** Empties the read models of `db` and folds `events` of `log` into them, in one transaction. */
-export const rebuildReadModels = (db: Database, events: Iterable<Folded>, log = db): void => {
+export const rebuildReadModels = (db: Database, events: Iterable<Folded>, log: Database = db): void => {
   db.transaction(() => {
     for (const table of readModelTables) db.exec(`DELETE FROM ${table}`)
     const { fold, tallies } = prepareReadModels(db, log)
