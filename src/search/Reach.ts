@@ -3,8 +3,9 @@ import type { Head } from "../log/Log.ts"
 import type { LogSnapshot } from "../log/LogSnapshot.ts"
 
 /**
- * Answers a position for what is visible at `at`, no further than the head. What is visible later reaches no less far, so that
- * who asks again never hears of less; where that was looked at once it is not looked at again.
+ * For what is visible at `at`, answers the last position at which search sees the same: up to the head, as far as is looked at
+ * a time. What is visible later reaches no less far, so that who asks again never hears of less; where that was looked at once
+ * it is not looked at again.
  */
 export const reach = (
   snapshot: Pick<LogSnapshot, "sameUntil">
