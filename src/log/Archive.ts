@@ -17,6 +17,7 @@ import {
   ArchiveMissing,
   ArchiveRefused,
   ArchiveUnwritable,
+  RewrittenMeanwhile,
   SourceDamaged,
   TargetNotEmpty
 } from "./LogArchive.ts"
@@ -34,6 +35,7 @@ export const ArchiveError = Schema.Union(
   ArchiveRefused,
   TargetNotEmpty,
   SourceDamaged,
+  RewrittenMeanwhile,
   DirectoryNewer,
   DirectoryInvalid,
   LogLocked,

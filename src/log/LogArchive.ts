@@ -140,3 +140,12 @@ export class SourceDamaged extends Schema.TaggedError<SourceDamaged>()("SourceDa
     return `${this.source} is damaged: ${this.damages.slice(0, 3).join("; ")}. Run: reprise log verify`
   }
 }
+
+/** The file was written anew while its rows were read: some may have been skipped. What was read is worth nothing, and was given up. */
+export class RewrittenMeanwhile extends Schema.TaggedError<RewrittenMeanwhile>()("RewrittenMeanwhile", {
+  file: Schema.String
+}) {
+  override get message() {
+    return `${this.file} was written anew by an erasure while it was read, so that rows of it may have been skipped. Nothing came of this run: run it again when the erasure is over.`
+  }
+}

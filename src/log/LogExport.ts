@@ -9,6 +9,7 @@ import type { EventRow } from "./EventRow.ts"
 import { genesis } from "./HashChain.ts"
 import { archiveFormat, SourceDamaged } from "./LogArchive.ts"
 import { fileNames, openForReading, readable } from "./LogDatabase.ts"
+import { rewriteWatch } from "./Rewriting.ts"
 import { type BlobRow, unpackBlob, unpackVector, type VectorRow } from "./StoredContent.ts"
 
 export interface ExportReport {
@@ -135,9 +136,11 @@ function* blobPages(db: Database): Generator<ReadonlyArray<unknown>> {
   const next = db.prepare<[number], BlobRow & Owner & { readonly rowid: number; readonly digest: Buffer }>(`
     SELECT b.rowid, p.team, p.project, b.digest, b.encoding, b.size, b.bytes
     FROM blobs b JOIN projects p ON p.id = b.project WHERE b.rowid > ? ORDER BY b.rowid LIMIT 1`)
+  const unlessRewritten = rewriteWatch(db)
   let after = -1
   while (true) {
     const row = next.get(after)
+    unlessRewritten()
     if (row === undefined) return
     const digest = row.digest.toString("hex")
     const bytes = unpackBlob(digest, row)
@@ -162,9 +165,11 @@ function* vectorPages(db: Database): Generator<ReadonlyArray<unknown>> {
     SELECT v.rowid, p.team, p.project, m.model, v.input, v.digest, v.vector
     FROM vectors v JOIN projects p ON p.id = v.project JOIN models m ON m.id = v.model
     WHERE v.rowid > ? ORDER BY v.rowid LIMIT 200`)
+  const unlessRewritten = rewriteWatch(db)
   let after = -1
   while (true) {
     const rows = page.all(after)
+    unlessRewritten()
     const last = rows.at(-1)
     if (last === undefined) return
     yield rows.map((row) => {

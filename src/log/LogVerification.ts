@@ -12,9 +12,11 @@ import SqliteDatabase, { type Database } from "better-sqlite3"
 import { Digest, Position } from "../../events/Ids.ts"
 import { chainHash, genesis } from "./HashChain.ts"
 import { behind, readHeadFile } from "./HeadFile.ts"
+import { RewrittenMeanwhile } from "./LogArchive.ts"
 import { fileNames, openForReading, readable } from "./LogDatabase.ts"
 import { type LostContent, lostContent } from "./LostContent.ts"
 import { logMigrations } from "./migrations/Migrations.ts"
+import { rewriteWatch } from "./Rewriting.ts"
 import {
   columnsOf,
   foldedEvents,
@@ -211,7 +213,7 @@ function* verifyBlobs(db: Database, found: Findings): Generator<VerificationProg
   const one = db.prepare<[number], BlobRow & { readonly digest: Buffer }>(
     "SELECT digest, encoding, size, bytes FROM blobs WHERE rowid = ?"
   )
-  return yield* verifyRows("blobs", keys, found, (rowid) => {
+  return yield* verifyRows(db, "blobs", keys, found, (rowid) => {
     const row = one.get(rowid)
     if (row === undefined) return
     const digest = row.digest.toString("hex")
@@ -230,7 +232,7 @@ function* verifyVectors(db: Database, found: Findings): Generator<VerificationPr
   const one = db.prepare<[number], VectorRow & { readonly input: Buffer }>(
     "SELECT input, digest, vector FROM vectors WHERE rowid = ?"
   )
-  return yield* verifyRows("vectors", keys, found, (rowid) => {
+  return yield* verifyRows(db, "vectors", keys, found, (rowid) => {
     const row = one.get(rowid)
     if (row === undefined) return
     const input = row.input.toString("hex")
@@ -250,7 +252,9 @@ const isUnit = (vector: Float32Array): boolean => {
   return Math.abs(Math.sqrt(sum) - 1) <= 1e-6
 }
 
+/** An erasure beside it throws `RewrittenMeanwhile`. */
 function* verifyRows(
+  db: Database,
   table: "blobs" | "vectors",
   keys: { readonly all: (after: number) => ReadonlyArray<{ readonly rowid: number }> },
   found: Findings,
@@ -259,6 +263,7 @@ function* verifyRows(
   let after = -1
   let count = 0
   try {
+    const unlessRewritten = rewriteWatch(db)
     while (true) {
       const page = keys.all(after)
       for (const { rowid } of page) {
@@ -266,10 +271,12 @@ function* verifyRows(
         after = rowid
         count += 1
       }
+      unlessRewritten()
       if (page.length === 0) return count
       yield { step: table, done: count }
     }
   } catch (cause) {
+    if (cause instanceof RewrittenMeanwhile) throw cause
     found.add({
       kind: "database",
       where: table,

@@ -13,8 +13,10 @@ import {
   ArchiveMissing,
   ArchiveRefused,
   ArchiveUnwritable,
+  RewrittenMeanwhile,
   TargetNotEmpty
 } from "../../src/log/LogArchive.ts"
+import { exportLines } from "../../src/log/LogExport.ts"
 import { openSnapshot } from "../../src/log/SqliteSnapshot.ts"
 import {
   appendOf,
@@ -378,6 +380,32 @@ describe("log export and import", () => {
         assert.include(refusal.message, `${target}: ${why}`)
       }
       assert.deepStrictEqual(readdirSync(dirname(file)), before)
+    })
+  )
+
+  it.scopedLive("an erasure beside an export is noticed: no archive lacks rows that were numbered anew", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* filled
+      const parts = exportLines(directory, armed(""))
+      let part = parts.next()
+      while (part.done !== true && !part.value.startsWith(`{"kind":"blob"`)) part = parts.next()
+      for (let blobs = 1; blobs < 15; blobs++) parts.next()
+      edit(directory, "content.sqlite", "DELETE FROM blobs WHERE rowid < 20; VACUUM")
+      assert.throws(() => [...parts], RewrittenMeanwhile)
+    })
+  )
+
+  it.scopedLive("an erasure beside a verification is noticed, and is no damage", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* filled
+      const verified = yield* Effect.either(
+        Archive.verify(directory, ({ step }) =>
+          Effect.sync(() => {
+            if (step === "blobs") edit(directory, "content.sqlite", "DELETE FROM vectors; VACUUM")
+          })
+        )
+      )
+      assert.instanceOf(verified._tag === "Left" && verified.left, RewrittenMeanwhile)
     })
   )
 
