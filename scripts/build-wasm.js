@@ -18,7 +18,10 @@ export const assembled = async () => {
     .flatMap((folder) => readdirSync(folder).map((name) => ({ folder, name })))
     .filter(({ name }) => name.endsWith(".wat"))
     .map(({ folder, name }) => {
-      const module = tools.parseWat(name, readFileSync(join(folder, name), "utf8"), { simd: true })
+      const module = tools.parseWat(name, readFileSync(join(folder, name), "utf8"), {
+        simd: true,
+        threads: true
+      })
       try {
         const bytes = Buffer.from(
           module.toBinary({ canonicalize_lebs: true, write_debug_names: false }).buffer

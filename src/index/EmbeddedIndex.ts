@@ -31,6 +31,8 @@ export interface EmbeddedIndexOptions {
   readonly directory: string
   /** For codes and payloads that stay in memory between searches; what is beyond is read for each. Default: 256. */
   readonly memoryMiB?: number
+  /** Who searches much may have a second thread for the scan. Default: false. */
+  readonly scansTogether?: boolean
 }
 
 /** The epoch is part of the name: what a process of an older epoch still writes lands elsewhere. */
@@ -46,7 +48,7 @@ export const layer = (options: EmbeddedIndexOptions): Layer.Layer<Engine> =>
   )
 
 export const make = (options: EmbeddedIndexOptions, failpoints: FailpointsService): EngineService => {
-  const memory = new SearchMemory(options.memoryMiB ?? 256)
+  const memory = new SearchMemory(options.memoryMiB ?? 256, options.scansTogether)
   const openAs =
     (access: Access) =>
     (ref: GenerationRef): Effect.Effect<EngineGeneration, EngineError, Scope.Scope> =>

@@ -212,9 +212,10 @@ const reachableIndex = ({ directory, settings }: EmbeddedOptions["configuration"
 
 const layerOn = (options: EmbeddedOptions, index: IndexOptions) => {
   const { settings, directory } = options.configuration
+  const searched = { ...index, scansTogether: options.threads ?? true }
   const reading = Layer.unwrapScoped(
     Effect.map(snapshotOf(directory.path), (one) =>
-      Reading.layer({ index, denseWeight: settings.search.denseWeight, bus: settings.bus }, one)
+      Reading.layer({ index: searched, denseWeight: settings.search.denseWeight, bus: settings.bus }, one)
     )
   )
   return Layer.merge(Writing.layer(settings), Push.layer).pipe(

@@ -24,6 +24,8 @@ export interface IndexContext extends ProjectionContext {
 export interface IndexOptions {
   readonly directory: string
   readonly memoryMiB: number
+  /** For searches: a second thread may scan beside the one that searches. */
+  readonly scansTogether?: boolean
   /** What the fold does with content that it cannot take; `retry` where nobody says. */
   readonly recovery?: Recovery
   /** `undefined` where no server is configured: what stands on one cannot be reached then. */
@@ -109,11 +111,14 @@ export const qdrantIndex = Effect.promise(() => import("../index/QdrantIndex.ts"
 
 /** Generations of both engines stand side by side while one replaces the other. */
 const engines = (
-  { directory, memoryMiB, qdrant }: IndexOptions,
+  { directory, memoryMiB, qdrant, scansTogether = false }: IndexOptions,
   failpoints: FailpointsService
 ): Effect.Effect<EngineService, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const embedded = EmbeddedIndex.make({ directory: indexDirectory(directory), memoryMiB }, failpoints)
+    const embedded = EmbeddedIndex.make(
+      { directory: indexDirectory(directory), memoryMiB, scansTogether },
+      failpoints
+    )
     const remote = qdrant === undefined ? notConfigured : yield* (yield* qdrantIndex).make(qdrant, failpoints)
     const of = ({ spec }: GenerationRef) => (spec.engine === "qdrant" ? remote : embedded)
     return {

@@ -1,5 +1,5 @@
 /**
- * A data directory opened for reading by a process of its own: no lock, no threads, nothing written.
+ * A data directory opened for reading by a process of its own: no lock, nothing written.
  */
 import { Duration, Effect, Layer } from "effect"
 import { codeFingerprint } from "../../events/Ids.ts"
@@ -65,7 +65,14 @@ export const layer = ({
   )
   const reading = Layer.unwrapScoped(
     Effect.zipWith(snapshot, indexOptions(path, settings), (one, index) =>
-      Reading.layer({ index, denseWeight: settings.search.denseWeight, bus: settings.bus }, one)
+      Reading.layer(
+        {
+          index: { ...index, scansTogether: true },
+          denseWeight: settings.search.denseWeight,
+          bus: settings.bus
+        },
+        one
+      )
     )
   )
   return reading.pipe(

@@ -9,7 +9,16 @@ import { isDeepStrictEqual } from "node:util"
 import { Worker } from "node:worker_threads"
 
 /** The entries that the build (and the tests' global set-up) bundles, by name: `src/threads/entries/<name>.ts`. */
-export const threadNames = ["log-writer", "indexer", "prepare", "search", "embed", "files", "reader"] as const
+export const threadNames = [
+  "log-writer",
+  "indexer",
+  "prepare",
+  "search",
+  "embed",
+  "files",
+  "reader",
+  "scan"
+] as const
 export type ThreadName = (typeof threadNames)[number]
 
 /** Where a bundled entry lies: beside the built package, or in the cache that the tests' set-up fills. */
@@ -44,6 +53,8 @@ const heapMiB: { readonly [name in ThreadName]: number } = {
   files: 64,
   reader: 96,
   search: 384,
+  // What it scans is not in the heap.
+  scan: 16,
   // The tables of a large tokenizer; the weights are not in the heap.
   embed: 1024
 }
@@ -51,7 +62,7 @@ const heapMiB: { readonly [name in ThreadName]: number } = {
  * Of each heap. The log's thread has several parts of a group in hand: with 12 MiB it copied them from one half to the other
  * again and again, a tenth of its time.
  */
-const youngMiB = (name: ThreadName): number => (name === "log-writer" ? 32 : 12)
+const youngMiB = (name: ThreadName): number => (name === "log-writer" ? 32 : name === "scan" ? 2 : 12)
 
 /** Its package prints what it fails on, texts of users among it. What matters comes back as an answer. */
 export const prints = (name: ThreadName): boolean => name !== "embed"

@@ -38,8 +38,11 @@ export class Embedded {
     return make({ directory: this.directory, memoryMiB }, failpoints).open(this.ref)
   }
 
-  openReadOnly(memoryMiB = 16): Effect.Effect<EngineGeneration, EngineError, Scope.Scope> {
-    return make({ directory: this.directory, memoryMiB }, inert).openReadOnly(this.ref)
+  openReadOnly(
+    memoryMiB = 16,
+    scansTogether = false
+  ): Effect.Effect<EngineGeneration, EngineError, Scope.Scope> {
+    return make({ directory: this.directory, memoryMiB, scansTogether }, inert).openReadOnly(this.ref)
   }
 
   /** Opens, inserts, marks and closes. */

@@ -122,6 +122,16 @@ describe("a search of the embedded engine is that of looking at every point, to 
       })
     )
 
+  it.scoped("over many blocks, which a second thread scans, too", () =>
+    Effect.gen(function* () {
+      const engine = yield* Embedded.make(dimensions)
+      const writer = yield* engine.open()
+      for (let at = 0; at < points.length; at += 500) yield* writer.insert(points.slice(at, at + 500))
+      yield* mark(writer, 9)
+      yield* agrees(yield* engine.openReadOnly(64, true), points, 100)
+    })
+  )
+
   it.scoped("of two projects that take each other's memory", () =>
     Effect.gen(function* () {
       const engine = yield* Embedded.make(dimensions)

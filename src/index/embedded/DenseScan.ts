@@ -4,30 +4,13 @@
  * Codes that a search holds ready lie in the module's memory, woven as the kernel reads them (dense-scan.wat), so that a
  * scan is one pass over memory from beginning to end: 100,000 × 384 in 1.5 ms, where copying blocks to the kernel and scanning
  * them there takes 2.7 ms, and scanning plain codes in place 5. Codes that find no room are woven for each query.
+ * Where a second thread may scan, too ({@link SecondScan}), a query is begun before anything else is looked at for it, and what is
+ * not finished when its bounds are asked for is computed here.
  */
-import { base64 } from "../wasm/DenseScanBytes.ts"
 import { type CodeBlock, type CodedQuery, pointsPerBlock, strideOf } from "./Codes.ts"
+import { boundsOf, foursOf, kernelOver, newMemory, type PlacedQuery, page } from "./ScanKernel.ts"
+import { SecondScan } from "./SecondScan.ts"
 
-interface Kernel {
-  readonly weave: (codes: number, fours: number, stride: number, to: number) => void
-  readonly bounds: (
-    scales: number,
-    errors: number,
-    codes: number,
-    fours: number,
-    stride: number,
-    query: number,
-    dots: number,
-    out: number,
-    unit: number,
-    perScale: number,
-    perError: number,
-    perStep: number,
-    least: number
-  ) => number
-}
-
-const page = 65_536
 /** Bytes of plain codes that are woven at a time. */
 const skein = 65_536
 
@@ -45,6 +28,8 @@ export interface PlacedBlock {
 /** Where a query is asked: its codes, plain codes to be woven, their dot products and bounds, and a block woven for it alone. */
 interface Desk {
   readonly query: number
+  /** Whose codes lie there. */
+  asked: CodedQuery | undefined
   readonly plain: number
   readonly dots: number
   readonly out: number
@@ -55,18 +40,17 @@ interface Desk {
 
 /** One a thread. */
 export class DenseScan {
-  private readonly memory = new WebAssembly.Memory({ initial: 0 })
-  private readonly kernel: Kernel
+  private readonly memory = newMemory()
+  private readonly kernel = kernelOver(this.memory)
+  private readonly second: SecondScan
   /** The memory never shrinks: a place that is given back is taken by the next block that it is large enough for. */
   private free: ReadonlyArray<PlacedBlock> = []
   /** By the stride of the codes: few lengths are searched in one process. */
   private readonly desks = new Map<number, Desk>()
 
-  constructor() {
-    const module = new WebAssembly.Module(Buffer.from(base64, "base64"))
-    const instance = new WebAssembly.Instance(module, { scan: { memory: this.memory } })
-    // What the module exports stands in dense-scan.wat.
-    this.kernel = instance.exports as Kernel
+  /** `together`: another thread may scan beside this one. */
+  constructor(together = false) {
+    this.second = new SecondScan(this.memory, together, (bytes) => this.grow(Math.ceil(bytes / page)))
   }
 
   /** Keeps the codes of a block until they are given back; `undefined` where the module gets no more memory. */
@@ -84,6 +68,16 @@ export class DenseScan {
     this.free = [...this.free, placed].sort((one, other) => one.pages - other.pages)
   }
 
+  /** Placed blocks whose bounds will be asked for with this query: the second thread may begin. */
+  begin(query: CodedQuery, blocks: ReadonlyArray<PlacedBlock>): void {
+    this.second.begin(query, this.put(query), blocks)
+  }
+
+  /** Nobody searches any more. */
+  rest(): void {
+    this.second.rest()
+  }
+
   /**
    * Upper bounds of the exact scores, one for each code of the block, into `bounds` from `offset` on. False where the
    * block holds what is no number.
@@ -97,27 +91,25 @@ export class DenseScan {
 
   /** As {@link bounds}, of a block that was placed. */
   boundsOf(query: CodedQuery, { at, count }: PlacedBlock, bounds: Float64Array, offset: number): boolean {
-    const stride = query.codes.length
-    const desk = this.deskFor(stride)
-    const filled = foursOf(count) * 4
-    new Int16Array(this.memory.buffer, desk.query, stride).set(query.codes)
-    const sum = this.kernel.bounds(
-      at,
-      at + 4 * filled,
-      at + 8 * filled,
-      filled / 4,
-      stride,
-      desk.query,
-      desk.dots,
-      desk.out,
-      query.unit,
-      query.perScale,
-      query.perError,
-      query.perStep,
-      query.least
-    )
-    bounds.set(new Float64Array(this.memory.buffer, desk.out, count), offset)
-    return Number.isFinite(sum)
+    const taken = this.second.take(query, at)
+    if (taken === false) return false
+    if (taken !== undefined) {
+      bounds.set(taken, offset)
+      return true
+    }
+    const { dots, out } = this.deskFor(query.codes.length)
+    const areNumbers = boundsOf(this.kernel, this.put(query), at, count, dots, out)
+    bounds.set(new Float64Array(this.memory.buffer, out, count), offset)
+    return areNumbers
+  }
+
+  /** The query where the kernel reads it. */
+  private put(query: CodedQuery): PlacedQuery {
+    const { codes, least, perError, perScale, perStep, unit } = query
+    const desk = this.deskFor(codes.length)
+    if (desk.asked !== query) new Int16Array(this.memory.buffer, desk.query, codes.length).set(codes)
+    desk.asked = query
+    return { at: desk.query, stride: codes.length, unit, perScale, perError, perStep, least }
   }
 
   private weave(desk: Desk, { codes, errors, scales }: CodeBlock, { at, count }: PlacedBlock): void {
@@ -160,7 +152,15 @@ export class DenseScan {
     const place = this.take(bytesPlaced(most, dimensions) / page)
     if (query === undefined || place === undefined)
       throw new RangeError("The scan gets no memory for a query.")
-    const desk = { query, plain: query + plain, dots: query + dots, out: query + out, place, codes }
+    const desk: Desk = {
+      query,
+      asked: undefined,
+      plain: query + plain,
+      dots: query + dots,
+      out: query + out,
+      place,
+      codes
+    }
     this.desks.set(stride, desk)
     return desk
   }
@@ -179,5 +179,3 @@ export class DenseScan {
 /** Bytes that so many codes take where they are placed: whole pages. */
 export const bytesPlaced = (count: number, dimensions: number): number =>
   Math.ceil((4 * foursOf(count) * (strideOf(dimensions) + 8)) / page) * page
-
-const foursOf = (count: number): number => Math.ceil(count / 4)

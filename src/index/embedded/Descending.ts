@@ -5,19 +5,21 @@
 const buckets = 2048
 /** Members sorted ahead, as a multiple of those that are wanted. */
 const ahead = 4
+/** Members of one bucket that are sorted one by one. */
+const few = 24
 /** Scores that a guess is made from where there are many more. */
 const samples = 1024
 
 export class Descending {
   private readonly scores: Float64Array
-  private readonly members: Uint32Array
+  private readonly members: Uint32Array | number
   /** Everything at or above was sorted. */
   private ceiling = Number.POSITIVE_INFINITY
   private sorted: Uint32Array<ArrayBufferLike> = new Uint32Array(0)
   private given = 0
 
-  /** −∞ stands for what is to be left out. All other scores of the members are finite. */
-  constructor(scores: Float64Array, members: Uint32Array) {
+  /** `members` or, of a number, all below. −∞ stands for what is to be left out; all other scores of the members are finite. */
+  constructor(scores: Float64Array, members: Uint32Array | number) {
     this.scores = scores
     this.members = members
   }
@@ -46,12 +48,15 @@ export class Descending {
 
   /** What perhaps twice as many as wanted reach; −∞ where that cannot be told from a sample. */
   private guess(wanted: number): number {
-    const step = Math.floor(this.members.length / samples)
+    const { members, scores } = this
+    const count = typeof members === "number" ? members : members.length
+    const step = Math.floor(count / samples)
     const rank = Math.ceil((2 * wanted) / step) + 2
     if (step < 8 || rank >= samples) return Number.NEGATIVE_INFINITY
     const sample = new Float64Array(samples)
     for (let at = 0; at < samples; at++) {
-      const score = this.scoreOf(this.members, at * step)
+      const member = typeof members === "number" ? at * step : (members[at * step] ?? 0)
+      const score = scores[member] ?? 0
       sample[at] = score < this.ceiling ? score : Number.NEGATIVE_INFINITY
     }
     return sample.sort()[samples - rank] ?? Number.NEGATIVE_INFINITY
@@ -60,27 +65,25 @@ export class Descending {
   /** All that were not sorted yet, with scores at or above `floor`. */
   private from(floor: number): Uint32Array {
     const { scores, members, ceiling } = this
+    const least = Math.max(floor, -Number.MAX_VALUE)
     const found = new Growing()
+    if (typeof members === "number") {
+      for (let member = 0; member < members; member++) {
+        const score = scores[member] ?? 0
+        if (score >= least && score < ceiling) found.push(member)
+      }
+      return found.values
+    }
     for (let at = 0; at < members.length; at++) {
       const member = members[at] ?? 0
       const score = scores[member] ?? 0
-      if (score >= floor && score < ceiling && score !== Number.NEGATIVE_INFINITY) found.push(member)
+      if (score >= least && score < ceiling) found.push(member)
     }
     return found.values
   }
 
-  /** About `wanted` of the best of `left`, sorted; equal scores stay together. */
+  /** The best of `left`, sorted: at least `wanted` if there are so many, and with each all that have its score. */
   private best(left: Uint32Array, wanted: number): Uint32Array {
-    const { scores } = this
-    const few = this.above(left, wanted)
-    few.sort((one, other) => (scores[other] ?? 0) - (scores[one] ?? 0))
-    let end = Math.min(wanted, few.length)
-    while (end > 0 && end < few.length && this.scoreOf(few, end) === this.scoreOf(few, end - 1)) end++
-    return few.subarray(0, end)
-  }
-
-  /** All of `left` above some score, at least `wanted` if there are so many: what sorting would be too much for. */
-  private above(left: Uint32Array, wanted: number): Uint32Array {
     let lowest = Number.POSITIVE_INFINITY
     let highest = Number.NEGATIVE_INFINITY
     for (let at = 0; at < left.length; at++) {
@@ -88,18 +91,52 @@ export class Descending {
       if (score < lowest) lowest = score
       if (score > highest) highest = score
     }
-    if (left.length <= wanted || lowest === highest) return left
     const scale = (buckets - 1) / (highest - lowest)
-    // A monotone function of the score, so that the upper buckets hold all there is above their lowest score.
-    const bucketOf = (at: number) => Math.floor((this.scoreOf(left, at) - lowest) * scale)
+    if (lowest === highest || !Number.isFinite(scale)) return this.sortedOf(left)
+    // A monotone function of the score: whoever stands in a higher bucket has a higher score.
+    const bucketOf = new Uint16Array(left.length)
     const counts = new Uint32Array(buckets)
     for (let at = 0; at < left.length; at++) {
-      const bucket = bucketOf(at)
+      const bucket = Math.floor((this.scoreOf(left, at) - lowest) * scale)
+      bucketOf[at] = bucket
       counts[bucket] = (counts[bucket] ?? 0) + 1
     }
+    /** Where the next member of each bucket goes: the highest come first. */
+    const next = new Uint32Array(buckets)
     let cut = buckets
-    for (let taken = 0; taken < wanted && cut > 0; ) taken += counts[--cut] ?? 0
-    return left.filter((_, at) => bucketOf(at) >= cut)
+    let taken = 0
+    while (taken < wanted && cut > 0) {
+      cut -= 1
+      next[cut] = taken
+      taken += counts[cut] ?? 0
+    }
+    const sorted = new Uint32Array(taken)
+    for (let at = 0; at < left.length; at++) {
+      const bucket = bucketOf[at] ?? 0
+      if (bucket < cut) continue
+      const to = next[bucket] ?? 0
+      next[bucket] = to + 1
+      sorted[to] = left[at] ?? 0
+    }
+    for (let bucket = buckets - 1; bucket >= cut; bucket--) {
+      const end = next[bucket] ?? 0
+      this.sortedOf(sorted.subarray(end - (counts[bucket] ?? 0), end))
+    }
+    return sorted
+  }
+
+  /** Sorts in place. */
+  private sortedOf(members: Uint32Array): Uint32Array {
+    const { scores } = this
+    if (members.length > few) return members.sort((one, other) => (scores[other] ?? 0) - (scores[one] ?? 0))
+    for (let at = 1; at < members.length; at++) {
+      const member = members[at] ?? 0
+      const score = scores[member] ?? 0
+      let to = at
+      for (; to > 0 && this.scoreOf(members, to - 1) < score; to--) members[to] = members[to - 1] ?? 0
+      members[to] = member
+    }
+    return members
   }
 }
 

@@ -10,7 +10,7 @@ import { ChunkId, DocumentId, PointId } from "../../../events/Ids.ts"
 import { type Filter, isEmpty } from "../Filter.ts"
 import type { Candidate, EngineQuery, SparseVector } from "../Index.ts"
 import { denseScore } from "../Scores.ts"
-import { encodeQuery } from "./Codes.ts"
+import { type CodedQuery, encodeQuery } from "./Codes.ts"
 import { damaged, numberOf, textOf } from "./Database.ts"
 import { Descending } from "./Descending.ts"
 import { Payloads } from "./Payloads.ts"
@@ -52,8 +52,18 @@ export class ProjectSearch implements Holder {
       (index) => this.ordinalOf(index),
       this.memory.room(this.points).sums
     )
+    const coded = query.dense === undefined || query.limit < 1 ? undefined : encodeQuery(query.dense)
+    // What was held before, another thread may scan meanwhile.
+    if (coded !== undefined)
+      this.memory.scan.begin(
+        coded,
+        this.views.flatMap(({ held }) => held)
+      )
     // The sparse side first: it adds up the sums that the points of the dense side are given, too.
-    const best = [...this.sparseBest(query, masks, points), ...this.denseBest(query, masks, points)]
+    const best = [
+      ...this.sparseBest(query, masks, points),
+      ...(coded === undefined ? [] : this.denseBest(coded, query.limit, masks, points))
+    ]
     return [...new Set(best)]
   }
 
@@ -102,20 +112,19 @@ export class ProjectSearch implements Holder {
   }
 
   private denseBest(
-    query: EngineQuery,
+    coded: CodedQuery,
+    limit: number,
     masks: ReadonlyArray<Mask>,
     points: Points
   ): ReadonlyArray<Candidate> {
-    if (query.dense === undefined || query.limit < 1) return []
-    const coded = encodeQuery(query.dense)
-    const { bounds, all } = this.memory.room(this.points)
+    const { bounds } = this.memory.room(this.points)
     this.views.forEach((view, at) => {
       if (!view.bounds(coded, bounds))
         throw damaged(this.file.file.path, "A code's scale or error is no number.")
       leaveOut(masks[at], bounds, view.offset)
     })
-    const descending = new Descending(bounds, all.subarray(0, this.points))
-    return best(query.limit, descending, points, ({ dense }) => dense ?? 0)
+    const descending = new Descending(bounds, this.points)
+    return best(limit, descending, points, ({ dense }) => dense ?? 0)
   }
 
   private sparseBest(

@@ -17,37 +17,39 @@ export class Room {
   readonly sums: Float64Array
   /** Those that share a token with the query. */
   readonly sharing: Uint32Array
-  /** 0, 1, 2 … */
-  readonly all: Uint32Array
+  readonly count: number
 
   constructor(count: number) {
     this.bounds = new Float64Array(count)
     this.sums = new Float64Array(count)
     this.sharing = new Uint32Array(count)
-    this.all = Uint32Array.from(this.sharing.keys())
+    this.count = count
   }
 }
 
 export class SearchMemory {
   private readonly limit: number
+  private readonly scansTogether: boolean
   private used = 0
   /** In the order of their last search. */
   private readonly holders = new Map<Holder, number>()
   private denseScan: DenseScan | undefined
   private held = new Room(0)
 
-  constructor(memoryMiB: number) {
+  /** `scansTogether`: a second thread may scan beside the one that searches. */
+  constructor(memoryMiB: number, scansTogether = false) {
     this.limit = memoryMiB * 2 ** 20
+    this.scansTogether = scansTogether
   }
 
   get scan(): DenseScan {
-    this.denseScan ??= new DenseScan()
+    this.denseScan ??= new DenseScan(this.scansTogether)
     return this.denseScan
   }
 
   /** For at least this many members. */
   room(count: number): Room {
-    if (this.held.all.length < count) this.held = new Room(Math.ceil(count * 1.25))
+    if (this.held.count < count) this.held = new Room(Math.ceil(count * 1.25))
     return this.held
   }
 
@@ -79,5 +81,6 @@ export class SearchMemory {
   forget(holder: Holder): void {
     this.used -= this.holders.get(holder) ?? 0
     this.holders.delete(holder)
+    if (this.holders.size === 0) this.denseScan?.rest()
   }
 }

@@ -46,6 +46,11 @@ export class SegmentView {
     return true
   }
 
+  /** The blocks that are held: who scans all may begin with them. */
+  get held(): ReadonlyArray<PlacedBlock> {
+    return this.placed.filter((placed) => placed !== undefined)
+  }
+
   /** Of a block that is not held yet. */
   private firstBounds(at: number, query: CodedQuery, bounds: Float64Array, offset: number): boolean {
     const { scan } = this.memory

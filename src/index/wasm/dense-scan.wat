@@ -6,7 +6,7 @@
 ;; and memory is read from its beginning to its end, which the processor foresees; four streams of `stride` bytes it does not.
 ;; Each lane of an accumulator stays within int32, because the caller scales the query by its number of dimensions.
 (module
-  (import "scan" "memory" (memory 0))
+  (import "scan" "memory" (memory 0 65536 shared))
 
   ;; Weaves `fours` times four codes.
   (func (export "weave") (param $codes i32) (param $fours i32) (param $stride i32) (param $to i32)
