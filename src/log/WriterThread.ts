@@ -3,7 +3,7 @@
  */
 import { Schema } from "effect"
 import { armed, type FailpointsService, inert } from "../faults/Failpoints.ts"
-import type { Call } from "../threads/ThreadEntry.ts"
+import type { Arrived, Call } from "../threads/ThreadEntry.ts"
 import type { CollectionAsk, CollectionStep } from "./ContentCollection.ts"
 import type { Head } from "./Log.ts"
 import { type OpenedWriter, type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
@@ -36,8 +36,7 @@ export class WriterThread {
     this.#failpoints = failpoints === "" ? inert : armed(failpoints)
   }
 
-  /** `arrived` answers the calls that have come since it was asked last. */
-  handle(calls: ReadonlyArray<Call>, arrived: () => ReadonlyArray<Call>): void {
+  handle(calls: ReadonlyArray<Call>, arrived: Arrived): void {
     let waiting = calls
     while (waiting.length > 0) {
       const [first, ...others] = waiting
@@ -52,10 +51,10 @@ export class WriterThread {
 
   /**
    * The writes that `waiting` begins with are a group. While it is written others arrive, and those that bring no content
-   * join it: their callers are answered an fsync earlier, and need not all have asked before the first is looked at. Answers
-   * who still waits.
+   * join it: their callers are answered an fsync earlier, and need not all have asked before the first is looked at. Of a write
+   * in parts the next one is waited for. Answers who still waits.
    */
-  #write(waiting: ReadonlyArray<Call>, arrived: () => ReadonlyArray<Call>): ReadonlyArray<Call> {
+  #write(waiting: ReadonlyArray<Call>, arrived: Arrived): ReadonlyArray<Call> {
     const end = waiting.findIndex(({ name }) => name !== "write")
     const group = end < 0 ? [...waiting] : waiting.slice(0, end)
     let left = end < 0 ? [] : waiting.slice(end)
@@ -64,19 +63,27 @@ export class WriterThread {
       for (const call of group) call.fail(new Error("The log is not open."))
       return left
     }
+    let appends = 0
+    /** The writes of which parts are still on their way. */
+    const divided = new Set<number>()
+    const taken = (calls: ReadonlyArray<Call>): ReadonlyArray<WriteRequest> =>
+      calls.map((call) => {
+        const request = fromSent(sentIn(call))
+        const { part } = request
+        if (part !== undefined) divided[part.isLast ? "delete" : "add"](part.write)
+        appends += request.appends.length
+        return request
+      })
     const joining = (): ReadonlyArray<WriteRequest> => {
       if (left.length > 0 || appends >= largestGroup) return []
-      const found = arrived()
+      const found = arrived(divided.size > 0 ? partMs : 0)
       const barred = found.findIndex((call) => call.name !== "write" || hasContent(sentIn(call)))
       const joined = barred < 0 ? found : found.slice(0, barred)
       left = barred < 0 ? [] : found.slice(barred)
       group.push(...joined)
-      const requests = joined.map(requestOf)
-      appends += appendsOf(requests)
-      return requests
+      return taken(joined)
     }
-    const requests = group.map(requestOf)
-    let appends = appendsOf(requests)
+    const requests = taken(group)
     const result = core.writeGroup(requests, joining)
     for (const [at, call] of group.entries()) {
       const outcome = result.outcomes[at]
@@ -128,12 +135,11 @@ export class WriterThread {
 /** Nobody joins a group of so many appends any more: the first of it wait for their answer. */
 const largestGroup = 4096
 
-const appendsOf = (requests: ReadonlyArray<WriteRequest>): number =>
-  requests.reduce((sum, { appends }) => sum + appends.length, 0)
+/** So long a group waits for the next part of a write: as long as a commit takes, which another group would need. */
+const partMs = 5
 
 // The cast stands where the wire's `unknown` becomes what `WriterOperations` says.
 const sentIn = ({ argument }: Call): SentWrite => argument as SentWrite
-const requestOf = (call: Call): WriteRequest => fromSent(sentIn(call))
 
 /** It would have to be synced before the group's commit. */
 const hasContent = ([, , , blobs, vectors]: SentWrite): boolean => blobs.length + vectors.length > 0

@@ -23,14 +23,18 @@ export interface Call {
   readonly fail: (failure: unknown) => void
 }
 
+/** Answers what has come since the last time; where that is nothing, what comes within `waitMs`, for which it stops the thread. */
+export type Arrived = (waitMs: number) => ReadonlyArray<Call>
+
+/** Between two looks at what has come, while it is waited for. */
+const lookMs = 0.1
+
 /**
  * In a worker entry: hands each tick's requests to `handle` in one go, so that a core can treat whatever queued up
- * during its last fsync as a group. `arrived` answers what has come since, for a core that takes it into the same group;
- * what it does not take it handles before it returns.
+ * during its last fsync as a group. `arrived` is for a core that takes what came later into the same group; what it does not
+ * take it handles before it returns.
  */
-export const serveGroups = (
-  handle: (group: ReadonlyArray<Call>, arrived: () => ReadonlyArray<Call>) => void
-): void => {
+export const serveGroups = (handle: (group: ReadonlyArray<Call>, arrived: Arrived) => void): void => {
   if (parentPort === null) throw new Error("serveGroups runs in a worker thread only.")
   const port = parentPort
   let group: Array<Request> = []
@@ -38,10 +42,16 @@ export const serveGroups = (
     if (group.length === 0) setImmediate(flush)
     for (const request of requests) group.push(request)
   })
-  const arrived = (): ReadonlyArray<Call> => {
+  const nobody = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+  const arrived: Arrived = (waitMs) => {
     const requests: Array<Request> = []
-    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
-      requests.push(...next.message)
+    let next = receiveMessageOnPort(port)
+    // Nobody wakes it: a message says nothing to a thread that waits.
+    for (let waited = 0; next === undefined && waited < waitMs; waited += lookMs) {
+      Atomics.wait(nobody, 0, 0, lookMs)
+      next = receiveMessageOnPort(port)
+    }
+    for (; next !== undefined; next = receiveMessageOnPort(port)) requests.push(...next.message)
     return requests.map(callOf)
   }
   const post = together<Reply>(

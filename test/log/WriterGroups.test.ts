@@ -120,19 +120,21 @@ describe("the writer's thread", () => {
   }
   const placeOf = ({ answer }: { readonly answer: unknown }) => (answer as WriteReply).places?.[0]
 
+  const openingOf = (directory: string) =>
+    asked("open", {
+      directory,
+      holder: { hostname: "test", pid: process.pid, started: "", command: "test" },
+      newLogId: "0123456789abcdef",
+      witnesses: [],
+      acceptRollback: false,
+      checkpointPages: 1000,
+      now: 2_000
+    })
+
   it.scoped("lets nobody join who brings content, and none before others that came earlier", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const thread = new WriterThread({ failpoints: "" })
-      const opening = {
-        directory,
-        holder: { hostname: "test", pid: process.pid, started: "", command: "test" },
-        newLogId: "0123456789abcdef",
-        witnesses: [],
-        acceptRollback: false,
-        checkpointPages: 1000,
-        now: 2_000
-      }
       const writes = ["a", "b", "c", "d"].map((name) =>
         asked("write", toSent(submit(name, name === "c" ? { blobs: [blobOf("a body")] } : {})))
       )
@@ -140,13 +142,56 @@ describe("the writer's thread", () => {
       const close = asked("close", undefined)
       const late = asked("write", toSent(submit("late")))
       if (a === undefined || b === undefined || c === undefined || d === undefined) return
-      thread.handle([asked("open", opening), a], arrivals([b, c, d, close, late]))
+      thread.handle([openingOf(directory), a], arrivals([b, c, d, close, late]))
       assert.deepStrictEqual(writes.map(placeOf), [1, 2, 3, 4])
       assert.deepStrictEqual(
         writes.map(({ answer }) => (answer as WriteReply).head.position),
         [2, 2, 4, 4]
       )
       assert.deepInclude(late.answer, { message: "The log is not open." })
+    })
+  )
+
+  it.scoped(
+    "waits for the parts of a write that are on their way, for one commit, and for nothing else",
+    () =>
+      Effect.gen(function* () {
+        const thread = new WriterThread({ failpoints: "" })
+        const part = (write: number, isLast: boolean) => ({ part: { write, isLast } })
+        const writes = [
+          submit("a"),
+          submit("b", part(1, false)),
+          submit("c", part(2, false)),
+          submit("d", part(1, true)),
+          submit("e", part(2, true))
+        ].map((request) => asked("write", toSent(request)))
+        const [a, b, c, d, e] = writes
+        if (a === undefined || b === undefined || c === undefined || d === undefined || e === undefined)
+          return
+        const waits: Array<boolean> = []
+        const coming = [[b, c], [d], [e]]
+        thread.handle([openingOf(yield* temporaryDirectory), a], (waitMs) => {
+          waits.push(waitMs > 0)
+          return coming.shift() ?? []
+        })
+        assert.deepStrictEqual(waits, [false, true, true, false])
+        assert.deepStrictEqual(
+          writes.map(({ answer }) => (answer as WriteReply).head.position),
+          [5, 5, 5, 5, 5]
+        )
+        thread.handle([asked("close", undefined)], arrivals())
+      })
+  )
+
+  it.scoped("goes on where a part does not come in time", () =>
+    Effect.gen(function* () {
+      const thread = new WriterThread({ failpoints: "" })
+      const first = asked("write", toSent(submit("a", { part: { write: 1, isLast: false } })))
+      const last = asked("write", toSent(submit("b", { part: { write: 1, isLast: true } })))
+      thread.handle([openingOf(yield* temporaryDirectory), first], arrivals())
+      thread.handle([last], arrivals())
+      assert.deepStrictEqual([first, last].map(placeOf), [1, 2])
+      thread.handle([asked("close", undefined)], arrivals())
     })
   )
 })
