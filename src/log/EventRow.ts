@@ -59,9 +59,16 @@ export const dataText = ({ _tag, ...fields }: EventEncoded): string => JSON.stri
 /** Who wrote an event and what led to it, as stored. */
 export const metadataText = (
   { actor, causationId, correlationId }: Pick<EncodedAppend, "actor" | "causationId" | "correlationId">,
-  at: { readonly epoch: number; readonly writer: number; readonly appendEnd: number }
-): string =>
-  JSON.stringify({ correlationId, ...(causationId === undefined ? {} : { causationId }), actor, ...at })
+  {
+    appendEnd,
+    epoch,
+    writer
+  }: { readonly epoch: number; readonly writer: number; readonly appendEnd: number }
+): string => {
+  // Put together from its fields: an object made for its text takes three times as long.
+  const causation = causationId === undefined ? "" : `,"causationId":${JSON.stringify(causationId)}`
+  return `{"correlationId":${JSON.stringify(correlationId)}${causation},"actor":${JSON.stringify(actor)},"epoch":${epoch},"writer":${writer},"appendEnd":${appendEnd}}`
+}
 
 /**
  * The one statement that writes a row, prepared; `hash` is the row's place in the chain. Answers whether it was written: a

@@ -31,9 +31,16 @@ let scratch = Buffer.allocUnsafe(16 * 1024)
 
 /** SHA-256, 32 bytes. */
 export const chainHash = (previous: Uint8Array, row: ChainedRow): Buffer => {
-  const texts = [row.id, row.stream, row.type, row.team, row.project, row.data, row.metadata]
-  let bound = 1024
-  for (const text of texts) bound += typeof text === "string" ? text.length * 3 : text.length
+  const lengths =
+    row.id.length +
+    row.stream.length +
+    row.type.length +
+    row.team.length +
+    row.project.length +
+    row.data.length +
+    row.metadata.length
+  // A character of a text takes up to three bytes.
+  const bound = 1024 + lengths * 3
   if (scratch.length < bound) scratch = Buffer.allocUnsafe(bound * 2)
 
   let end = writeText(previous, 0)

@@ -2,7 +2,7 @@
  * The log's writing connection with everything that is prepared on it.
  */
 import type { Database, Statement } from "better-sqlite3"
-import { type EventId, eventId, Position } from "../../events/Ids.ts"
+import { type EventId, eventId, Position, scopeKey } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import { prepareInsert } from "./EventRow.ts"
 import { genesis } from "./HashChain.ts"
@@ -86,6 +86,7 @@ export const openLog = (
   const forget = (mark: number) => {
     sequences.clear()
     versions.clear()
+    readModels.forget()
     readModels.tallies.rollBack(mark)
   }
   const meta = (key: string) => statements.meta.get(key)?.value ?? ""
@@ -108,15 +109,19 @@ export const openLog = (
       }
     },
     version: (stream) => {
-      const known = versions.get(stream) ?? statements.version.get(stream) ?? 0
-      versions.set(stream, known)
-      return known
+      const known = versions.get(stream)
+      if (known !== undefined) return known
+      const found = statements.version.get(stream) ?? 0
+      versions.set(stream, found)
+      return found
     },
     sequence: (team, project) => {
-      const key = `${team}/${project}`
-      const known = sequences.get(key) ?? statements.sequence.get(team, project)?.sequence ?? 0
-      sequences.set(key, known)
-      return known
+      const key = scopeKey({ team, project })
+      const known = sequences.get(key)
+      if (known !== undefined) return known
+      const found = statements.sequence.get(team, project)?.sequence ?? 0
+      sequences.set(key, found)
+      return found
     },
     assumeNew: ({ events: [first], expected = [] }) => {
       if (first === undefined || versions.has(first.stream)) return undefined

@@ -89,6 +89,7 @@ const writeApart = (
     statements.savepoint.run()
     try {
       const outcome = write(request)
+      readModels.write()
       statements.release.run()
       return outcome
     } catch (cause) {

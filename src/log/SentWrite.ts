@@ -57,17 +57,20 @@ const toSentAppend = (append: EncodedAppend): SentAppend => [
   append.actor,
   append.correlationId,
   append.causationId,
-  append.events.flatMap(({ data, event, id, stream }) => [
-    stream,
-    event._tag,
-    data ?? dataText(event),
-    id ?? ""
-  ]),
+  eventsToSend(append.events),
   append.expected,
   append.expectedHead,
   append.requires,
   append.operational
 ]
+
+/** Pushed one by one: of a list that V8 takes for one with holes each place is written and read with its number. */
+const eventsToSend = (events: EncodedAppend["events"]): ReadonlyArray<string> => {
+  const sent: Array<string> = []
+  for (const { data, event, id, stream } of events)
+    sent.push(stream, event._tag, data ?? dataText(event), id ?? "")
+  return sent
+}
 
 export const fromSent = ([
   recordedAt,
@@ -116,7 +119,10 @@ const fromSentAppend = ([
 const eventsOf = (sent: ReadonlyArray<string>): EncodedAppend["events"] => {
   const events: Array<EncodedAppend["events"][number]> = []
   for (let at = 0; at < sent.length; at += 4) {
-    const [stream = "", type = "", data = "", id = ""] = sent.slice(at, at + 4)
+    const stream = sent[at] ?? ""
+    const type = sent[at + 1] ?? ""
+    const data = sent[at + 2] ?? ""
+    const id = sent[at + 3] ?? ""
     // What was stored of an event is its fields: with its type they are what was encoded.
     const event: EventEncoded = Object.assign(JSON.parse(data), { _tag: type })
     events.push({

@@ -84,9 +84,9 @@ export const packed = (outcome: WriteOutcome): Pick<WriteReply, "places" | "refu
   if (outcome._tag === "Failed") return { failed: outcome }
   const places: Array<number> = []
   const refusals: Array<readonly [number, Refusal]> = []
-  for (const [at, answer] of outcome.answers.entries()) {
+  for (const answer of outcome.answers) {
     if (answer._tag === "Refused") {
-      refusals.push([at, answer.refusal])
+      refusals.push([places.length / 4, answer.refusal])
       places.push(0, 0, 0, 0)
       continue
     }
@@ -101,11 +101,13 @@ export const unpacked = ({ failed, places, refusals = [] }: WriteReply): WriteOu
   if (failed !== undefined || places === undefined) return failed
   const answers: Array<AppendAnswer> = []
   for (let at = 0; at < places.length; at += 4) {
-    const [firstPosition = 0, lastPosition = 0, lastSequence = 0, repeated] = places.slice(at, at + 4)
-    answers.push({
-      _tag: "Appended",
-      appended: { firstPosition, lastPosition, lastSequence, repeated: repeated === 1 }
-    })
+    const appended: AppendedAt = {
+      firstPosition: places[at] ?? 0,
+      lastPosition: places[at + 1] ?? 0,
+      lastSequence: places[at + 2] ?? 0,
+      repeated: places[at + 3] === 1
+    }
+    answers.push({ _tag: "Appended", appended })
   }
   for (const [at, refusal] of refusals) answers[at] = { _tag: "Refused", refusal }
   return { _tag: "Written", answers }

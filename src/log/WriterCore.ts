@@ -9,13 +9,13 @@
  * the caller is concerned, and the files are opened again before the next write.
  */
 import type { Database } from "better-sqlite3"
-import { Digest, type EventId, eventId, Position } from "../../events/Ids.ts"
+import { Digest, type EventId, eventId, Position, scopeKey } from "../../events/Ids.ts"
 import type { FailpointsService } from "../faults/Failpoints.ts"
 import { type CollectionAsk, type CollectionStep, ContentCollection } from "./ContentCollection.ts"
 import { ContentStore } from "./ContentStore.ts"
 import { dataColumns, metadataText } from "./EventRow.ts"
 import { writeContent } from "./GroupContent.ts"
-import { chainHash } from "./HashChain.ts"
+import { type ChainedRow, chainHash } from "./HashChain.ts"
 import { overwriteHeadFile, writeHeadFile } from "./HeadFile.ts"
 import type { Head } from "./Log.ts"
 import { type LogConnection, openLog, type Tip } from "./LogConnection.ts"
@@ -225,6 +225,7 @@ export class WriterCore {
     statements.begin.run()
     this.#options.failpoints.hit("log.begin")
     const outcomes = writeRequests(this.#log, this.#group, requests, content, joining)
+    this.#log.readModels.write()
     this.#log.readModels.tallies.flush()
     this.#options.failpoints.hit("log.commit.before")
     statements.commit.run()
@@ -282,62 +283,61 @@ export class WriterCore {
   /** Answers whether the place of the first one was free; of the others it is then, too, or this is no log of ours. */
   #insertAll(append: EncodedAppend, ids: ReadonlyArray<EventId>, recordedAt: number): boolean {
     const { epoch, position } = this.#head
-    const appendEnd = position + append.events.length
+    const { events, project, team } = append
+    const appendEnd = position + events.length
     const metadata = metadataText(append, { epoch, writer: this.#writer, appendEnd })
-    for (const [n, id] of ids.entries()) {
-      const event = append.events[n]
-      if (event === undefined || this.#insert(append, id, event, metadata, recordedAt)) continue
+    const sequence = this.#log.sequence(team, project)
+    for (let n = 0; n < events.length; n++) {
+      const event = events[n]
+      const id = ids[n]
+      if (event === undefined || id === undefined) continue
+      const at = { id, sequence: sequence + n + 1, metadata, recordedAt }
+      if (this.#insert(append, event, at)) continue
       if (n === 0) return false
       throw new Error(`The place of event ${n} that ${append.cause} caused is taken.`)
     }
+    this.#log.sequences.set(scopeKey(append), sequence + events.length)
     return true
   }
 
   #insert(
-    append: EncodedAppend,
-    id: EventId,
+    { project, team }: EncodedAppend,
     one: EncodedAppend["events"][number],
-    metadata: string,
-    recordedAt: number
+    {
+      id,
+      metadata,
+      recordedAt,
+      sequence
+    }: Pick<ChainedRow, "metadata" | "recordedAt" | "sequence"> & { id: EventId }
   ): boolean {
     const { failpoints } = this.#options
     const { event, stream } = one
     failpoints.hit("log.insert")
     if (!stream.isWellFormed() || stream.includes("\0")) throw new Error("A stream's name is not plain text.")
     const { epoch, hash: previous, logId } = this.#head
+    const position = this.#head.position + 1
+    const version = this.#log.version(stream) + 1
+    const { data, schemaVersion, type } = dataColumns(one)
     const row = {
-      position: this.#head.position + 1,
+      position,
       id,
       stream,
-      version: this.#log.version(stream) + 1,
-      team: append.team,
-      project: append.project,
-      sequence: this.#log.sequence(append.team, append.project) + 1,
+      version,
+      type,
+      schemaVersion,
+      team,
+      project,
+      sequence,
+      data,
       metadata,
-      recordedAt,
-      ...dataColumns(one)
+      recordedAt
     }
     const hash = chainHash(previous, row)
     if (!this.#log.insert(row, hash)) return false
-    this.#log.sequences.set(`${row.team}/${row.project}`, row.sequence)
-    this.#log.versions.set(stream, row.version)
-    this.#head = {
-      logId,
-      epoch,
-      position: Position.make(row.position, { disableValidation: true }),
-      hash
-    }
+    this.#log.versions.set(stream, version)
+    this.#head = { logId, epoch, position: Position.make(position, { disableValidation: true }), hash }
     failpoints.hit("log.readmodel")
-    this.#log.readModels.fold({
-      position: row.position,
-      stream,
-      version: row.version,
-      team: row.team,
-      project: row.project,
-      epoch,
-      recordedAt,
-      event
-    })
+    this.#log.readModels.fold({ position, stream, version, team, project, epoch, recordedAt, event })
     return true
   }
 

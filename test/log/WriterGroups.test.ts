@@ -70,6 +70,44 @@ describe("a group that is being written", () => {
   )
 })
 
+describe("rows of documents that begin", () => {
+  const rows = (core: Effect.Effect.Success<typeof counted>["core"]) =>
+    core.withDatabases((log) => ({
+      documents: log.prepare("SELECT first_position FROM documents ORDER BY 1").pluck().all(),
+      jobs: log.prepare("SELECT queued_position FROM jobs ORDER BY 1").pluck().all(),
+      open: log.prepare("SELECT open FROM document_tally").pluck().get()
+    }))
+
+  it.scoped("stand once for each of a group, also where it is written again without one of its members", () =>
+    Effect.gen(function* () {
+      const { core } = yield* counted
+      const { outcomes } = core.writeGroup([
+        submit("a"),
+        submit("b"),
+        unwritable(),
+        submit("c"),
+        unwritable()
+      ])
+      assert.deepStrictEqual(tags(outcomes), ["Written", "Written", "Failed", "Written", "Failed"])
+      assert.deepStrictEqual(rows(core), { documents: [1, 2, 3], jobs: [1, 2, 3], open: 3 })
+    })
+  )
+
+  it.scoped("are known to what follows in the group, however many there are", () =>
+    Effect.gen(function* () {
+      const { core } = yield* counted
+      const names = Array.from({ length: 200 }, (_, n) => `many-${n}`)
+      const again = requestOf([appendOf("again", "many-199", [submitted("many-199", 2)])])
+      core.writeGroup([...names.map((name) => submit(name)), again, submit("last")])
+      assert.deepStrictEqual(rows(core), {
+        documents: [...names.map((_, n) => n + 1), 202],
+        jobs: [...names.map((_, n) => n + 1), 201, 202],
+        open: 201
+      })
+    })
+  )
+})
+
 describe("a write in parts", () => {
   const part = (write: number, isLast = false) => ({ part: { write, isLast } })
 

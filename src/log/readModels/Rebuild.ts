@@ -21,7 +21,15 @@ const keys = new Map(projectors.flatMap(({ tables }) => Object.entries(tables)))
 export const readModelTables: ReadonlyArray<string> = [...keys.keys()]
 
 export interface ReadModelFold {
+  /**
+   * Rows of documents that begin may be put off: nobody can know of them, and one table after another is written faster than
+   * all of them for each event. Whoever looks at read models writes them first.
+   */
   readonly fold: (folded: Folded) => void
+  /** Writes what was put off. */
+  readonly write: () => void
+  /** Forgets what was put off: its events are rolled back. */
+  readonly forget: () => void
   /** What is counted of the folded events: to be flushed before the commit. */
   readonly tallies: Tallies
 }
@@ -31,32 +39,50 @@ export const prepareReadModels = (db: Database, log: Database = db): ReadModelFo
   const tallies = new Tallies(db)
   const folds = projectors.map((projector) => projector.prepare(db, tallies))
   const rowOfDocument = prepareRowOfDocument(log)
-  const documentOf = (folded: Folded): number | undefined => {
-    const { event, position } = folded
+  let begun: Array<Folded> = []
+  const write = () => {
+    if (begun.length === 0) return
+    const all = begun
+    begun = []
+    for (const fold of folds) for (const folded of all) fold(folded, folded.position)
+  }
+  const documentOf = ({ event, position }: Folded): number | undefined => {
     if (!("documentId" in event)) return undefined
-    if (beginsDocument(folded)) return position
     const row = rowOfDocument.get(event.documentId) ?? Number.POSITIVE_INFINITY
     // In a rebuild the log holds later submissions, too.
     return row <= position ? row : undefined
   }
   return {
     tallies,
+    write,
+    forget: () => {
+      begun = []
+    },
     fold: (folded) => {
+      if (beginsDocument(folded)) {
+        if (begun.push(folded) >= putOff) write()
+        return
+      }
+      write()
       const document = documentOf(folded)
       for (const fold of folds) fold(folded, document)
     }
   }
 }
 
+/** So many are put off at most. */
+const putOff = 64
+
 /** Empties the read models of `db` and folds `events` of `log` into them, in one transaction. */
 export const rebuildReadModels = (db: Database, events: Iterable<Folded>, log: Database = db): void => {
   db.transaction(() => {
     for (const table of readModelTables) db.exec(`DELETE FROM ${table}`)
-    const { fold, tallies } = prepareReadModels(db, log)
+    const { fold, tallies, write } = prepareReadModels(db, log)
     for (const event of events) {
       fold(event)
       if (tallies.mark >= tallied) tallies.flush()
     }
+    write()
     tallies.flush()
   })()
 }
