@@ -81,25 +81,43 @@ const dropped = /[_\u00ad\u200c\u200d]+/gu
 const normalise = (raw: string): string =>
   (ascii.test(raw) ? raw.toLowerCase() : raw.normalize("NFKC").toLowerCase()).replace(dropped, "")
 
-/** Languages whose stems begin with the letter that the word begins with. */
-const keepsFirstLetter: ReadonlySet<string> = new Set(["english", "none"])
+/** Languages whose stems begin with the two letters that the word begins with, but that `y` may have become `i`. */
+const keepsBeginning: ReadonlySet<string> = new Set(["english", "none"])
 
-/** 1 for each ASCII code with which one of the stems begins. */
-const beginnings = (stems: ReadonlySet<string>): Uint8Array => {
-  const begins = new Uint8Array(128)
-  for (const stem of stems) if (stem.charCodeAt(0) < 128) begins[stem.charCodeAt(0)] = 1
+const digits = 1 << 26
+const any = -1
+
+/** A bit for a second letter, or for all digits; any where it is no such. */
+const bitOf = (code: number): number => {
+  if (code >= 0x30 && code <= 0x39) return digits
+  const letter = (code | 0x20) - 0x61
+  if (code >= 128 || letter < 0 || letter > 25) return any
+  return letter === 24 ? 1 << 8 : 1 << letter
+}
+
+/** For each ASCII code with which one of the stems begins, the letters that stand second in them. */
+const beginnings = (stems: ReadonlySet<string>): Int32Array => {
+  const begins = new Int32Array(128)
+  for (const stem of stems) {
+    const first = stem.charCodeAt(0)
+    if (first < 128) begins[first] = (begins[first] ?? 0) | (stem.length < 2 ? any : bitOf(stem.charCodeAt(1)))
+  }
   return begins
 }
 
 /**
- * Whether the word that stands there begins with another letter than all of the stems: most words of a text are told from
+ * Whether the word that stands there begins with other letters than all of the stems: most words of a text are told from
  * those that are searched by that alone. What is not ASCII may be composed with what follows, and is not told.
  */
-const beginsOtherwise = (codes: Uint16Array, start: number, end: number, begins: Uint8Array): boolean => {
+const beginsOtherwise = (codes: Uint16Array, start: number, end: number, begins: Int32Array): boolean => {
   const first = codes[start] ?? 0
-  if (first >= 128 || (start + 1 < end && (codes[start + 1] ?? 0) >= 128)) return false
+  const second = start + 1 < end ? (codes[start + 1] ?? 0) : 0
+  if (first >= 128 || second >= 128) return false
   const isCapital = first >= 0x41 && first <= 0x5a
-  return begins[isCapital ? first | 0x20 : first] !== 1
+  const letters = begins[isCapital ? first | 0x20 : first] ?? 0
+  if (letters === 0) return true
+  if (end - start < 2 || (start + 2 < end && (codes[start + 2] ?? 0) >= 128)) return false
+  return (letters & bitOf(second)) === 0
 }
 
 const require = createRequire(import.meta.url)
@@ -222,7 +240,7 @@ export const makeAnalyzer = (options: {
     const codes = codesOf(text, true)
     const cutter = new WordCutter(codes)
     const vocabulary = lexicon.begin()
-    const begins = keepsFirstLetter.has(options.language) ? beginnings(stems) : undefined
+    const begins = keepsBeginning.has(options.language) ? beginnings(stems) : undefined
     const found: Array<Token> = []
     for (let looked = 0; looked < maxWords && cutter.next(); looked += 1) {
       const { end, plain, start, whole } = cutter
