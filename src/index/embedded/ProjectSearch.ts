@@ -155,6 +155,8 @@ export class ProjectSearch implements Holder {
   ): number {
     const { offset } = view
     let touched = from
+    /** No number as soon as one of the sums is none. */
+    let check = 0
     for (let at = 0; at < ids.length; at++) {
       const posting = this.file.segments.posting(view.segment, ids[at] ?? 0, view.points)
       if (posting === undefined) continue
@@ -166,15 +168,19 @@ export class ProjectSearch implements Holder {
         if (sum === unshared) {
           members[touched++] = index
           sums[index] = 0 + product
-        } else sums[index] = sum + product
+          check += product
+        } else {
+          sums[index] = sum + product
+          check += sum + product
+        }
       }
     }
+    if (!Number.isFinite(check)) throw damaged(this.file.file.path, "A posting's weight is no number.")
+    if (mask === undefined) return touched
     let count = from
     for (let at = from; at < touched; at++) {
       const index = members[at] ?? 0
-      if (!Number.isFinite(sums[index]))
-        throw damaged(this.file.file.path, "A posting's weight is no number.")
-      if (mask === undefined || mask[index - offset] === 1) members[count++] = index
+      if (mask[index - offset] === 1) members[count++] = index
     }
     return count
   }
@@ -235,16 +241,18 @@ class Points {
     if (row === undefined) return undefined
     const from = numberOf(row[3])
     if (!(from <= at && at < numberOf(row[4]))) return undefined
+    const pointId = PointId.make(textOf(row[0]), { disableValidation: true })
+    const chunkId = ChunkId.make(textOf(row[1]), { disableValidation: true })
+    const documentId = DocumentId.make(textOf(row[2]), { disableValidation: true })
     const { path } = this.file.file
     const sum = this.sums[index] ?? unshared
-    return {
-      pointId: PointId.make(textOf(row[0]), { disableValidation: true }),
-      chunkId: ChunkId.make(textOf(row[1]), { disableValidation: true }),
-      documentId: DocumentId.make(textOf(row[2]), { disableValidation: true }),
-      from,
-      ...(dense && { dense: finite(path, denseScore(dense, strictVector(path, row[5], dense.length))) }),
-      ...(sparse && { sparse: sum === unshared ? 0 : sum })
-    }
+    const shared = sum === unshared ? 0 : sum
+    if (dense === undefined) return { pointId, chunkId, documentId, from, ...(sparse && { sparse: shared }) }
+    const score = finite(path, denseScore(dense, strictVector(path, row[5], dense.length)))
+    // Written out, because some hundreds are made for each search.
+    return sparse === undefined
+      ? { pointId, chunkId, documentId, from, dense: score }
+      : { pointId, chunkId, documentId, from, dense: score, sparse: shared }
   }
 }
 
