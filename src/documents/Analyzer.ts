@@ -100,7 +100,8 @@ const beginnings = (stems: ReadonlySet<string>): Int32Array => {
   const begins = new Int32Array(128)
   for (const stem of stems) {
     const first = stem.charCodeAt(0)
-    if (first < 128) begins[first] = (begins[first] ?? 0) | (stem.length < 2 ? any : bitOf(stem.charCodeAt(1)))
+    if (first < 128)
+      begins[first] = (begins[first] ?? 0) | (stem.length < 2 ? any : bitOf(stem.charCodeAt(1)))
   }
   return begins
 }
