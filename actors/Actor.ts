@@ -5,18 +5,7 @@
  * beginning, so that it reads back what matters; what is still in the mailbox stays there. A stop fails what is left:
  * nobody waits for ever.
  */
-import {
-  Cause,
-  Deferred,
-  Effect,
-  type Either,
-  Exit,
-  FiberId,
-  Mailbox,
-  Option,
-  Schema,
-  type Scope
-} from "effect"
+import { Cause, Deferred, Effect, Either, Exit, FiberId, Mailbox, Option, Schema, type Scope } from "effect"
 import { monotonicMs } from "../src/clock/Monotonic.ts"
 import { Escalated, type SupervisionPolicy, supervised, usualPolicy } from "./Supervision.ts"
 import { Supervisor } from "./Supervisor.ts"
@@ -45,8 +34,16 @@ export interface ActorStatus {
   readonly stalledMs: number
 }
 
-/** Where an answer goes. */
-export type Reply<A, E> = Deferred.Deferred<A, E | ActorRestarted>
+/** Where an answer goes; the first one counts. Answering is no step of a fiber: an actor answers hundreds in a turn. */
+export interface Reply<A, E> {
+  readonly succeed: (answer: A) => void
+  readonly fail: (error: E | ActorRestarted) => void
+}
+
+const replyTo = <A, E>(asked: Deferred.Deferred<A, E | ActorRestarted>): Reply<A, E> => ({
+  succeed: (answer) => Deferred.unsafeDone(asked, Effect.succeed(answer)),
+  fail: (error) => Deferred.unsafeDone(asked, Effect.fail(error))
+})
 
 export interface Actor<Message> {
   readonly name: string
@@ -93,7 +90,7 @@ export const spawn = <Message, E, R>(
     const { behaviour, capacity, name, policy = usualPolicy } = options
     const supervisor = yield* Supervisor
     const mailbox = yield* Mailbox.make<Message>(capacity)
-    const pending = new Set<Deferred.Deferred<unknown, unknown>>()
+    const pending = new Set<Pick<Reply<never, never>, "fail">>()
     const gone = new ActorRestarted({ actor: name })
     let state: ActorState = "starting"
     let restarts = 0
@@ -131,10 +128,10 @@ export const spawn = <Message, E, R>(
       }
     }
 
-    const failPending = Effect.suspend(() => {
+    const failPending = Effect.sync(() => {
       const asks = [...pending]
       pending.clear()
-      return Effect.forEach(asks, (reply) => Deferred.fail(reply, gone), { discard: true })
+      for (const reply of asks) reply.fail(gone)
     })
 
     const status: Effect.Effect<ActorStatus> = Effect.map(monotonicMs, (now) => {
@@ -198,18 +195,16 @@ export const spawn = <Message, E, R>(
       )
 
     /** Whoever awaits them hears of a crash. */
-    const awaiting = <A, E2, B, E3>(
-      replies: ReadonlyArray<Reply<A, E2>>,
+    const awaiting = <B, E3>(
+      replies: ReadonlyArray<Pick<Reply<never, never>, "fail">>,
       effect: Effect.Effect<B, E3>
     ): Effect.Effect<B, E3> =>
       Effect.suspend(() => {
-        // The set only ever fails its members, which every reply can bear.
-        const members = replies as ReadonlyArray<Deferred.Deferred<unknown, unknown>>
-        for (const member of members) pending.add(member)
+        for (const reply of replies) pending.add(reply)
         return Effect.ensuring(
           effect,
           Effect.sync(() => {
-            for (const member of members) pending.delete(member)
+            for (const reply of replies) pending.delete(reply)
           })
         )
       })
@@ -219,23 +214,40 @@ export const spawn = <Message, E, R>(
       tell: offer,
       tellAll: offerAll,
       ask: <A, E2>(message: (reply: Reply<A, E2>) => Message, via = offer) =>
-        Effect.flatMap(Deferred.make<A, E2 | ActorRestarted>(), (reply) =>
-          awaiting([reply], Effect.zipRight(via(message(reply)), Deferred.await(reply)))
-        ),
+        Effect.flatMap(Deferred.make<A, E2 | ActorRestarted>(), (asked) => {
+          const reply = replyTo(asked)
+          return awaiting([reply], Effect.zipRight(via(message(reply)), Deferred.await(asked)))
+        }),
       askAll: <A, E2>(messages: ReadonlyArray<(reply: Reply<A, E2>) => Message>) =>
         Effect.suspend(() => {
-          const replies = messages.map(() => Deferred.unsafeMake<A, E2 | ActorRestarted>(FiberId.none))
+          const answered = Deferred.unsafeMake<void>(FiberId.none)
+          const answers = new Map<number, Either.Either<A, E2 | ActorRestarted>>()
+          const answer = (at: number, given: Either.Either<A, E2 | ActorRestarted>) => {
+            if (answers.has(at)) return
+            answers.set(at, given)
+            if (answers.size === messages.length) Deferred.unsafeDone(answered, Effect.void)
+          }
+          if (messages.length === 0) return Effect.succeed([])
+          const replies = messages.map(
+            (_, at): Reply<A, E2> => ({
+              succeed: (given) => answer(at, Either.right(given)),
+              fail: (error) => answer(at, Either.left(error))
+            })
+          )
           const asked = offerAll(
             messages.flatMap((message, at) => (replies[at] ? [message(replies[at])] : []))
           )
           return awaiting(
             replies,
-            Effect.zipRight(
+            asked.pipe(
               // What an actor that stopped did not take is not answered.
-              Effect.catchAll(asked, (stopped) =>
-                Effect.forEach(replies, (reply) => Deferred.fail(reply, stopped), { discard: true })
+              Effect.catchAll((stopped) =>
+                Effect.sync(() => {
+                  for (const reply of replies) reply.fail(stopped)
+                })
               ),
-              Effect.forEach(replies, (reply) => Effect.either(Deferred.await(reply)))
+              Effect.zipRight(Deferred.await(answered)),
+              Effect.map(() => messages.map((_, at) => answers.get(at) ?? Either.left(gone)))
             )
           )
         }),

@@ -2,8 +2,7 @@
  * Prepares documents: takes orders from the bus, parses and chunks from content alone, and reports. It changes nothing
  * official, so any number of slots may run anywhere.
  */
-import { Cause, Duration, Effect, Either, Layer, Schema } from "effect"
-import { Descriptor } from "../events/Document.ts"
+import { Cause, Duration, Effect, Either, Layer } from "effect"
 import {
   Bus,
   type BusUnavailable,
@@ -13,8 +12,8 @@ import {
   type WorkResult
 } from "../src/bus/Bus.ts"
 import type { PrepareAnswer } from "../src/documents/PrepareOperation.ts"
+import { readDescriptor } from "../src/documents/StoredTexts.ts"
 import { Content } from "../src/log/Content.ts"
-import type { LogFailed } from "../src/log/Log.ts"
 import { type Inbox, spawn } from "./Actor.ts"
 import { Preparer, type ToPrepare } from "./Ingestor/Preparer.ts"
 import type { Supervisor } from "./Supervisor.ts"
@@ -105,12 +104,11 @@ export const layer = (
           )
           for (const one of claimed) inHand.add(one)
           const report = (one: Claimed, result: WorkResult) =>
-            Effect.gen(function* () {
-              yield* bus.report(result)
+            Effect.flatMap(bus.report(result), () => {
               inHand.delete(one)
               if (result._tag === "Failed") inbox.failed(`${result.code}: ${result.message}`)
               inbox.done(1)
-              yield* one.ack
+              return one.ack
             })
           yield* prepareAll(claimed, worker, report).pipe(
             Effect.ensuring(
@@ -158,8 +156,10 @@ export const layer = (
             )
           )
         })
-        for (const one of claimed) {
-          const document = yield* toPrepare(one.order, worker)
+        const documents = yield* toPrepareAll(claimed, worker)
+        for (const [at, one] of claimed.entries()) {
+          const document = documents[at]
+          if (document === undefined) continue
           if ("_tag" in document) {
             yield* report(one, document)
             continue
@@ -200,42 +200,51 @@ export const layer = (
           Effect.catchAllDefect((defect) => Effect.succeed(broken(one.order, worker, defect)))
         )
 
-      /** Its bodies, or what is to be said where it cannot be worked on. */
-      const toPrepare = (order: PrepareOrder, worker: string): Effect.Effect<ToPrepare | WorkResult> =>
-        read(order).pipe(
-          Effect.map((bodies): ToPrepare | WorkResult => {
-            const chunker = preparer.chunkers.get(order.chunker)
-            return bodies === undefined || chunker === undefined
-              ? failed(order, worker, "content-missing", "Its bytes are not stored any more.", false)
-              : { documentId: order.documentId, ...bodies, chunker }
-          }),
+      /** Of each its bodies, or what is to be said where it cannot be worked on: one that fails leaves the others alone. */
+      const toPrepareAll = (
+        claimed: ReadonlyArray<Claimed>,
+        worker: string
+      ): Effect.Effect<ReadonlyArray<ToPrepare | WorkResult>> => {
+        const found: Array<ToPrepare | WorkResult> = []
+        const next = () => claimed[found.length]
+        const goOnWith = (resultFor: (order: PrepareOrder) => WorkResult): Effect.Effect<void> => {
+          const one = next()
+          if (one === undefined) return Effect.void
+          found.push(resultFor(one.order))
+          return rest
+        }
+        const rest: Effect.Effect<void> = Effect.gen(function* () {
+          for (let one = next(); one !== undefined; one = next()) {
+            const { descriptor, raw, scope } = one.order
+            const bytes = yield* content.blob(scope, raw)
+            found.push(documentOf(one.order, worker, bytes, yield* content.blob(scope, descriptor)))
+          }
+        }).pipe(
           // A fault of the disk is none of the document's.
           Effect.catchTag("LogFailed", ({ message }) =>
-            Effect.succeed<WorkResult>({
-              _tag: "Postponed",
-              jobId: order.jobId,
-              attempt: order.attempt,
-              worker,
-              message,
-              refused: false
+            goOnWith(({ attempt, jobId }) => {
+              return { _tag: "Postponed", jobId, attempt, worker, message, refused: false }
             })
           ),
-          Effect.catchAllDefect((defect) => Effect.succeed(broken(order, worker, defect)))
+          Effect.catchAllDefect((defect) => goOnWith((order) => broken(order, worker, defect)))
         )
+        return Effect.as(rest, found)
+      }
 
-      const read = Effect.fnUntraced(function* ({
-        descriptor,
-        raw,
-        scope
-      }: PrepareOrder): Effect.fn.Return<
-        { readonly raw: Uint8Array; readonly descriptor: Descriptor } | undefined,
-        LogFailed
-      > {
-        const bytes = yield* content.blob(scope, raw)
-        const described = yield* content.blob(scope, descriptor)
-        if (bytes === undefined || described === undefined) return undefined
-        return { raw: bytes, descriptor: decodeDescriptor(new TextDecoder().decode(described)) }
-      })
+      const documentOf = (
+        order: PrepareOrder,
+        worker: string,
+        raw: Uint8Array | undefined,
+        described: Uint8Array | undefined
+      ): ToPrepare | WorkResult => {
+        const chunker = preparer.chunkers.get(order.chunker)
+        if (raw === undefined || described === undefined || chunker === undefined)
+          return failed(order, worker, "content-missing", "Its bytes are not stored any more.", false)
+        const descriptor = readDescriptor(described)
+        // Stored by the Coordinator, from a command that was decoded: one that does not decode is a defect.
+        if (descriptor === undefined) throw new TypeError("A stored descriptor cannot be read.")
+        return { documentId: order.documentId, raw, descriptor, chunker }
+      }
 
       yield* spawn<never, never, never>({
         name: settings.name,
@@ -296,6 +305,3 @@ const resultOf = (order: PrepareOrder, worker: string, answer: PrepareAnswer): W
       return failed(order, worker, answer.code, answer.message, false)
   }
 }
-
-/** Stored by the Coordinator, from a command that was decoded: one that does not decode is a defect. */
-const decodeDescriptor = Schema.decodeSync(Schema.parseJson(Descriptor))

@@ -1,10 +1,10 @@
 /**
  * The Coordinator as a service: its mailbox, who feeds it, and how long callers wait.
  */
-import { Chunk, Clock, Deferred, Effect, Layer, Mailbox, Schedule, Stream, SubscriptionRef } from "effect"
+import { Chunk, Deferred, Effect, Layer, Mailbox, Schedule, Stream, SubscriptionRef } from "effect"
 import type { CommandAnswer, MutationEnd } from "../../events/Commands.ts"
-import { Bus } from "../../src/bus/Bus.ts"
-import { monotonicMs } from "../../src/clock/Monotonic.ts"
+import { Bus, type Claim, type ClaimRequest } from "../../src/bus/Bus.ts"
+import { monotonicOf } from "../../src/clock/Monotonic.ts"
 import { Failpoints } from "../../src/faults/Failpoints.ts"
 import { Content } from "../../src/log/Content.ts"
 import { Log, type LogFailed } from "../../src/log/Log.ts"
@@ -85,18 +85,20 @@ export const layer: Layer.Layer<
     const desk: Effect.Effect<Desk> = Effect.suspend(() =>
       office.desk === undefined ? Effect.delay(desk, "20 millis") : Effect.succeed(office.desk)
     )
+    const claim = ({ jobs }: Desk, request: ClaimRequest): Effect.Effect<Claim> =>
+      Effect.clockWith((clock) => {
+        office.ports.failpoints.hit("job.lease.before")
+        const claimed = jobs.claim(request, monotonicOf(clock))
+        office.workers.note(request, claimed, clock.unsafeCurrentTimeMillis())
+        office.ports.failpoints.hit("job.lease.after")
+        return Effect.succeed(claimed)
+      })
     yield* bus
       .serveClaims((request) =>
-        Effect.flatMap(
-          Effect.all([desk, monotonicMs, Clock.currentTimeMillis]),
-          ([{ jobs }, now, wallClock]) =>
-            Effect.sync(() => {
-              office.ports.failpoints.hit("job.lease.before")
-              const claim = jobs.claim(request, now)
-              office.workers.note(request, claim, wallClock)
-              office.ports.failpoints.hit("job.lease.after")
-              return claim
-            })
+        Effect.suspend(() =>
+          office.desk === undefined
+            ? Effect.flatMap(desk, (found) => claim(found, request))
+            : claim(office.desk, request)
         )
       )
       .pipe(Effect.retry(Schedule.spaced("1 second")), Effect.forkScoped)

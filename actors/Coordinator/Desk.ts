@@ -3,9 +3,7 @@
  * the log says; after a crash it is read again (see recover.ts).
  */
 import { Duration, Effect } from "effect"
-import type { Event } from "../../events/Catalogue.ts"
 import type { MutationEnd } from "../../events/Commands.ts"
-import type { DocumentEvent } from "../../events/Document.ts"
 import { samePair } from "../../events/Generation.ts"
 import type { DocumentId, JobId, ProjectScope, SourceId } from "../../events/Ids.ts"
 import type { Lane } from "../../events/Job.ts"
@@ -13,12 +11,19 @@ import type { BusService } from "../../src/bus/Bus.ts"
 import type { FailpointsService } from "../../src/faults/Failpoints.ts"
 import type { ContentService } from "../../src/log/Content.ts"
 import type { LogFailed, LogService, NewEvent, OperationalChange } from "../../src/log/Log.ts"
-import type { DocumentRow, GenerationRow, ReadModelsService, SourceRow } from "../../src/log/ReadModels.ts"
+import type {
+  DocumentRow,
+  GenerationRow,
+  NamedDocument,
+  ReadModelsService,
+  SourceRow
+} from "../../src/log/ReadModels.ts"
 import type { Reply } from "../Actor.ts"
 import type { CoordinatorProgress } from "../Coordinator.ts"
+import { AtHand } from "./AtHand.ts"
 import { Builds } from "./Builds.ts"
 import type { Known } from "./decide.ts"
-import { evolve } from "./evolve.ts"
+import { evolve, isDocumentEvent } from "./evolve.ts"
 import { Inputs } from "./Inputs.ts"
 import { type Job, Jobs } from "./Jobs.ts"
 import { Lines } from "./Line.ts"
@@ -67,6 +72,7 @@ export class Desk {
   readonly builds: Builds
   readonly jobs: Jobs
   readonly inputs = new Inputs()
+  readonly atHand = new AtHand()
   readonly lines: Lines
   readonly outages: Outages
   readonly #sources = new Map<SourceId, SourceRow>()
@@ -138,44 +144,52 @@ export class Desk {
     )
   }
 
+  /** Where it is open, or was read ahead. */
+  #atHandOf(id: DocumentId): NamedDocument | undefined {
+    return this.open.get(id) ?? this.atHand.documents.get(id)
+  }
+
   row(id: DocumentId): Effect.Effect<DocumentRow | undefined, LogFailed> {
-    const open = this.open.get(id)
-    return open === undefined ? this.ports.readModels.document(id) : Effect.succeed(open.row)
+    const known = this.#atHandOf(id)
+    return known === undefined ? this.ports.readModels.document(id) : Effect.succeed(known.row)
   }
 
   /** A document with what its open or parked move would take along. A chain of such moves is followed up to a limit. */
   known(id: DocumentId, depth = 0): Effect.Effect<Known, LogFailed> {
-    return Effect.flatMap(this.row(id), (row): Effect.Effect<Known, LogFailed> => {
-      if (row === undefined) {
-        return Effect.map(this.ports.readModels.orderKey(id), (lastKey) => ({
-          id,
-          row,
-          lastKey,
-          takes: undefined
-        }))
-      }
-      const known = { id, row, lastKey: row.orderKey }
-      if (depth >= longestChain) return Effect.succeed({ ...known, takes: undefined })
-      return Effect.flatMap(this.#moveOf(row), (move): Effect.Effect<Known, LogFailed> => {
-        if (move === undefined) return Effect.succeed({ ...known, takes: undefined })
-        const { moveKey, movedFrom } = move
-        return Effect.map(this.known(movedFrom, depth + 1), (from) => ({
-          ...known,
-          takes: { from, orderKey: moveKey }
-        }))
-      })
+    const named = this.#atHandOf(id)
+    return named === undefined
+      ? Effect.flatMap(this.ports.readModels.named([id]), (found) =>
+          this.#withMove(id, found.get(id) ?? {}, depth)
+        )
+      : this.#withMove(id, named, depth)
+  }
+
+  #withMove(
+    id: DocumentId,
+    { orderKey, row }: NamedDocument,
+    depth: number
+  ): Effect.Effect<Known, LogFailed> {
+    const known = { id, row, lastKey: row === undefined ? orderKey : row.orderKey }
+    const move = row === undefined || depth >= longestChain ? undefined : this.#moveOf(row)
+    if (move === undefined) return Effect.succeed({ ...known, takes: undefined })
+    return Effect.flatMap(move, (found): Effect.Effect<Known, LogFailed> => {
+      if (found === undefined) return Effect.succeed({ ...known, takes: undefined })
+      return Effect.map(this.known(found.movedFrom, depth + 1), (from) => ({
+        ...known,
+        takes: { from, orderKey: found.moveKey }
+      }))
     })
   }
 
   /** What its open or parked version was to take the place of, with the order key of that move. */
   #moveOf(
     row: DocumentRow
-  ): Effect.Effect<{ readonly movedFrom: DocumentId; readonly moveKey: string } | undefined, LogFailed> {
+  ):
+    | Effect.Effect<{ readonly movedFrom: DocumentId; readonly moveKey: string } | undefined, LogFailed>
+    | undefined {
     const { documentId, open, parked } = row
     const version = open?.version ?? parked?.version
-    if (version === undefined || (open !== undefined && open.movedFrom === undefined)) {
-      return Effect.succeed(undefined)
-    }
+    if (version === undefined || (open !== undefined && open.movedFrom === undefined)) return undefined
     const work = this.open.get(documentId)?.work
     if (open?.movedFrom !== undefined && work?.version === version) {
       return Effect.succeed({ movedFrom: open.movedFrom, moveKey: work.moveKey })
@@ -263,11 +277,9 @@ export class Desk {
     const waiters = this.#waiters.get(key)
     if (waiters === undefined) return
     this.#waiters.delete(key)
-    turn.sends.push(
-      Effect.sync(() => {
-        for (const { hear } of waiters) hear(end)
-      })
-    )
+    turn.replies.push(() => {
+      for (const { hear } of waiters) hear(end)
+    })
   }
 
   /** Everybody who waits is told to ask again: the memory is about to be read anew. */
@@ -375,15 +387,3 @@ export class Desk {
 
 /** The vectors of a mutation that was not committed. */
 export const unfinished = (work: Work) => ({ embeddings: { computed: work.computed, reused: 0 } })
-
-const documentEvents: ReadonlySet<string> = new Set([
-  "DocumentSubmitted",
-  "DocumentChunked",
-  "DocumentCommitted",
-  "DocumentBuilt",
-  "DocumentRejected",
-  "DocumentRemoved",
-  "DocumentErased"
-])
-
-const isDocumentEvent = (event: Event): event is DocumentEvent => documentEvents.has(event._tag)

@@ -35,12 +35,15 @@ export interface Planned {
   readonly refused: (refusal: AppendRefused) => void
 }
 
+const noVectors: ReadonlyMap<Digest, Digest> = new Map()
+
 export class Turn {
   readonly now: number
   readonly wallClock: number
   readonly #blobs = new Map<string, BlobPut>()
   readonly #vectors: Array<VectorPut> = []
-  readonly #fresh = new Map<string, Digest>()
+  /** By project and model, then by input. */
+  readonly #fresh = new Map<string, Map<Digest, Digest>>()
   readonly #touched = new Set<string>()
   readonly planned: Array<Planned> = []
   readonly #operational: Array<OperationalChange> = []
@@ -50,7 +53,9 @@ export class Turn {
   readonly sequences = new Map<string, number>()
   /** Run when the write has returned, in order. */
   readonly after: Array<() => void> = []
-  /** Sent when the write has returned: answers, acknowledgements, orders. */
+  /** Run after those: whoever asked hears. */
+  readonly replies: Array<() => void> = []
+  /** Sent when the write has returned: acknowledgements, orders. */
   readonly sends: Array<Effect.Effect<void>> = []
 
   /** `now` is monotonic, `wallClock` for people; both in milliseconds. */
@@ -90,12 +95,15 @@ export class Turn {
   /** A new vector; `digest` is that of its stored bytes. */
   vector(put: VectorPut, digest: Digest): void {
     this.#vectors.push(put)
-    this.#fresh.set(`${scopeKey(put)}/${put.model}/${put.inputHash}`, digest)
+    const key = `${scopeKey(put)}/${put.model}`
+    const fresh = this.#fresh.get(key)
+    if (fresh === undefined) this.#fresh.set(key, new Map([[put.inputHash, digest]]))
+    else fresh.set(put.inputHash, digest)
   }
 
-  /** The digest of a vector that this turn stores. */
-  freshVector(scope: ProjectScope, model: CodeFingerprint, input: Digest): Digest | undefined {
-    return this.#fresh.get(`${scopeKey(scope)}/${model}/${input}`)
+  /** The digests of the vectors that this turn stores, by input. */
+  freshVectors(scope: ProjectScope, model: CodeFingerprint): ReadonlyMap<Digest, Digest> {
+    return this.#fresh.get(`${scopeKey(scope)}/${model}`) ?? noVectors
   }
 
   plan(planned: Planned, ...steps: ReadonlyArray<Step>): void {

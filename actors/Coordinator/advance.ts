@@ -17,15 +17,13 @@ import { JobParked, jobStream } from "../../events/Job.ts"
 import { vectorsRoot } from "../../events/Vectors.ts"
 import type { AppendRefused, LogFailed, NewEvent } from "../../src/log/Log.ts"
 import type { Chunking, DocumentRow } from "../../src/log/ReadModels.ts"
+import { pagesOf } from "./AtHand.ts"
 import { type Desk, documentKey, unfinished } from "./Desk.ts"
 import { chainOf, checkedByLog, documentEvent, type Known, leavingWith } from "./decide.ts"
 import type { Job } from "./Jobs.ts"
 import { manifestOutline } from "./Manifest.ts"
 import type { Turn } from "./Turn.ts"
 import { prepareJobOf, reusedVectors, type Work } from "./Work.ts"
-
-/** How many vectors are looked up in one read. */
-const lookupPage = 500
 
 const versionOf = (work: Work): DocumentVersion =>
   DocumentVersion.make(work.version, { disableValidation: true })
@@ -46,26 +44,30 @@ export const startOver = (desk: Desk, turn: Turn, work: Work, chunking: Chunking
 }
 
 /** The digests of the vectors that exist, what this turn stores included. */
-export const knownVectors = Effect.fnUntraced(function* (
+export const knownVectors = (
   desk: Desk,
   turn: Turn,
-  work: Pick<Work, "scope" | "pair">,
-  inputs: ReadonlyArray<Digest>
-): Effect.fn.Return<ReadonlyMap<Digest, Digest>, LogFailed> {
+  { pair, scope }: Pick<Work, "scope" | "pair">,
+  inputs: Iterable<Digest>
+): Effect.Effect<ReadonlyMap<Digest, Digest>, LogFailed> => {
+  const freshVectors = turn.freshVectors(scope, pair.model)
+  const atHand = desk.atHand.vectors(scope, pair.model)
   const found = new Map<Digest, Digest>()
-  const unknown: Array<Digest> = []
-  for (const input of new Set(inputs)) {
-    const fresh = turn.freshVector(work.scope, work.pair.model, input)
-    if (fresh === undefined) unknown.push(input)
-    else found.set(input, fresh)
+  const unknown = new Set<Digest>()
+  for (const input of inputs) {
+    const digest = freshVectors.get(input) ?? atHand?.get(input)
+    if (digest !== undefined) found.set(input, digest)
+    else if (atHand?.has(input) !== true) unknown.add(input)
   }
-  for (let from = 0; from < unknown.length; from += lookupPage) {
-    const page = unknown.slice(from, from + lookupPage)
-    const stored = yield* desk.ports.content.vectorDigests(work.scope, work.pair.model, page)
-    for (const [input, digest] of stored) found.set(input, digest)
-  }
-  return found
-})
+  if (unknown.size === 0) return Effect.succeed(found)
+  return Effect.map(
+    Effect.forEach(pagesOf(unknown), (page) => desk.ports.content.vectorDigests(scope, pair.model, page)),
+    (pages) => {
+      for (const stored of pages) for (const [input, digest] of stored) found.set(input, digest)
+      return found
+    }
+  )
+}
 
 /**
  * Reads the manifest of a work that was chunked earlier and finds out what is missing. `false` where the content is
@@ -76,7 +78,6 @@ export const loadInputs = Effect.fnUntraced(function* (
   turn: Turn,
   work: Work
 ): Effect.fn.Return<boolean, LogFailed> {
-  if (work.inputs !== undefined) return true
   if (work.chunking === undefined) return false
   const { descriptor, manifestBlob, textBlob } = work.chunking
   const { content } = desk.ports
@@ -103,7 +104,7 @@ export const complete = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, LogFailed> {
   const { chunking } = work
   const row = yield* desk.row(work.documentId)
-  if (row === undefined || chunking === undefined || !(yield* isCurrent(desk, turn, work, row))) return
+  if (row === undefined || chunking === undefined || !isCurrent(desk, turn, work, row)) return
   const inputs = work.inputs ?? []
   // What was noted while it was waited for need not be read again; the append checks that all of it exists.
   const noted = inputs.every((input) => work.vectors.has(input))
@@ -175,12 +176,7 @@ export const expecting = (events: ReadonlyArray<NewEvent>, rests: ReadonlyArray<
 }
 
 /** Whether the work may still end as it was begun; one that may not is dropped, or begun again (FOLD.md rule 13). */
-const isCurrent = Effect.fnUntraced(function* (
-  desk: Desk,
-  turn: Turn,
-  work: Work,
-  row: DocumentRow
-): Effect.fn.Return<boolean, LogFailed> {
+const isCurrent = (desk: Desk, turn: Turn, work: Work, row: DocumentRow): boolean => {
   if (work.purpose === "build") {
     if (row.live?.version === work.version) return true
     dropBuild(desk, turn, work)
@@ -193,7 +189,7 @@ const isCurrent = Effect.fnUntraced(function* (
   if (work.pair.chunker === desk.pair.chunker && work.pair.model === desk.pair.model) return true
   startOver(desk, turn, work, chunkingUnder(row, desk.pair.chunker))
   return false
-})
+}
 
 export const chunkingUnder = (row: DocumentRow, chunker: string): Chunking | undefined =>
   row.open?.chunkings.findLast((one) => one.chunker === chunker)
@@ -224,7 +220,7 @@ export const park = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, LogFailed> {
   const { work } = job
   const row = yield* desk.row(work.documentId)
-  if (row === undefined || !(yield* isCurrent(desk, turn, work, row))) return
+  if (row === undefined || !isCurrent(desk, turn, work, row)) return
   const parked: NewEvent = {
     stream: jobStream(job.id),
     event: JobParked.make({

@@ -5,7 +5,7 @@
  * A command of a sync is not kept: its order key and content make it idempotent, and a row a file would double the
  * writes of a sync that finds nothing new.
  */
-import { Deferred, Effect, Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { canonicalJson } from "../../events/Canonical.ts"
 import { type Command, CommandAnswer } from "../../events/Commands.ts"
 import { type Digest, type ProjectScope, sha256 } from "../../events/Ids.ts"
@@ -96,11 +96,11 @@ export const refuse = (
   code: string,
   detail: string
 ): void => {
-  turn.sends.push(Effect.asVoid(Deferred.fail(reply, new CommandRefused({ command, code, detail }))))
+  fail(turn, reply, new CommandRefused({ command, code, detail }))
 }
 
 export const fail = (turn: Turn, reply: CommandReply, error: CommandError): void => {
-  turn.sends.push(Effect.asVoid(Deferred.fail(reply, error)))
+  turn.replies.push(() => reply.fail(error))
 }
 
 /** A command's append and everything that goes with it. */
@@ -120,11 +120,7 @@ export interface Carried {
 }
 
 /** Plans the append of a command, or, where nothing is appended, its answer at the head. */
-export const carry = Effect.fnUntraced(function* (
-  desk: Desk,
-  turn: Turn,
-  carried: Carried
-): Effect.fn.Return<void, LogFailed> {
+export const carry = (desk: Desk, turn: Turn, carried: Carried): Effect.Effect<void, LogFailed> => {
   const { answer, body, command, events, reply } = carried
   const { commandId, scope } = command
   const kept = (whole: Answer): ReadonlyArray<OperationalChange> =>
@@ -140,15 +136,15 @@ export const carry = Effect.fnUntraced(function* (
             answeredAt: turn.wallClock
           }
         ]
-  const succeed = (whole: CommandAnswer) => turn.sends.push(Effect.asVoid(Deferred.succeed(reply, whole)))
   if (events.length === 0) {
-    const whole = { ...answer, ...(yield* headOf(desk, turn, scope)) }
-    turn.operational(...carried.operational, ...kept(whole))
-    turn.after.push(() => {
-      carried.appended(0, 0)
-      succeed(whole)
+    return Effect.map(headOf(desk, turn, scope), (head) => {
+      const whole = { ...answer, ...head }
+      turn.operational(...carried.operational, ...kept(whole))
+      turn.after.push(() => {
+        carried.appended(0, 0)
+        turn.replies.push(() => reply.succeed(whole))
+      })
     })
-    return
   }
   turn.plan(
     {
@@ -164,7 +160,7 @@ export const carry = Effect.fnUntraced(function* (
       },
       appended: ({ firstPosition, lastPosition, lastSequence }) => {
         carried.appended(firstPosition, lastPosition)
-        succeed({ ...answer, position: lastPosition, sequence: lastSequence })
+        turn.replies.push(() => reply.succeed({ ...answer, position: lastPosition, sequence: lastSequence }))
       },
       refused: (refusal: AppendRefused) => {
         throw refusal
@@ -172,7 +168,8 @@ export const carry = Effect.fnUntraced(function* (
     },
     ...carried.steps
   )
-})
+  return Effect.void
+}
 
 /** Where the log ends for this project as the turn begins. */
 export const headOf = Effect.fnUntraced(function* (

@@ -27,12 +27,12 @@ export const dispatch = Effect.fnUntraced(function* (
     while (true) {
       const job = desk.jobs.next(lane, willing)
       if (job === undefined) break
-      yield* readAttempts(desk, job)
+      if (!job.known && job.attempt === 0) yield* readAttempts(desk, job)
       if (lane === "prepare") {
         begin(desk, turn, job, prepareWeight(job.work), [])
         continue
       }
-      if (!(yield* loadInputs(desk, turn, job.work))) {
+      if (job.work.inputs === undefined && !(yield* loadInputs(desk, turn, job.work))) {
         startOver(desk, turn, job.work, undefined)
         continue
       }
@@ -51,7 +51,6 @@ export const dispatch = Effect.fnUntraced(function* (
 
 /** Attempts of an earlier run of the program count as well, unless they ended with it. */
 const readAttempts = Effect.fnUntraced(function* (desk: Desk, job: Job): Effect.fn.Return<void, LogFailed> {
-  if (job.known || job.attempt > 0) return
   job.known = true
   for (const { attempt, outcome } of yield* desk.ports.readModels.attempts(job.id)) {
     job.attempt = Math.max(job.attempt, attempt)

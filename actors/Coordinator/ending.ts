@@ -1,7 +1,7 @@
 /**
  * How mutations ended, for whoever waits for them: at once where one is over.
  */
-import { Deferred, Effect } from "effect"
+import { Effect } from "effect"
 import type { MutationEnd } from "../../events/Commands.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
 import type { DocumentRow } from "../../src/log/ReadModels.ts"
@@ -18,7 +18,7 @@ export const ending = Effect.fnUntraced(function* (
   const hear = (at: number) => (end: MutationEnd) => {
     heard.unsafeOffer([at, end])
     left -= 1
-    if (left === 0) Deferred.unsafeDone(reply, Effect.void)
+    if (left === 0) reply.succeed()
   }
   for (const [at, { documentId, version }] of mutations.entries()) {
     const known = desk.endOf(documentId, version)
@@ -29,7 +29,7 @@ export const ending = Effect.fnUntraced(function* (
     }
     const { position } = yield* desk.ports.log.head
     const end = known ?? endFrom(row, version, position)
-    turn.sends.push(Effect.sync(() => hear(at)(end)))
+    turn.replies.push(() => hear(at)(end))
   }
 })
 

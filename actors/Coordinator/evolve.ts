@@ -2,6 +2,7 @@
  * A document's row after an event of its own, as the log's read model has it after the append: so that an open mutation
  * is read once and then followed in memory.
  */
+import type { Event } from "../../events/Catalogue.ts"
 import type { DocumentEvent } from "../../events/Document.ts"
 import type { ProjectScope } from "../../events/Ids.ts"
 import type { DocumentRow } from "../../src/log/ReadModels.ts"
@@ -66,3 +67,15 @@ export const evolve = (
       return next
   }
 }
+
+const documentEvents: ReadonlySet<string> = new Set([
+  "DocumentSubmitted",
+  "DocumentChunked",
+  "DocumentCommitted",
+  "DocumentBuilt",
+  "DocumentRejected",
+  "DocumentRemoved",
+  "DocumentErased"
+])
+
+export const isDocumentEvent = (event: Event): event is DocumentEvent => documentEvents.has(event._tag)

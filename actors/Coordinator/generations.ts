@@ -1,7 +1,7 @@
 /**
  * Generations: which one commits are made under, which are being built, and how one takes over.
  */
-import { Deferred, Effect } from "effect"
+import { Effect } from "effect"
 import type {
   GenerationOpen,
   GenerationPromote,
@@ -76,17 +76,17 @@ export const operate = Effect.fnUntraced(function* (
   if (answer._tag === "Left") {
     const error = answer.left
     if (error._tag === "LogFailed") {
-      yield* Deferred.fail(reply, error)
+      reply.fail(error)
       return yield* error
     }
-    yield* Deferred.fail(reply, error)
+    reply.fail(error)
     return
   }
   if (command._tag !== "LanePause") {
     yield* readGenerations(desk)
     follow(desk, turn, before)
   }
-  yield* Deferred.succeed(reply, answer.right)
+  reply.succeed(answer.right)
 })
 
 const carryOut = (desk: Desk, command: OperatorCommand): Effect.Effect<OperatorAnswer, CommandError> => {

@@ -1,7 +1,7 @@
 /**
  * Takes a command from the mailbox to whoever decides about it.
  */
-import { Deferred, Effect } from "effect"
+import { Effect } from "effect"
 import type { Command } from "../../events/Commands.ts"
 import { type Digest, scopeKey } from "../../events/Ids.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
@@ -21,50 +21,61 @@ const needSpec: ReadonlySet<Command["_tag"]> = new Set([
 ])
 
 /** `again`: to be taken up in the next turn, because this one has decided about the same already. */
-export const handleCommand = Effect.fnUntraced(function* (
+type Handled = "done" | "again"
+
+export const handleCommand = (
   desk: Desk,
   turn: Turn,
   message: { readonly command: Command; readonly reply: CommandReply }
-): Effect.fn.Return<"done" | "again", LogFailed> {
+): Effect.Effect<Handled, LogFailed> => {
   const { command, reply } = message
   const keys = keysOf(desk, command)
   const touched = turn.isTouched(keys)
   turn.touch(keys)
-  if (touched) return "again"
-  const body = isKept(command) ? digestOf(command) : undefined
+  if (touched) return Effect.succeed("again")
+  if (!isKept(command)) return decide(desk, turn, message, undefined)
+  const body = digestOf(command)
   if (body === "malformed") {
     refuse(turn, reply, command._tag, "malformed", "It holds text that has no UTF-8 form.")
-    return "done"
+    return Effect.succeed("done")
   }
-  if (body !== undefined) {
-    const before = yield* Effect.either(answeredBefore(desk, command, body))
-    if (before._tag === "Left") {
-      if (before.left._tag === "LogFailed") return yield* before.left
-      fail(turn, reply, before.left)
-      return "done"
+  return Effect.matchEffect(answeredBefore(desk, command, body), {
+    onFailure: (failure): Effect.Effect<Handled, LogFailed> => {
+      if (failure._tag === "LogFailed") return failure
+      fail(turn, reply, failure)
+      return Effect.succeed("done")
+    },
+    onSuccess: (answer) => {
+      if (answer === undefined) return decide(desk, turn, message, body)
+      turn.replies.push(() => reply.succeed(answer))
+      return Effect.succeed("done")
     }
-    const answer = before.right
-    if (answer !== undefined) {
-      turn.sends.push(Effect.asVoid(Deferred.succeed(reply, answer)))
-      return "done"
-    }
-  }
+  })
+}
+
+/** `body` of a command whose answer is kept. */
+const decide = (
+  desk: Desk,
+  turn: Turn,
+  { command, reply }: { readonly command: Command; readonly reply: CommandReply },
+  body: Digest | undefined
+): Effect.Effect<Handled, LogFailed> => {
   if (desk.differs && needSpec.has(command._tag)) {
     refuse(turn, reply, command._tag, "spec-differs", differing(desk))
-    return "done"
+    return Effect.succeed("done")
   }
   switch (command._tag) {
     case "DocumentSubmit":
-      return yield* submit(desk, turn, command, body, reply)
+      return submit(desk, turn, command, body, reply)
     case "DocumentRemove":
-      return yield* remove(desk, turn, command, body, reply)
+      return remove(desk, turn, command, body, reply)
     case "JobRetry":
     case "JobCancel":
-      return yield* jobCommand(desk, turn, command, body, reply)
+      return jobCommand(desk, turn, command, body, reply)
     default:
-      return yield* sourceCommand(desk, turn, command, body, reply)
+      return sourceCommand(desk, turn, command, body, reply)
   }
-})
+}
 
 const keysOf = (desk: Desk, command: Command): ReadonlyArray<string> => {
   const own = `command/${scopeKey(command.scope)}/${command.commandId}`

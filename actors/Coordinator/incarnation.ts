@@ -91,8 +91,12 @@ const work = Effect.fnUntraced(function* (
     waiting.push(...later)
     office.suspects.begin(messages)
     const did: boolean = yield* turn(office, desk, inbox, messages, waiting, postponed).pipe(
-      Effect.tapError((failure) => failAsks(messages, failure)),
-      Effect.tapError(() => dismiss(desk)),
+      Effect.tapError((failure) =>
+        Effect.sync(() => {
+          failAsks(messages, failure)
+          dismiss(desk)
+        })
+      ),
       Effect.tapDefect(() => Effect.sync(() => office.suspects.crashed()))
     )
     office.suspects.cleared()
@@ -101,32 +105,16 @@ const work = Effect.fnUntraced(function* (
 })
 
 /** Those whose request did not reach the disk hear so; results stay with the bus, which delivers them again. */
-const failAsks = (messages: ReadonlyArray<Message>, failure: LogFailed): Effect.Effect<void> =>
-  Effect.forEach(
-    messages,
-    (message): Effect.Effect<unknown> => {
-      switch (message._tag) {
-        case "Command":
-          return Deferred.fail(message.reply, failure)
-        case "Operate":
-          return Deferred.fail(message.reply, failure)
-        case "Ended":
-          return Deferred.fail(message.reply, failure)
-        default:
-          return Effect.void
-      }
-    },
-    { discard: true }
-  )
+const failAsks = (messages: ReadonlyArray<Message>, failure: LogFailed): void => {
+  for (const message of messages) {
+    if (message._tag === "Command" || message._tag === "Operate" || message._tag === "Ended")
+      message.reply.fail(failure)
+  }
+}
 
-const dismiss = (desk: Desk): Effect.Effect<void> =>
-  Effect.forEach(
-    desk.dismiss(),
-    (reply) => Deferred.fail(reply, new ActorRestarted({ actor: "coordinator" })),
-    {
-      discard: true
-    }
-  )
+const dismiss = (desk: Desk): void => {
+  for (const reply of desk.dismiss()) reply.fail(new ActorRestarted({ actor: "coordinator" }))
+}
 
 /** Answers whether anything was done, so that more may follow from it. */
 const turn = Effect.fnUntraced(function* (
@@ -147,6 +135,7 @@ const turn = Effect.fnUntraced(function* (
   yield* takeUpReopened(desk)
   yield* takeUpMore(desk, now)
   yield* refillBuilds(desk, now)
+  yield* desk.atHand.read(desk, messages)
   for (const message of messages) {
     switch (message._tag) {
       case "Command": {
@@ -190,6 +179,7 @@ const turn = Effect.fnUntraced(function* (
   }
   yield* completeReady(desk, now, prepared, postponed)
   yield* dispatch(desk, now)
+  desk.atHand.clear()
   yield* write(desk, now)
   inbox.done(messages.length - waiting.length)
   yield* report(office, desk)
@@ -200,13 +190,13 @@ const turn = Effect.fnUntraced(function* (
   const isDone =
     !did && desk.isIdle() && waiting.every(({ _tag }) => _tag === "Idle") && postponed.length === 0
   for (const message of idle) {
-    if (isDone) yield* Deferred.succeed(message.reply, undefined)
+    if (isDone) message.reply.succeed()
     else office.idle.add(message.reply)
   }
   if (isDone && office.idle.size > 0) {
     const replies = [...office.idle]
     office.idle.clear()
-    yield* Effect.forEach(replies, (reply) => Deferred.succeed(reply, undefined), { discard: true })
+    for (const reply of replies) reply.succeed()
   }
   return did
 })
@@ -245,6 +235,7 @@ const write = (desk: Desk, turn: Turn): Effect.Effect<void, LogFailed> =>
       }
     }
     for (const then of turn.after) then()
+    for (const reply of turn.replies) reply()
     for (const send of turn.sends) yield* send
   }).pipe(Effect.uninterruptible)
 

@@ -14,7 +14,6 @@ import { complete, expecting, knownVectors, openNextJob, park, refusedContent, s
 import { type Desk, documentKey, unfinished } from "./Desk.ts"
 import { chainOf, checkedByLog, documentEvent, skipping } from "./decide.ts"
 import type { Job } from "./Jobs.ts"
-import { manifestOutline } from "./Manifest.ts"
 import type { Turn } from "./Turn.ts"
 import type { Work } from "./Work.ts"
 
@@ -89,7 +88,7 @@ const takePrepared = Effect.fnUntraced(function* (
   result: Result<"Prepared">
 ): Effect.fn.Return<void, LogFailed> {
   const { work } = job
-  const outline = manifestOutline(result.manifest)
+  const outline = desk.atHand.outline(result.manifest)
   if (outline === undefined) {
     return yield* failAttempt(desk, turn, job, {
       code: "malformed-result",
@@ -250,14 +249,14 @@ const takeVectors = Effect.fnUntraced(function* (
     [...wanted, ...probes].map(({ inputHash }) => inputHash)
   )
   for (const { inputHash, vector } of probes) {
-    if (known.has(inputHash) || turn.freshVector(scope, model, inputHash) !== undefined) continue
+    if (known.has(inputHash) || turn.freshVectors(scope, model).has(inputHash)) continue
     const stored = storedForm(vector)
     turn.vector({ ...scope, model, inputHash, vector: stored }, vectorDigest(stored))
   }
   const concerned = new Set<Work>()
   let count = 0
   for (const { inputHash, vector } of wanted) {
-    const there = known.get(inputHash) ?? turn.freshVector(scope, model, inputHash)
+    const there = known.get(inputHash) ?? turn.freshVectors(scope, model).get(inputHash)
     const stored = storedForm(vector)
     const digest = there ?? vectorDigest(stored)
     if (there === undefined) {

@@ -5,9 +5,10 @@
  * Nothing survives the process, which costs time and never truth: the Coordinator hands out again what the log says is
  * open.
  */
-import { Chunk, Clock, Deferred, Duration, Effect, FiberId, Layer, PubSub, Stream } from "effect"
+import { Chunk, Deferred, Duration, Effect, FiberId, Layer, PubSub, Stream } from "effect"
 import type { StoredEvent } from "../../events/Envelope.ts"
 import type { Lane } from "../../events/Job.ts"
+import { monotonicMs, monotonicOf } from "../clock/Monotonic.ts"
 import {
   Bus,
   type BusOptions,
@@ -116,24 +117,28 @@ class AckQueue<A> {
     )
   }
 
+  /** A step or two where there is room: every order and result passes here. */
   #put(entry: Entry<A>): Effect.Effect<void> {
     const { key } = entry
-    return Effect.gen(this, function* () {
-      while (true) {
-        if (key !== undefined && this.#keys.has(key)) return
-        if (this.#waiting.size < this.#options.capacity) break
-        const room = yield* Deferred.make<void>()
-        this.#putters.add(room)
-        yield* Deferred.await(room).pipe(Effect.ensuring(Effect.sync(() => this.#putters.delete(room))))
+    return Effect.clockWith((clock) => {
+      if (key !== undefined && this.#keys.has(key)) return Effect.void
+      if (this.#waiting.size < this.#options.capacity) {
+        this.#enqueue(entry, monotonicOf(clock))
+        return Effect.void
       }
-      yield* this.#enqueue(entry)
+      const room = Deferred.unsafeMake<void>(FiberId.none)
+      this.#putters.add(room)
+      return Deferred.await(room).pipe(
+        Effect.ensuring(Effect.sync(() => this.#putters.delete(room))),
+        Effect.zipRight(this.#put(entry))
+      )
     })
   }
 
   /** The first of what waits; waits for it where nothing does. */
-  readonly take: Effect.Effect<Delivery<A>> = Effect.suspend(() => {
+  readonly take: Effect.Effect<Delivery<A>> = Effect.clockWith((clock) => {
     const [first] = this.#waiting
-    if (first !== undefined) return Effect.as(this.#takeOut(first), this.#delivery(first))
+    if (first !== undefined) return Effect.succeed(this.#takeOut(first, monotonicOf(clock)))
     return Effect.flatMap(Deferred.make<Entry<A>>(), (taker) => {
       this.#takers.add(taker)
       return Deferred.await(taker).pipe(
@@ -155,13 +160,11 @@ class AckQueue<A> {
   takeMany(most: number): Effect.Effect<ReadonlyArray<Delivery<A>>> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(restore(this.take), (first) =>
-        Effect.map(monotonic, (now) => {
+        Effect.map(monotonicMs, (now) => {
           const taken = [first]
           for (const entry of this.#waiting) {
             if (taken.length >= most) break
-            this.#forget(entry)
-            this.#lendAt(entry, now)
-            taken.push(this.#delivery(entry))
+            taken.push(this.#takeOut(entry, now))
           }
           return taken
         })
@@ -181,48 +184,44 @@ class AckQueue<A> {
       const woken = yield* Deferred.make<void>()
       this.#woken = woken
       if (this.#taken.size === 0) yield* Deferred.await(woken)
-      const now = yield* monotonic
+      const now = yield* monotonicMs
       for (const [entry, dueAt] of this.#taken) {
         if (dueAt > now) continue
         this.#taken.delete(entry)
-        yield* this.#enqueue(entry)
+        this.#enqueue(entry, now)
       }
       const next = Math.min(...this.#taken.values(), now + Duration.toMillis(this.#options.ackWait))
       yield* Effect.sleep(Duration.millis(Math.max(1, next - now)))
     })
   )
 
-  #enqueue(entry: Entry<A>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const [taker] = this.#takers
-      if (taker === undefined) {
-        this.#waiting.add(entry)
-        if (entry.key !== undefined) this.#keys.add(entry.key)
-        return Effect.void
-      }
-      this.#takers.delete(taker)
-      return Effect.zipRight(this.#lend(entry), Effect.asVoid(Deferred.succeed(taker, entry)))
-    })
+  #enqueue(entry: Entry<A>, now: number): void {
+    const [taker] = this.#takers
+    if (taker === undefined) {
+      this.#waiting.add(entry)
+      if (entry.key !== undefined) this.#keys.add(entry.key)
+      return
+    }
+    this.#takers.delete(taker)
+    this.#lend(entry, now)
+    Deferred.unsafeDone(taker, Effect.succeed(entry))
   }
 
-  #takeOut(entry: Entry<A>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.#forget(entry)
-      return this.#lend(entry)
-    })
+  #takeOut(entry: Entry<A>, now: number): Delivery<A> {
+    this.#forget(entry)
+    this.#lend(entry, now)
+    return this.#delivery(entry)
   }
 
-  #lend(entry: Entry<A>): Effect.Effect<void> {
-    return Effect.map(monotonic, (now) => this.#lendAt(entry, now))
-  }
-
-  #lendAt(entry: Entry<A>, now: number): void {
+  #lend(entry: Entry<A>, now: number): void {
     this.#taken.set(entry, now + Duration.toMillis(this.#options.ackWait))
     Deferred.unsafeDone(this.#woken, Effect.void)
   }
 
   #giveBack(entry: Entry<A>): Effect.Effect<void> {
-    return Effect.suspend(() => (this.#taken.delete(entry) ? this.#enqueue(entry) : Effect.void))
+    return Effect.map(monotonicMs, (now) => {
+      if (this.#taken.delete(entry)) this.#enqueue(entry, now)
+    })
   }
 
   /** It waits no more, however that came: there is room for somebody who wants to put. */
@@ -243,14 +242,9 @@ class AckQueue<A> {
         if (!this.#taken.delete(entry)) this.#forget(entry)
         if (entry.acknowledged !== undefined) Deferred.unsafeDone(entry.acknowledged, Effect.void)
       }),
-      inProgress: Effect.flatMap(monotonic, (now) =>
-        Effect.sync(() => {
-          if (this.#taken.has(entry)) this.#taken.set(entry, now + Duration.toMillis(this.#options.ackWait))
-        })
-      )
+      inProgress: Effect.map(monotonicMs, (now) => {
+        if (this.#taken.has(entry)) this.#taken.set(entry, now + Duration.toMillis(this.#options.ackWait))
+      })
     }
   }
 }
-
-/** Milliseconds that nobody who sets the clock can move. */
-const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000n) / 1_000)

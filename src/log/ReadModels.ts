@@ -179,6 +179,13 @@ export interface Page<A> {
   readonly next: string | undefined
 }
 
+/** A document that somebody names, of which there need be none yet. */
+export interface NamedDocument {
+  readonly row?: DocumentRow | undefined
+  /** That was last accepted for it, where it has no row. */
+  readonly orderKey?: string | undefined
+}
+
 /** A project's, or the operator's. */
 export type AnyScope = { readonly team: string; readonly project: string }
 
@@ -186,6 +193,8 @@ type Read<A> = Effect.Effect<A, LogFailed>
 
 export interface ReadModelsService {
   readonly document: (id: DocumentId) => Read<DocumentRow | undefined>
+  /** Each of these, whether anything is known of it or not: for a few hundred at a time. */
+  readonly named: (ids: ReadonlyArray<DocumentId>) => Read<ReadonlyMap<DocumentId, NamedDocument>>
   /** By source, in the order of their first submission; `state` narrows to live, open, parked or removed ones. */
   readonly documents: (query: {
     readonly scope: ProjectScope

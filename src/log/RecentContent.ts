@@ -40,11 +40,11 @@ export const layer: Layer.Layer<Log | Content, never, Log | Content> = Layer.eff
     }).pipe(
       Context.add(Content, {
         ...content,
-        blob: (scope, digest) =>
-          Effect.suspend(() => {
-            const body = kept.get(keyOf(scope, digest))
-            return body === undefined ? content.blob(scope, digest) : Effect.succeed(body)
-          })
+        // Looked at when it is asked for, and so no step of a fiber where it is kept: nobody holds on to the question.
+        blob: (scope, digest) => {
+          const body = kept.get(keyOf(scope, digest))
+          return body === undefined ? content.blob(scope, digest) : Effect.succeed(body)
+        }
       })
     )
   })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Duration, Effect, Fiber, Logger, LogLevel, Option, TestClock } from "effect"
+import { Clock, Duration, Effect, Fiber, Logger, LogLevel, Option, TestClock } from "effect"
 import { type Actor, type Reply, spawn } from "../../actors/Actor.ts"
 import { Escalated, supervised, usualPolicy } from "../../actors/Supervision.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
@@ -23,7 +23,7 @@ const parrot = (capacity = 8) =>
               switch (message._tag) {
                 case "Echo":
                   inbox.done(1)
-                  return Deferred.succeed(message.reply, message.text)
+                  return Effect.sync(() => message.reply.succeed(message.text))
                 case "Crash":
                   return Effect.die(new Error("It choked."))
                 case "Hang":

@@ -22,6 +22,7 @@ const unbuiltWindow = 2000
 type DocumentReads = Pick<
   ReadModelsService,
   | "document"
+  | "named"
   | "documents"
   | "submission"
   | "chunking"
@@ -47,6 +48,21 @@ export const documentReads = (sql: ReadSql): DocumentReads => {
           Effect.map(([row]) => (row === undefined ? undefined : toDocumentRow(row)))
         )
       ),
+
+    named: Effect.fnUntraced(function* (ids) {
+      const rows = new Map(
+        (yield* reading(documentsAmong(sql, ids))).map((row) => [row.document_id, toDocumentRow(row)])
+      )
+      const others = ids.filter((id) => !rows.has(id))
+      const keys = new Map<string, string>()
+      if (others.length > 0) {
+        const found = yield* reading(sql<{ readonly document_id: string; readonly order_key: string }>`
+          SELECT document_id, order_key FROM order_keys
+          WHERE document_id IN (SELECT value FROM json_each(${JSON.stringify(others)}))`)
+        for (const { document_id, order_key } of found) keys.set(document_id, order_key)
+      }
+      return new Map(ids.map((id) => [id, { row: rows.get(id), orderKey: keys.get(id) }]))
+    }),
 
     documents: ({ after, limit, scope, source, state }) =>
       reading(
@@ -148,6 +164,10 @@ export const documentReads = (sql: ReadSql): DocumentReads => {
 
 const rowOf = (sql: ReadSql, document: string) =>
   sql`(SELECT ${sql.literal(rowOfDocument("wanted"))} FROM (SELECT ${document} AS wanted))`
+const documentsAmong = (sql: ReadSql, ids: ReadonlyArray<string>) => sql<DocumentColumns>`
+  SELECT ${sql.literal(documentColumns)} FROM documents d
+  WHERE first_position IN (
+    SELECT ${sql.literal(rowOfDocument("value"))} FROM json_each(${JSON.stringify(ids)}))`
 /** Where a page ended; documents are never deleted from their table. */
 const sourceOf = (sql: ReadSql, document: string) =>
   sql`coalesce((SELECT source_id FROM documents WHERE first_position = ${rowOf(sql, document)}), '')`
@@ -173,13 +193,7 @@ const fileStates = (sql: ReadSql, source: SourceId, afterPath: Uint8Array | unde
       ])}
       ORDER BY f.path LIMIT ${limit}`
     const others = files.flatMap(([text]) => (isSettled(text) ? [] : [documentIdIn(text)]))
-    const rows =
-      others.length === 0
-        ? []
-        : yield* sql<DocumentColumns>`
-            SELECT ${sql.literal(documentColumns)} FROM documents d
-            WHERE first_position IN (
-              SELECT ${sql.literal(rowOfDocument("value"))} FROM json_each(${JSON.stringify(others)}))`
+    const rows = others.length === 0 ? [] : yield* documentsAmong(sql, others)
     const documents = new Map(rows.map((row) => [row.document_id, toDocumentRow(row)]))
     return files.map(([text]) => new RememberedRow(text, documents))
   })
