@@ -253,6 +253,33 @@ for (const transport of ["in its caller's thread", "in a worker"] as const) {
     )
 
     inRoom(
+      "answers several documents at once as one by one, and what is known of those that are none",
+      Effect.gen(function* () {
+        const log = yield* Log
+        const models = yield* ReadModels
+        yield* log.append(submit("a"))
+        yield* log.append(submit("b"))
+        yield* log.append(appendOf("commit-b", "b", [committed("b")]))
+        yield* log.write({
+          operational: ["a", "c"].map((name) => ({
+            kind: "orderKey",
+            documentId: documentNamed(name),
+            orderKey: `key ${name}`
+          }))
+        })
+        const ids = ["c", "b", "nowhere", "a"].map(documentNamed)
+        const found = yield* models.named(ids)
+        assert.deepStrictEqual([...found.keys()], ids)
+        for (const id of ids) {
+          assert.deepStrictEqual(found.get(id)?.row, yield* models.document(id))
+          const key = found.get(id)?.row?.orderKey ?? found.get(id)?.orderKey
+          assert.strictEqual(key, yield* models.orderKey(id))
+        }
+        assert.strictEqual(found.get(documentNamed("c"))?.orderKey, "key c")
+      })
+    )
+
+    inRoom(
       "remembers a file whose document comes later, and one whose document is there",
       Effect.gen(function* () {
         const log = yield* Log
