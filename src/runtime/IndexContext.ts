@@ -2,6 +2,7 @@
  * Where a data directory keeps its generations, and what reads them: each on the engine that its spec names.
  */
 import { readFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { Duration, Effect, type Scope } from "effect"
 import type { FailpointsService } from "../faults/Failpoints.ts"
@@ -116,7 +117,12 @@ const engines = (
 ): Effect.Effect<EngineService, never, Scope.Scope> =>
   Effect.gen(function* () {
     const embedded = EmbeddedIndex.make(
-      { directory: indexDirectory(directory), memoryMiB, scansTogether },
+      {
+        directory: indexDirectory(directory),
+        memoryMiB,
+        // On one core a second thread would only take turns with the first.
+        scansTogether: scansTogether && availableParallelism() > 1
+      },
       failpoints
     )
     const remote = qdrant === undefined ? notConfigured : yield* (yield* qdrantIndex).make(qdrant, failpoints)

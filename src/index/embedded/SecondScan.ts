@@ -2,7 +2,6 @@
  * A second thread for the scan, where a process searches much and again and again: while it scans, the thread that was asked
  * looks at the sparse side, and scans what is left then. It holds nothing but what lies in the scan's memory.
  */
-import { availableParallelism } from "node:os"
 import type { Worker } from "node:worker_threads"
 import { workerFor } from "../../threads/Workers.ts"
 import type { CodedQuery } from "./Codes.ts"
@@ -35,7 +34,7 @@ export class SecondScan {
   constructor(memory: WebAssembly.Memory, isAllowed: boolean, grow: (bytes: number) => number | undefined) {
     this.memory = memory
     this.grow = grow
-    this.isAllowed = isAllowed && availableParallelism() > 1
+    this.isAllowed = isAllowed
   }
 
   get isRunning(): boolean {
