@@ -1,7 +1,7 @@
 /** The searchers that are compared: FTS5 as it comes, and the product's own pieces over a plain loop. */
 import Database from "better-sqlite3"
 import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
-import { documentVector, queryVector, tokenId } from "../../src/documents/SparseVector.ts"
+import { documentTerms, queryVector, tokenId } from "../../src/documents/SparseVector.ts"
 import { hashingFeatures } from "../../src/embedding/HashingFeatures.ts"
 import { settledWords } from "../../src/index/ProjectWords.ts"
 import { denseScore } from "../../src/index/Scores.ts"
@@ -41,7 +41,7 @@ export const ours = ({ documents }: Collection): Search => {
   const postings = new Map<number, Array<readonly [document: number, weight: number]>>()
   const words = new Map<string, { stem: string; frequency: number }>()
   analyses.forEach((analysis, document) => {
-    const { ids, weights } = documentVector(analyzer.tally(documents[document]?.text ?? ""))
+    const { ids, weights } = documentTerms(analyzer.spelt(documents[document]?.text ?? "")).sparse
     ids.forEach((id, index) => {
       const list = postings.get(id)
       const posting = [document, weights[index] ?? 0] as const

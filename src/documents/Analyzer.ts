@@ -11,7 +11,7 @@ import { stem as porter2 } from "porter2"
 import type snowball from "snowball-stemmers"
 import { type CodeFingerprint, codeFingerprint } from "../../events/Ids.ts"
 import { languages } from "./Languages.ts"
-import { Lexicon, type Vocabulary, type Words } from "./Lexicon.ts"
+import { Lexicon, type Words } from "./Lexicon.ts"
 import { mostUnits, type SpellingTable } from "./SpellingTable.ts"
 import { stopWords } from "./StopWords.ts"
 import { codesOf, maxIdentifierLength, maxWordLength, WordCutter } from "./WordCutter.ts"
@@ -48,14 +48,31 @@ export interface Analysis {
   readonly truncated: boolean
 }
 
-/** The words of a text and how often each occurs, without a copy of any: what a chunk's point is made of. */
-export interface Tally {
+/**
+ * What stands in a text and how often, without a copy of any word: what a chunk's point is made of. Spellings of one word are not
+ * put together yet. Holds until the next text.
+ */
+export interface Spelt {
   readonly length: number
   /** What the numbers below mean. */
   readonly vocabulary: Words
-  /** Distinct, in the order of their first occurrence, no stop words. */
+  /** Distinct spellings of words that are no stop words, in the order of their first occurrence. */
+  readonly size: number
+  /** Of the first `size`, each: its word, how often it stands there, and the token of the word's stem. */
   readonly words: Int32Array
-  /** Occurrences of each. Hold until the next text, as what follows. */
+  readonly counts: Int32Array
+  readonly tokens: Uint32Array
+  readonly truncated: boolean
+}
+
+/** The words of a text and how often each occurs. */
+interface Tally {
+  readonly length: number
+  /** What the numbers below mean. */
+  readonly vocabulary: Words
+  /** Distinct, in the order of their first occurrence, no stop words. Hold until the next text, as what follows. */
+  readonly words: Int32Array
+  /** Occurrences of each. */
   readonly counts: Int32Array
   /** Their stems, likewise. */
   readonly terms: Int32Array
@@ -72,7 +89,7 @@ export interface Analyzer {
   /** The tokens that have one of these stems and are not stopped; no object is made of any other. */
   readonly occurrences: (text: string, stems: ReadonlySet<string>) => ReadonlyArray<Token>
   readonly analyze: (text: string) => Analysis
-  readonly tally: (text: string) => Tally
+  readonly spelt: (text: string) => Spelt
 }
 
 const ascii = /^[\x00-\x7f]*$/u
@@ -150,6 +167,11 @@ export const makeAnalyzer = (options: {
     isStopped: (word) => stop.has(word) || word === ""
   })
 
+  let spelt = {
+    words: new Int32Array(1 << 10),
+    counts: new Int32Array(1 << 10),
+    tokens: new Uint32Array(1 << 10)
+  }
   const words = new Numbers()
   const terms = new Numbers()
 
@@ -184,18 +206,37 @@ export const makeAnalyzer = (options: {
     return { length: length + spellings.plainWords, truncated: false }
   }
 
-  const tally = (text: string): Tally => {
+  const countAny = (spellings: SpellingTable, text: string) =>
+    text.length <= mostUnits ? countShort(spellings, text) : count(spellings, text)
+
+  const speltIn = (text: string): Spelt => {
     const vocabulary = lexicon.begin()
-    const { spellings } = vocabulary
-    const { length, truncated } =
-      text.length <= mostUnits ? countShort(spellings, text) : count(spellings, text)
-    // Spellings of one word count as that word, words of one stem as that.
-    const { met } = spellings
-    words.begin(vocabulary, met.size)
+    const counted = countAny(vocabulary.spellings, text)
+    const { met } = vocabulary.spellings
+    if (met.size > spelt.words.length)
+      spelt = {
+        words: new Int32Array(2 * met.size),
+        counts: new Int32Array(2 * met.size),
+        tokens: new Uint32Array(2 * met.size)
+      }
+    const { counts, tokens, words } = spelt
+    let size = 0
     for (let at = 0; at < met.size; at++) {
       const word = met.words[at] ?? 0
-      if (vocabulary.stopped[word] === 0) words.add(word, met.counts[at] ?? 0)
+      if (word < 0) continue
+      words[size] = word
+      counts[size] = met.counts[at] ?? 0
+      tokens[size] = met.tokens[at] ?? 0
+      size += 1
     }
+    return { ...counted, vocabulary, size, words, counts, tokens }
+  }
+
+  const tally = (text: string): Tally => {
+    const { counts: met, length, size, truncated, vocabulary, words: spelt } = speltIn(text)
+    // Spellings of one word count as that word, words of one stem as that.
+    words.begin(vocabulary, size)
+    for (let at = 0; at < size; at++) words.add(spelt[at] ?? 0, met[at] ?? 0)
     const [found, counts] = [words.found(), words.counts()]
     terms.begin(vocabulary, found.length)
     for (let at = 0; at < found.length; at++)
@@ -203,7 +244,7 @@ export const makeAnalyzer = (options: {
     return {
       length,
       vocabulary,
-      words: found.slice(),
+      words: found,
       counts,
       terms: terms.found(),
       occurrences: terms.counts(),
@@ -267,7 +308,7 @@ export const makeAnalyzer = (options: {
     tokens,
     occurrences,
     analyze,
-    tally
+    spelt: speltIn
   }
 }
 
@@ -276,13 +317,13 @@ class Numbers {
   #found = new Int32Array(1 << 10)
   #counts = new Int32Array(1 << 10)
   #size = 0
-  #vocabulary: Vocabulary | undefined
+  #vocabulary: Words | undefined
   #text = 0
   /** By number: the text in which it was met last, and its place there. */
   #marks = new Int32Array(1 << 13)
 
   /** `most`: that many may be added. */
-  begin(vocabulary: Vocabulary, most: number): void {
+  begin(vocabulary: Words, most: number): void {
     if (vocabulary !== this.#vocabulary) {
       this.#vocabulary = vocabulary
       this.#marks.fill(0)

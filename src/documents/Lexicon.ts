@@ -66,7 +66,9 @@ export class Vocabulary implements Words {
     former?.forgetFormer()
     this.spellings = new SpellingTable((spelling) => {
       const word = language.normalise(spelling)
-      return this.#wordNumbers.get(word) ?? this.#begin(word)
+      const number = this.#wordNumbers.get(word) ?? this.#begin(word)
+      const token = this.tokens[this.terms[number] ?? 0] ?? 0
+      return { number, isStopped: this.stopped[number] === 1, token }
     })
   }
 

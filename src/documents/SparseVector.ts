@@ -4,7 +4,7 @@
  * Their product summed over shared tokens is the score (see {@link "../index/Index.ts"}).
  */
 import type { SparseVector } from "../index/Index.ts"
-import type { Tally } from "./Analyzer.ts"
+import type { Spelt } from "./Analyzer.ts"
 import { murmur3 } from "./Murmur3.ts"
 import { ascending } from "./RadixSort.ts"
 
@@ -21,21 +21,70 @@ export const tokenId = (stem: string): number => murmur3(stem)
 export const documentWeight = (count: number, length: number): number =>
   (count * (k1 + 1)) / (count + k1 * (1 - b + (b * length) / averageLength))
 
-/** Of the text at hand: its terms' tokens and weights. */
-let tokens = new Uint32Array(1 << 10)
-let weights = new Float64Array(1 << 10)
+/** What a text is found by. */
+export interface DocumentTerms {
+  readonly sparse: SparseVector
+  /** Distinct, in the order of their tokens. */
+  readonly words: Int32Array
+  /** Those of the words before which another has the same token. */
+  readonly repeats: ReadonlyArray<number>
+}
 
-export const documentVector = ({ length, occurrences, terms, vocabulary }: Tally): SparseVector => {
-  const size = terms.length
-  if (size > tokens.length) {
-    tokens = new Uint32Array(2 * size)
-    weights = new Float64Array(2 * size)
+const noRepeats: ReadonlyArray<number> = []
+
+/**
+ * Spellings of one word count as that word, words of one stem as that, and of stems whose tokens collide the weights add up. All
+ * of these have one token, so that they are neighbours once tokens are in order; nearly all have no neighbour.
+ */
+export const documentTerms = (spelt: Spelt): DocumentTerms => {
+  const { counts, length, size, tokens, words: given } = spelt
+  const order = ascending(tokens, size)
+  const both = new ArrayBuffer(8 * size)
+  const ids = new Uint32Array(both, 0, size)
+  const weights = new Float32Array(both, 4 * size, size)
+  const words = new Int32Array(size)
+  let repeats = noRepeats
+  let term = 0
+  let word = 0
+  for (let at = 0; at < size; term++) {
+    const place = order[at] ?? 0
+    const token = tokens[place] ?? 0
+    ids[term] = token
+    let next = at + 1
+    while (next < size && tokens[order[next] ?? 0] === token) next++
+    if (next === at + 1) {
+      words[word++] = given[place] ?? 0
+      weights[term] = documentWeight(counts[place] ?? 0, length)
+    } else {
+      const { found, weight } = together(spelt, order.subarray(at, next))
+      weights[term] = weight
+      words.set(found, word)
+      word += found.length
+      if (found.length > 1) repeats = [...repeats, ...found.slice(1)]
+    }
+    at = next
   }
-  for (let at = 0; at < size; at++) {
-    tokens[at] = vocabulary.tokens[terms[at] ?? 0] ?? 0
-    weights[at] = documentWeight(occurrences[at] ?? 0, length)
+  const sparse =
+    term === size ? { ids, weights } : { ids: ids.slice(0, term), weights: weights.slice(0, term) }
+  return { sparse, words: words.subarray(0, word), repeats }
+}
+
+/** Spellings of one token, in the order of their first occurrence: their distinct words, and what they weigh together. */
+const together = (
+  { counts, length, vocabulary, words }: Spelt,
+  places: Uint32Array
+): { readonly found: ReadonlyArray<number>; readonly weight: number } => {
+  const found = new Set<number>()
+  const occurrences = new Map<number, number>()
+  for (const place of places) {
+    const word = words[place] ?? 0
+    const stem = vocabulary.terms[word] ?? 0
+    found.add(word)
+    occurrences.set(stem, (occurrences.get(stem) ?? 0) + (counts[place] ?? 0))
   }
-  return combined(tokens, weights, size)
+  let weight = 0
+  for (const count of occurrences.values()) weight += documentWeight(count, length)
+  return { found: [...found], weight }
 }
 
 /** A project's document frequencies. */

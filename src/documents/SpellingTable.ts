@@ -24,7 +24,8 @@ const wordsAt = 1024
 const unitsAt = 10_304
 const metWordsAt = 28_672
 const metCountsAt = 94_208
-const slotsAt = 196_608
+const metTokensAt = 159_744
+const slotsAt = 262_144
 
 /** UTF-16 code units of a text that the module counts at most. */
 export const mostUnits = 8_192
@@ -33,12 +34,14 @@ const mostMet = 16_384
 
 /**
  * What is known of a spelling, in numbers of 32 bits, side by side, so that a look-up reads one line of the cache. First its
- * word's number plus one, 0 where the slot is free; the text in which it was met, and its place there. Then what it is told
- * by: up to sixteen characters of ASCII by themselves, four to a number; any other spelling by the hash of its code units,
+ * word's number plus one, 0 where the slot is free, below zero where the word is stopped; the text in which it was met, and its
+ * place there; the token of its word's stem. Then what it is told by: up to sixteen characters of ASCII by themselves, four to a number; any other spelling by the hash of its code units,
  * where they begin among those of all such spellings, and how many there are, as a number below zero.
  */
 const slotSize = 8
-const [wordAt, textAt, placeAt, firstAt, secondAt, thirdAt, fourthAt] = [0, 1, 2, 4, 5, 6, 7]
+const [wordAt, textAt, placeAt, tokenAt, firstAt, secondAt, thirdAt, fourthAt] = [0, 1, 2, 3, 4, 5, 6, 7]
+/** In a word's number plus one. */
+const stoppedBit = 1 << 31
 /** Slots of a new table, as a power of two. */
 const fewestBits = 13
 
@@ -65,19 +68,34 @@ const hashOf = (codes: Uint16Array, start: number, end: number): number => {
   return hash
 }
 
-/** The distinct spellings of a text, in the order in which they were met: their words' numbers, and how often each stands there. */
+/** The distinct spellings of a text, in the order in which they were met. */
 export interface Met {
   readonly size: number
+  /** Their words' numbers; below zero where a word is stopped ({@link wordOf}). */
   readonly words: Int32Array
+  /** How often each stands there. */
   readonly counts: Int32Array
+  /** Those of their words' stems. */
+  readonly tokens: Uint32Array
+}
+
+/** The number of a word that was met, stopped or not. */
+export const wordOf = (met: number): number => met & ~stoppedBit
+
+/** What a spelling's word is. */
+export interface LearntWord {
+  readonly number: number
+  readonly isStopped: boolean
+  /** Of its stem. */
+  readonly token: number
 }
 
 /** Compiled once a thread. */
 let compiled: WebAssembly.Module | undefined
 
 export class SpellingTable {
-  /** Gives the number of the word of a spelling that is met for the first time. */
-  readonly #learn: (spelling: string) => number
+  /** Gives the word of a spelling that is met for the first time. */
+  readonly #learn: (spelling: string) => LearntWord
   readonly #memory = new WebAssembly.Memory({ initial: (slotsAt + ((4 * slotSize) << fewestBits)) / page })
   readonly #kernel: Kernel
   #views = viewsOf(this.#memory.buffer, 1 << fewestBits)
@@ -90,9 +108,9 @@ export class SpellingTable {
   /** The text whose spellings are counted. */
   #text = 0
   #plain: { readonly text: string; codes: TextCodes | undefined } = { text: "", codes: undefined }
-  #met: { size: number; words: Int32Array; counts: Int32Array } = noneMet(0)
+  #met: { size: number; words: Int32Array; counts: Int32Array; tokens: Uint32Array } = noneMet(0)
 
-  constructor(learn: (spelling: string) => number) {
+  constructor(learn: (spelling: string) => LearntWord) {
     this.#learn = learn
     compiled ??= new WebAssembly.Module(Buffer.from(base64, "base64"))
     const instance = new WebAssembly.Instance(compiled, { spellings: { memory: this.#memory } })
@@ -123,11 +141,11 @@ export class SpellingTable {
   beginPlain(text: string): void {
     this.#text += 1
     this.#plain = { text, codes: undefined }
-    const { cells, metCounts, metWords, unitBytes } = this.#views
+    const { cells, metCounts, metTokens, metWords, unitBytes } = this.#views
     unitBytes.write(text, 0, "utf16le")
     this.#kernel.narrow(text.length)
     cells.fill(0)
-    this.#met = { size: 0, words: metWords, counts: metCounts }
+    this.#met = { size: 0, words: metWords, counts: metCounts, tokens: metTokens }
   }
 
   /** Of the text that {@link countPlain} goes through: shared. */
@@ -172,18 +190,20 @@ export class SpellingTable {
     if (met.size === met.words.length) {
       met.words = grown(met.words, Int32Array)
       met.counts = grown(met.counts, Int32Array)
+      met.tokens = grown(met.tokens, Uint32Array)
     }
     slots[at + textAt] = this.#text
     slots[at + placeAt] = met.size
     met.words[met.size] = (slots[at + wordAt] ?? 0) - 1
     met.counts[met.size] = 1
+    met.tokens[met.size] = slots[at + tokenAt] ?? 0
     met.size += 1
   }
 
   /** The number of the word that stands in a text from `start` to `end`. `isPlain`: it is known to be ASCII. */
   wordAt(text: TextCodes, start: number, end: number, isPlain: boolean): number {
     const at = this.#slotOf(text, start, end, isPlain)
-    return (this.#views.slots[at + wordAt] ?? 0) - 1
+    return wordOf((this.#views.slots[at + wordAt] ?? 0) - 1)
   }
 
   /** Where what is known of a spelling begins among the slots. */
@@ -261,11 +281,12 @@ export class SpellingTable {
   }
 
   #put(slice: string, first: number, second: number, third: number, fourth: number): number {
-    const word = this.#learn(detached(slice))
+    const { isStopped, number, token } = this.#learn(detached(slice))
     this.#size += 1
     if (2 * slotSize * this.#size > this.#views.slots.length) this.#widen()
     const at = this.#free(first, second, third, fourth)
-    this.#views.slots.set([word + 1, 0, 0, 0, first, second, third, fourth], at)
+    const word = (number + 1) | (isStopped ? stoppedBit : 0)
+    this.#views.slots.set([word, 0, 0, token, first, second, third, fourth], at)
     return at
   }
 
@@ -286,6 +307,7 @@ export class SpellingTable {
     if (isCounting) {
       this.#met.words = this.#views.metWords
       this.#met.counts = this.#views.metCounts
+      this.#met.tokens = this.#views.metTokens
     }
     this.#views.slots.fill(0)
     this.#shift -= 1
@@ -308,10 +330,16 @@ const viewsOf = (buffer: ArrayBuffer, slots: number) => ({
   unitBytes: Buffer.from(buffer, unitsAt, 2 * mostUnits),
   metWords: new Int32Array(buffer, metWordsAt, mostMet),
   metCounts: new Int32Array(buffer, metCountsAt, mostMet),
+  metTokens: new Uint32Array(buffer, metTokensAt, mostMet),
   slots: new Int32Array(buffer, slotsAt, slots * slotSize)
 })
 
-const noneMet = (size: number) => ({ size: 0, words: new Int32Array(size), counts: new Int32Array(size) })
+const noneMet = (size: number) => ({
+  size: 0,
+  words: new Int32Array(size),
+  counts: new Int32Array(size),
+  tokens: new Uint32Array(size)
+})
 
 const isAscii = (codes: Uint16Array, start: number, end: number): boolean => {
   for (let at = start; at < end; at++) if ((codes[at] ?? 0) >= 128) return false
@@ -319,7 +347,10 @@ const isAscii = (codes: Uint16Array, start: number, end: number): boolean => {
 }
 
 /** Twice as long, with what was there. */
-const grown = <A extends Uint16Array | Int32Array>(array: A, type: { new (length: number): A }): A => {
+const grown = <A extends Uint16Array | Int32Array | Uint32Array>(
+  array: A,
+  type: { new (length: number): A }
+): A => {
   const longer = new type(array.length * 2)
   longer.set(array)
   return longer

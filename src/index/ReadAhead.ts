@@ -58,36 +58,38 @@ export interface AheadPiece {
   readonly memory: ArrayBuffer
 }
 
-/** How many chunks a piece has, how many tokens and words theirs are together, and the dimensions of their vectors. */
+/** How many chunks a piece has, how many tokens, words and repeats theirs are together, and the dimensions of their vectors. */
 interface PieceSizes {
   readonly chunks: number
   readonly tokens: number
   readonly words: number
+  readonly repeats: number
   readonly dimensions: number
 }
 
-const pieceBytes = ({ chunks, dimensions, tokens, words }: PieceSizes): number =>
-  4 * (chunkFields * chunks + dimensions * chunks + 2 * tokens + words) + leafBytes * chunks
+const pieceBytes = ({ chunks, dimensions, repeats, tokens, words }: PieceSizes): number =>
+  4 * (chunkFields * chunks + dimensions * chunks + 2 * tokens + words + repeats) + leafBytes * chunks
 
 /** A piece's memory: what the chunks have, end to end. */
-const partsOf = (memory: ArrayBuffer, { chunks, dimensions, tokens, words }: PieceSizes) => {
+const partsOf = (memory: ArrayBuffer, { chunks, dimensions, repeats, tokens, words }: PieceSizes) => {
   let at = 0
   const next = (bytes: number): number => {
     at += bytes
     return at - bytes
   }
   return {
-    /** Of each chunk its vocabulary, and where its tokens and words end. */
+    /** Of each chunk its vocabulary, and where its tokens, words and repeats end. */
     chunks: new Uint32Array(memory, next(4 * chunkFields * chunks), chunkFields * chunks),
     dense: new Float32Array(memory, next(4 * dimensions * chunks), dimensions * chunks),
     tokens: new Uint32Array(memory, next(4 * tokens), tokens),
     weights: new Float32Array(memory, next(4 * tokens), tokens),
     words: new Uint32Array(memory, next(4 * words), words),
+    repeats: new Uint32Array(memory, next(4 * repeats), repeats),
     leaves: new Uint8Array(memory, next(leafBytes * chunks), leafBytes * chunks)
   }
 }
 
-const chunkFields = 3
+const chunkFields = 4
 const leafBytes = 32
 
 /** Chunks in a piece at most, so that what waits for the fold is bounded. */
@@ -165,25 +167,31 @@ export class AheadReader {
       chunks: points.length,
       tokens: sum(({ sparse }) => sparse.ids.length),
       words: sum((point) => point.words.numbers.length),
+      repeats: sum((point) => point.words.repeats.length),
       dimensions
     }
     const bytes = pieceBytes(sizes)
     // With something to spare, as the next piece may be a little larger.
     const memory =
       given !== undefined && given.byteLength >= bytes ? given : new ArrayBuffer(Math.ceil(bytes * 1.1))
-    const { chunks, dense, leaves, tokens, weights, words } = partsOf(memory, sizes)
+    const { chunks, dense, leaves, repeats, tokens, weights, words } = partsOf(memory, sizes)
     let token = 0
     let word = 0
-    points.forEach(({ dense: vector, leaf, sparse, words: { numbers, vocabulary } }, at) => {
-      tokens.set(sparse.ids, token)
-      weights.set(sparse.weights, token)
-      words.set(numbers, word)
-      token += sparse.ids.length
-      word += numbers.length
-      chunks.set([this.#numberOf(vocabulary).number, token, word], chunkFields * at)
-      leaves.set(leaf, leafBytes * at)
-      dense.set(vector, dimensions * at)
-    })
+    let repeat = 0
+    points.forEach(
+      ({ dense: vector, leaf, sparse, words: { numbers, repeats: repeated, vocabulary } }, at) => {
+        tokens.set(sparse.ids, token)
+        weights.set(sparse.weights, token)
+        words.set(numbers, word)
+        repeats.set(repeated, repeat)
+        token += sparse.ids.length
+        word += numbers.length
+        repeat += repeated.length
+        chunks.set([this.#numberOf(vocabulary).number, token, word, repeat], chunkFields * at)
+        leaves.set(leaf, leafBytes * at)
+        dense.set(vector, dimensions * at)
+      }
+    )
     return { learnt: this.#learnt(), versions, sizes, memory }
   }
 
@@ -317,7 +325,7 @@ export class AheadWords {
 }
 
 const pointOf = (
-  { chunks, dense, leaves, tokens, weights, words }: ReturnType<typeof partsOf>,
+  { chunks, dense, leaves, repeats, tokens, weights, words }: ReturnType<typeof partsOf>,
   vocabularies: ReadonlyMap<number, Words>,
   at: number,
   chunkId: ChunkId,
@@ -335,7 +343,11 @@ const pointOf = (
       ids: tokens.subarray(tokensBegin, tokensEnd),
       weights: weights.subarray(tokensBegin, tokensEnd)
     },
-    words: { vocabulary, numbers: words.subarray(field(at - 1, 2), field(at, 2)) },
+    words: {
+      vocabulary,
+      numbers: words.subarray(field(at - 1, 2), field(at, 2)),
+      repeats: repeats.subarray(field(at - 1, 3), field(at, 3))
+    },
     leaf: Buffer.from(leaves.buffer, leaves.byteOffset + leafBytes * at, leafBytes)
   }
 }

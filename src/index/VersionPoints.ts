@@ -14,7 +14,7 @@ import { vectorsRoot } from "../../events/Vectors.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import type { Words } from "../documents/Lexicon.ts"
 import { renderInput } from "../documents/RenderedInput.ts"
-import { documentVector } from "../documents/SparseVector.ts"
+import { documentTerms } from "../documents/SparseVector.ts"
 import {
   ContentDamaged,
   type LogSnapshot,
@@ -29,10 +29,12 @@ import type { StateWord } from "./StateSchema.ts"
 export interface PointWords {
   readonly vocabulary: Words
   readonly numbers: ArrayLike<number>
+  /** Those of them before which another has the same token. */
+  readonly repeats: ArrayLike<number>
 }
 
 /** Each as itself, with its stem and token. */
-export const pointWords = ({ numbers, vocabulary }: PointWords): ReadonlyArray<StateWord> =>
+export const pointWords = ({ numbers, vocabulary }: Omit<PointWords, "repeats">): ReadonlyArray<StateWord> =>
   Array.from(numbers, (number) => {
     const term = vocabulary.terms[number] ?? 0
     return {
@@ -206,6 +208,7 @@ export const analyzeEntry = (
 ): Pick<VersionPoint, "sparse" | "words"> => {
   const entry = entries[index]
   if (entry === undefined) throw new RangeError(`No chunk ${index} in the version.`)
-  const tally = analyzer.tally(renderInput(descriptor, entry.headings, text.slice(entry.start, entry.end)))
-  return { sparse: documentVector(tally), words: { vocabulary: tally.vocabulary, numbers: tally.words } }
+  const spelt = analyzer.spelt(renderInput(descriptor, entry.headings, text.slice(entry.start, entry.end)))
+  const { repeats, sparse, words: numbers } = documentTerms(spelt)
+  return { sparse, words: { vocabulary: spelt.vocabulary, numbers, repeats } }
 }

@@ -86,10 +86,23 @@ export class CountedWords {
 /**
  * What a batch has counted of a word or token, side by side, so that it is found in one line of the cache. Of both: the batch
  * that counted it last, and by how much it changes there. Of a word: the place of its token. Of a token: the chunk that
- * counted it last, for a chunk counts it once, however many of its words share it.
+ * took it out last, for a chunk counts it once, however many of its words share it.
  */
 const countSize = 4
 const [batchAt, deltaAt, tokenAt, chunkAt] = [0, 1, 2, 2]
+
+/**
+ * Words by their numbers in a vocabulary. What comes is counted here, where a word's id stands beside: one line of the cache for
+ * each word of a chunk, of which a batch has millions. What is known of the word is looked up once a batch.
+ */
+interface Numbered {
+  /** Of each number the word's id, 0 where it is not known, and in how many chunks it came since the last look. */
+  lines: Float64Array
+  /** Of each number the word's place. */
+  places: Int32Array
+  /** Numbers that came since the last look. */
+  readonly came: Array<number>
+}
 
 export class WordCounts {
   #source: WordSource = { known: () => undefined, next: () => 0 }
@@ -99,8 +112,9 @@ export class WordCounts {
   #placeOfId: Map<number, number> | undefined
   readonly #tokens: Array<number> = []
   readonly #tokenPlaceOf = new Map<number, number>()
-  /** By number in a vocabulary the word's place plus one. */
-  readonly #numbered = new WeakMap<Words, Int32Array>()
+  readonly #numbered = new WeakMap<Words, Numbered>()
+  /** Those by which something came since the last look. */
+  readonly #open = new Set<Numbered>()
   /** By a word's place. */
   #ids = new Float64Array(1 << 8)
   #wordCounts = new Int32Array(countSize << 8)
@@ -137,6 +151,7 @@ export class WordCounts {
   begin(source: WordSource, isHeld = false): void {
     this.#source = source
     if (isHeld) return
+    this.#look()
     this.#batch += 1
     this.#counted = []
     this.#countedTokens = []
@@ -150,12 +165,14 @@ export class WordCounts {
 
   /** Says of each word that the batch has counted, once, by how much it changes. */
   eachWord(count: (id: number, delta: number) => void): void {
+    this.#look()
     for (const place of this.#counted)
       count(this.#ids[place] ?? 0, this.#wordCounts[countSize * place + deltaAt] ?? 0)
   }
 
   /** As {@link eachWord}. `idOf` gives the id of a token of which it is not known. */
   eachToken(idOf: (token: number) => number, count: (id: number, delta: number) => void): void {
+    this.#look()
     for (const place of this.#countedTokens) {
       const id = this.#tokenIds[place] || idOf(this.#tokens[place] ?? 0)
       this.#tokenIds[place] = id
@@ -164,27 +181,54 @@ export class WordCounts {
   }
 
   /** A chunk of these words comes. Answers their ids as the ledger keeps them. */
-  add({ numbers, vocabulary }: PointWords): Buffer {
-    const places = this.#numberedBy(vocabulary)
-    this.#chunk += 1
+  add({ numbers, repeats, vocabulary }: PointWords): Buffer {
+    const numbered = this.#numberedBy(vocabulary)
+    const { came, lines, places } = numbered
     const size = numbers.length
     if (size > this.#chunkIds.length) this.#chunkIds = new Float64Array(2 * size)
     const ids = this.#chunkIds
     for (let at = 0; at < size; at++) {
       const number = numbers[at] ?? 0
-      const place = (places[number] ?? 0) - 1
-      const known = place >= 0 ? place : this.#number(vocabulary, places, number)
-      this.#count(known, 1)
-      ids[at] = this.#ids[known] ?? 0
+      const id = lines[2 * number] || this.#number(vocabulary, numbered, number)
+      const count = lines[2 * number + 1] ?? 0
+      if (count === 0) came.push(number)
+      lines[2 * number + 1] = count + 1
+      ids[at] = id
     }
+    // Their tokens are counted with other words of the chunk.
+    for (let at = 0; at < repeats.length; at++)
+      this.#countToken(this.#tokenPlace(places[repeats[at] ?? 0] ?? 0), -1)
     return encodeIds(ids, size)
+  }
+
+  /** What came by numbers counts by places. */
+  #look(): void {
+    for (const { came, lines, places } of this.#open) {
+      for (const number of came) {
+        const count = lines[2 * number + 1] ?? 0
+        lines[2 * number + 1] = 0
+        const place = places[number] ?? 0
+        this.#countWord(place, count)
+        this.#countToken(this.#tokenPlace(place), count)
+      }
+      came.length = 0
+    }
+    this.#open.clear()
   }
 
   /** A chunk goes whose words have these ids, as the ledger keeps them. */
   remove(encoded: Uint8Array, wordOf: (id: number) => StateWord): void {
     this.#chunk += 1
     const places = this.#placesOfIds()
-    for (const id of decodeIds(encoded)) this.#count(places.get(id) ?? this.#begin(wordOf(id), id), -1)
+    for (const id of decodeIds(encoded)) {
+      const place = places.get(id) ?? this.#begin(wordOf(id), id)
+      this.#countWord(place, -1)
+      const token = this.#tokenPlace(place)
+      const at = countSize * token + chunkAt
+      if (this.#tokenCounts[at] === this.#chunk) continue
+      this.#tokenCounts[at] = this.#chunk
+      this.#countToken(token, -1)
+    }
   }
 
   #placesOfIds(): Map<number, number> {
@@ -196,7 +240,11 @@ export class WordCounts {
     return places
   }
 
-  #count(place: number, sign: 1 | -1): void {
+  #tokenPlace(place: number): number {
+    return this.#wordCounts[countSize * place + tokenAt] ?? 0
+  }
+
+  #countWord(place: number, delta: number): void {
     const words = this.#wordCounts
     const word = countSize * place
     if (words[word + batchAt] !== this.#batch) {
@@ -204,36 +252,43 @@ export class WordCounts {
       words[word + deltaAt] = 0
       this.#counted.push(place)
     }
-    words[word + deltaAt] = (words[word + deltaAt] ?? 0) + sign
+    words[word + deltaAt] = (words[word + deltaAt] ?? 0) + delta
+  }
+
+  #countToken(place: number, delta: number): void {
     const tokens = this.#tokenCounts
-    const tokenPlace = words[word + tokenAt] ?? 0
-    const token = countSize * tokenPlace
-    if (tokens[token + chunkAt] === this.#chunk) return
-    tokens[token + chunkAt] = this.#chunk
+    const token = countSize * place
     if (tokens[token + batchAt] !== this.#batch) {
       tokens[token + batchAt] = this.#batch
       tokens[token + deltaAt] = 0
-      this.#countedTokens.push(tokenPlace)
+      this.#countedTokens.push(place)
     }
-    tokens[token + deltaAt] = (tokens[token + deltaAt] ?? 0) + sign
+    tokens[token + deltaAt] = (tokens[token + deltaAt] ?? 0) + delta
   }
 
   /** Long enough for every number that the vocabulary has by now. */
-  #numberedBy(vocabulary: Words): Int32Array {
+  #numberedBy(vocabulary: Words): Numbered {
     const known = this.#numbered.get(vocabulary)
-    if (known !== undefined && known.length >= vocabulary.words.length) return known
-    const longer = new Int32Array(2 * vocabulary.words.length)
-    if (known !== undefined) longer.set(known)
-    this.#numbered.set(vocabulary, longer)
-    return longer
+    const numbered = known ?? { lines: new Float64Array(0), places: new Int32Array(0), came: [] }
+    if (known === undefined) this.#numbered.set(vocabulary, numbered)
+    if (numbered.places.length < vocabulary.words.length) {
+      const longer = 2 * vocabulary.words.length
+      numbered.lines = wider(numbered.lines, new Float64Array(2 * longer))
+      numbered.places = wider(numbered.places, new Int32Array(longer))
+    }
+    this.#open.add(numbered)
+    return numbered
   }
 
-  #number({ stems, terms, tokens, words }: Words, places: Int32Array, number: number): number {
+  /** Answers the word's id. */
+  #number({ stems, terms, tokens, words }: Words, { lines, places }: Numbered, number: number): number {
     const word = words[number] ?? ""
     const known = this.#placeOf.get(word)
     const place = known ?? this.#meet(word, stems[terms[number] ?? 0] ?? "", tokens[terms[number] ?? 0] ?? 0)
-    places[number] = place + 1
-    return place
+    const id = this.#ids[place] ?? 0
+    places[number] = place
+    lines[2 * number] = id
+    return id
   }
 
   #meet(word: string, stem: string, token: number): number {

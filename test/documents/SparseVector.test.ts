@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
 import {
-  documentVector,
+  documentTerms,
+  documentWeight,
   inverseFrequency,
   queryVector,
   sparseVector,
@@ -12,7 +13,7 @@ const analyzer = makeAnalyzer({ language: "english", unicodeVersion: "15.1" })
 
 describe("a document's sparse vector", () => {
   it("weighs by BM25 with a fixed average length of 32", () => {
-    const { ids, weights } = documentVector(analyzer.tally("cat cat dog and the"))
+    const { ids, weights } = documentTerms(analyzer.spelt("cat cat dog and the")).sparse
     const weightOf = (stem: string) => weights[ids.indexOf(tokenId(stem))] ?? Number.NaN
     const norm = 1.2 * (0.25 + (0.75 * 5) / 32)
     assert.strictEqual(weightOf("cat"), Math.fround((2 * 2.2) / (2 + norm)))
@@ -20,7 +21,7 @@ describe("a document's sparse vector", () => {
   })
 
   it("is sorted by unsigned id", () => {
-    const { ids } = documentVector(analyzer.tally("one two three four five six seven eight nine ten"))
+    const { ids } = documentTerms(analyzer.spelt("one two three four five six seven eight nine ten")).sparse
     assert.deepStrictEqual(
       [...ids],
       [...ids].sort((a, b) => a - b)
@@ -42,8 +43,55 @@ describe("a document's sparse vector", () => {
     )
   })
 
+  it("has the words of all its stems once, and says which share a token", () => {
+    const spelt = analyzer.spelt("Pools zebra pool POOL the pools Zebra pooled")
+    const { repeats, sparse, words } = documentTerms(spelt)
+    const wordsOf = (numbers: Iterable<number>) =>
+      Array.from(numbers, (number) => spelt.vocabulary.words[number])
+    assert.sameMembers(wordsOf(words), ["pools", "pool", "pooled", "zebra"])
+    assert.deepStrictEqual(wordsOf(repeats), ["pool", "pooled"])
+    const norm = 1.2 * (0.25 + (0.75 * 8) / 32)
+    const weights = new Map(Array.from(sparse.ids, (id, at) => [id, sparse.weights[at]]))
+    assert.deepStrictEqual(
+      weights,
+      new Map(
+        [
+          [tokenId("pool"), Math.fround((5 * 2.2) / (5 + norm))] as const,
+          [tokenId("zebra"), Math.fround((2 * 2.2) / (2 + norm))] as const
+        ].sort(([one], [other]) => one - other)
+      )
+    )
+  })
+
+  it("adds up what stems weigh whose tokens collide", () => {
+    const vocabulary = {
+      words: ["one", "ones", "other"],
+      terms: Uint32Array.of(0, 0, 1),
+      stems: ["one", "other"],
+      tokens: Uint32Array.of(7, 7)
+    }
+    const { repeats, sparse, words } = documentTerms({
+      length: 9,
+      vocabulary,
+      size: 3,
+      words: Int32Array.of(2, 0, 1),
+      counts: Int32Array.of(1, 2, 1),
+      tokens: Uint32Array.of(7, 7, 7),
+      truncated: false
+    })
+    assert.deepStrictEqual([...sparse.ids], [7])
+    assert.deepStrictEqual([...sparse.weights], [Math.fround(documentWeight(1, 9) + documentWeight(3, 9))])
+    assert.deepStrictEqual(
+      [[...words], [...repeats]],
+      [
+        [2, 0, 1],
+        [0, 1]
+      ]
+    )
+  })
+
   it("is empty for a text without words", () => {
-    assert.strictEqual(documentVector(analyzer.tally("?! the")).ids.length, 0)
+    assert.strictEqual(documentTerms(analyzer.spelt("?! the")).sparse.ids.length, 0)
   })
 })
 

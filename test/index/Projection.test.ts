@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
 import { Effect, Exit, FastCheck as fc, Stream } from "effect"
 import { defaultScope, ProjectName, type ProjectScope, TeamName } from "../../events/Ids.ts"
-import { documentVector } from "../../src/documents/SparseVector.ts"
+import { documentTerms } from "../../src/documents/SparseVector.ts"
 import { armed, FailpointFired, Failpoints } from "../../src/faults/Failpoints.ts"
 import { eraseDocuments } from "../../src/index/Erasure.ts"
 import { noFilter } from "../../src/index/Filter.ts"
@@ -471,7 +471,7 @@ describe("a projection", () => {
           scope: defaultScope,
           at: projection.state.checkpoint,
           dense: testVector(firstSpec.model, words),
-          sparse: documentVector(testAnalyzer.tally(words)),
+          sparse: documentTerms(testAnalyzer.spelt(words)).sparse,
           filter: noFilter,
           limit: 3
         }

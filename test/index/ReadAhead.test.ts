@@ -74,7 +74,7 @@ describe("versions that are opened ahead of the fold", () => {
       yield* Effect.provide(history, log)
       const forgetful = {
         ...testAnalyzer,
-        tally: (text: string) => makeAnalyzer({ language: "english", unicodeVersion: "15.0" }).tally(text)
+        spelt: (text: string) => makeAnalyzer({ language: "english", unicodeVersion: "15.0" }).spelt(text)
       }
       const ahead = yield* opened(aheadHere(contextFor("ahead"), forgetful).context, row(1))
       const recomputed = yield* recompute(contextFor("ahead"), ahead)

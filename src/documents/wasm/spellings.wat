@@ -15,8 +15,9 @@
 ;;   10304  the text in UTF-16 (16,384, and 32 beyond)
 ;;   28672  of each distinct spelling its word's number (16,384 × 4)
 ;;   94208  and how often it was met (16,384 × 4)
-;;  196608  slots of 32 bytes: the word's number plus one (0: free), the text in which it was met last, its place among those
-;;          that were met, nothing, the spelling filled up with zeros
+;;  159744  and its token (16,384 × 4)
+;;  262144  slots of 32 bytes: the word's number plus one (0: free; its highest bit: the word is stopped), the text in which it was
+;;          met last, its place among those that were met, its token, the spelling filled up with zeros
 (module
   (import "spellings" "memory" (memory 1))
 
@@ -70,8 +71,8 @@
             (loop $probe
               (br_if $found
                 (i32.eqz
-                  (v128.any_true (v128.xor (local.get $key) (v128.load offset=196624 (local.get $slot))))))
-              (if (i32.eqz (i32.load offset=196608 (local.get $slot)))
+                  (v128.any_true (v128.xor (local.get $key) (v128.load offset=262160 (local.get $slot))))))
+              (if (i32.eqz (i32.load offset=262144 (local.get $slot)))
                 (then
                   (i32.store offset=288 (i32.const 0) (local.get $position))
                   (i32.store offset=292 (i32.const 0) (local.get $words))
@@ -80,18 +81,19 @@
                   (return (i32.const 2))))
               (local.set $slot (i32.and (i32.add (local.get $slot) (i32.const 32)) (local.get $mask)))
               (br $probe)))
-          (if (i32.eq (i32.load offset=196612 (local.get $slot)) (local.get $text))
+          (if (i32.eq (i32.load offset=262148 (local.get $slot)) (local.get $text))
             (then
-              (local.set $place (i32.shl (i32.load offset=196616 (local.get $slot)) (i32.const 2)))
+              (local.set $place (i32.shl (i32.load offset=262152 (local.get $slot)) (i32.const 2)))
               (i32.store offset=94208 (local.get $place)
                 (i32.add (i32.load offset=94208 (local.get $place)) (i32.const 1))))
             (else
-              (i32.store offset=196612 (local.get $slot) (local.get $text))
-              (i32.store offset=196616 (local.get $slot) (local.get $met))
+              (i32.store offset=262148 (local.get $slot) (local.get $text))
+              (i32.store offset=262152 (local.get $slot) (local.get $met))
               (local.set $place (i32.shl (local.get $met) (i32.const 2)))
               (i32.store offset=28672 (local.get $place)
-                (i32.sub (i32.load offset=196608 (local.get $slot)) (i32.const 1)))
+                (i32.sub (i32.load offset=262144 (local.get $slot)) (i32.const 1)))
               (i32.store offset=94208 (local.get $place) (i32.const 1))
+              (i32.store offset=159744 (local.get $place) (i32.load offset=262156 (local.get $slot)))
               (local.set $met (i32.add (local.get $met) (i32.const 1)))))
           (local.set $next (i32.add (local.get $next) (i32.const 1)))
           (br $meet)))
@@ -151,7 +153,7 @@
           (local.set $fetched
             (i32.xor
               (local.get $fetched)
-              (i32.load offset=196608
+              (i32.load offset=262144
                 (i32.shl (i32.shr_u (local.get $place) (local.get $shift)) (i32.const 5)))))
           (local.set $words (i32.add (local.get $words) (i32.const 1)))
           (local.set $position (local.get $end))
