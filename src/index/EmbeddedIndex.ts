@@ -23,8 +23,11 @@ import {
   EngineUnavailable,
   type GenerationRef,
   type Marker,
-  type Point
+  type Point,
+  type ReadBackPart,
+  type ReadPart
 } from "./Index.ts"
+import { sharedReading } from "./SharedReading.ts"
 
 export interface EmbeddedIndexOptions {
   /** `index/` of the data directory. Created with the first generation. */
@@ -59,7 +62,7 @@ export const make = (options: EmbeddedIndexOptions, failpoints: FailpointsServic
           return GenerationFiles.open({ folder, ref, access, memory, failpoints })
         }),
         (files) => Effect.sync(() => files.close())
-      ).pipe(Effect.map(asGeneration))
+      ).pipe(Effect.map((files) => asGeneration(files, generationFolder(options.directory, ref), ref)))
   return Engine.of({
     open: openAs("write"),
     openReadOnly: openAs("read"),
@@ -85,7 +88,7 @@ export const vouched = (directory: string, ref: GenerationRef): Marker | undefin
   }
 }
 
-const asGeneration = (files: GenerationFiles): EngineGeneration => ({
+const asGeneration = (files: GenerationFiles, folder: string, ref: GenerationRef): EngineGeneration => ({
   marker: attempt(() => files.marker()),
   rewind: (position) => attempt(() => files.rewind(position)),
   insert: (points) => attempt(() => files.insert(points)),
@@ -108,13 +111,17 @@ const asGeneration = (files: GenerationFiles): EngineGeneration => ({
           (differences) => differences.flat()
         )
     ),
-  readBack: (at, scope) =>
-    Stream.paginateEffect(0, (from: number) =>
-      attempt(() => {
-        const read = files.readBack(at, scope, from)
-        const page = read === undefined ? [] : read.isSound ? read.points : undefined
-        return [page, Option.fromNullable(read?.next)] as const
-      })
+  readBack: (at, scope, elsewhere) =>
+    Stream.unwrap(
+      Effect.map(
+        attempt(() => files.readBackParts(at, scope)),
+        (starts) =>
+          sharedReading(
+            starts.map((from, place) => ({ folder, ref, at, scope, from, to: starts[place + 1] })),
+            (part) => attempt(() => partOf(files, part)),
+            elsewhere?.part
+          ).pipe(Stream.map(({ points }) => points))
+      )
     ),
   remove: (scope, ids) => attempt(() => files.remove(scope, ids)),
   sweep: (horizon) => attempt(() => files.sweep(horizon)),
@@ -122,6 +129,23 @@ const asGeneration = (files: GenerationFiles): EngineGeneration => ({
   lead: Effect.void,
   maintain: attempt(() => files.maintain())
 })
+
+const partOf = (files: GenerationFiles, { at, from, scope, to }: ReadBackPart): ReadPart => {
+  const read = files.readBack(at, scope, from)
+  return { points: read?.isSound === true && read.next === to ? read.points : undefined }
+}
+
+/** For whoever reads in another thread. Throws as its reads do; nothing stays open. */
+export const readPart = (part: ReadBackPart): ReadPart => {
+  const { folder, ref } = part
+  const memory = new SearchMemory(0)
+  const files = GenerationFiles.open({ folder, ref, access: "read", memory, failpoints: inert })
+  try {
+    return partOf(files, part)
+  } finally {
+    files.close()
+  }
+}
 
 /** Points that a scan holds in memory at a time. */
 const scanPage = 256

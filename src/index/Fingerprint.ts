@@ -41,21 +41,22 @@ export const uuidText = (bytes: Uint8Array): string => {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
-/** The code of each digit in lower case. */
-const digitCodes = Buffer.from("0123456789abcdef")
 const dashes = [8, 13, 18, 23]
+const dashCode = 0x2d
 
-/** Whether a text is what {@link uuidText} makes of raw bytes, without making it. */
-export const isUuidOf = (text: string, bytes: Uint8Array): boolean => {
-  if (text.length !== 36 || bytes.length !== 16) return false
+/** Puts a UUID's 16 raw bytes at a place. False where the text is not what {@link uuidText} makes of them. */
+export const putUuid = (uuid: string, target: Uint8Array, place: number): boolean => {
+  if (uuid.length !== 36) return false
+  let all = 0
   for (let byte = 0; byte < 16; byte++) {
     const at = digitsAt[byte] ?? 0
-    const value = bytes[byte] ?? 0
-    if (text.charCodeAt(at) !== digitCodes[value >> 4]) return false
-    if (text.charCodeAt(at + 1) !== digitCodes[value & 15]) return false
+    const high = digits[uuid.charCodeAt(at)] ?? noDigit
+    const low = digits[uuid.charCodeAt(at + 1)] ?? noDigit
+    all |= high | low
+    target[place + byte] = (high << 4) | low
   }
-  for (const at of dashes) if (text.charCodeAt(at) !== 0x2d) return false
-  return true
+  for (const at of dashes) if (uuid.charCodeAt(at) !== dashCode) return false
+  return all < noDigit
 }
 
 let pairs = new Uint32Array(1 << 11)
@@ -102,6 +103,22 @@ export const leaf = (
   return digestBytes(parts)
 }
 
+/** Puts the leaf of the chunk whose id's raw bytes stand at a place at another one: what {@link leaf} answers, with nothing made on the way. */
+export const putLeaf = (
+  target: Buffer,
+  chunkAt: number,
+  payloadDigest: Uint8Array,
+  sparse: Uint8Array,
+  dense: Uint8Array,
+  leafAt: number
+): void => {
+  target.copy(parts, 0, chunkAt, chunkAt + 16)
+  parts.set(payloadDigest, 16)
+  parts.write(hash("sha256", sparse, "hex"), 48, "hex")
+  parts.write(hash("sha256", dense, "hex"), 80, "hex")
+  target.write(hash("sha256", parts, "hex"), leafAt, "hex")
+}
+
 export const bucketOf = (chunkId: Uint8Array): number => chunkId[0] ?? 0
 
 /** The sum of leaves modulo 2^256 as eight 32-bit limbs, most significant first, and how many there are. */
@@ -117,13 +134,14 @@ export class Bucket {
     return bucket
   }
 
-  add(leaf: Uint8Array): void {
-    this.#combine(leaf, 1)
+  /** The leaf stands at a place of the bytes. */
+  add(leaf: Uint8Array, at = 0): void {
+    this.#combine(leaf, at, 1)
     this.count += 1
   }
 
   subtract(leaf: Uint8Array): void {
-    this.#combine(leaf, -1)
+    this.#combine(leaf, 0, -1)
     this.count -= 1
   }
 
@@ -133,11 +151,16 @@ export class Bucket {
     return bytes
   }
 
-  #combine(leaf: Uint8Array, sign: 1 | -1): void {
-    const view = new DataView(leaf.buffer, leaf.byteOffset, 32)
+  #combine(leaf: Uint8Array, at: number, sign: 1 | -1): void {
     let carry = 0
     for (let limb = 7; limb >= 0; limb--) {
-      const total = (this.limbs[limb] ?? 0) + sign * view.getUint32(limb * 4) + carry
+      const from = at + 4 * limb
+      const bits =
+        ((leaf[from] ?? 0) << 24) |
+        ((leaf[from + 1] ?? 0) << 16) |
+        ((leaf[from + 2] ?? 0) << 8) |
+        (leaf[from + 3] ?? 0)
+      const total = (this.limbs[limb] ?? 0) + sign * (bits >>> 0) + carry
       this.limbs[limb] = total
       carry = Math.floor(total / 0x1_0000_0000)
     }

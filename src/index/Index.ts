@@ -116,15 +116,36 @@ export interface Candidate {
 /** A point as read back from the engine's own bytes. */
 export type ScannedPoint = Point
 
-/** A point as read back, of which only the digest is kept. Whatever stands there: ids may be damaged. */
-export interface ReadPoint {
-  readonly id: string
-  readonly chunkId: string
-  readonly documentId: string
+/** Points as they were read back, of which only the digests are kept: what each has lies end to end. */
+export interface ReadPoints {
+  readonly count: number
+  /** Of each: the raw bytes of its id, its chunk's and its document's (16 each), and its leaf as in the ledger (32). */
+  readonly bytes: Uint8Array
+  /** Of each: from and until. */
+  readonly windows: Float64Array
+}
+export const readPointBytes = 80
+export const readLeafAt = 48
+
+/** A part of a project's points that is read back at a time, as somebody else can read it, too. */
+export interface ReadBackPart {
+  readonly folder: string
+  readonly ref: GenerationRef
+  readonly at: number
+  readonly scope: ProjectScope
+  /** The ordinals at which it and the next one begin; the last one has none after it. */
   readonly from: number
-  readonly until: number
-  /** As in the ledger. */
-  readonly leaf: Buffer
+  readonly to: number | undefined
+}
+
+/** `points` of a part that is sound, in their order. */
+export interface ReadPart {
+  readonly points: ReadPoints | undefined
+}
+
+/** Reads parts in another thread while the caller's reads others. `undefined` where it did not. */
+export interface ReadElsewhere {
+  readonly part: (part: ReadBackPart) => Effect.Effect<ReadPart | undefined>
 }
 
 /** An open generation on an engine. */
@@ -165,12 +186,13 @@ export interface EngineGeneration {
   /**
    * The cheapest way to read everything back, where an engine has one: every point that is visible at `at` of a project,
    * in the order of insertion, in pages, while what is derived from them is compared. `undefined` instead of a page says
-   * that something may not be sound, not what: a scan and {@link checkDerived} tell.
+   * that something may not be sound, not what: a scan and {@link checkDerived} tell. Two read where there is an `elsewhere`.
    */
   readonly readBack?: (
     at: number,
-    scope: ProjectScope
-  ) => Stream.Stream<ReadonlyArray<ReadPoint> | undefined, EngineError>
+    scope: ProjectScope,
+    elsewhere: ReadElsewhere | undefined
+  ) => Stream.Stream<ReadPoints | undefined, EngineError>
   /** Removes these points and everything derived from them: the repair of a damaged or extra point inserts anew. */
   readonly remove: (scope: ProjectScope, ids: ReadonlyArray<PointId>) => Effect.Effect<void, EngineError>
   /** Deletes points with `until` ≤ horizon. */

@@ -23,7 +23,8 @@ import {
   EngineMismatch,
   type EngineService,
   type GenerationRef,
-  type Point
+  type Point,
+  type ReadElsewhere
 } from "./Index.ts"
 import { pointMaker } from "./PointMaker.ts"
 import type { VersionsAhead } from "./ReadAhead.ts"
@@ -73,10 +74,12 @@ export interface Projection {
   readonly advance: Effect.Effect<Applied, ProjectionError>
   /** The point that a ledger row stands for, made again from the log. */
   readonly pointOf: (row: LedgerRow) => Point
+  /** Reads its points back beside this thread. */
+  readonly elsewhere: ReadElsewhere | undefined
 }
 
 /** What verification and queries need of a generation, without the right to write. */
-export type OpenGeneration = Pick<Projection, "ref" | "state" | "engine" | "pointOf">
+export type OpenGeneration = Pick<Projection, "ref" | "state" | "engine" | "pointOf" | "elsewhere">
 
 /** What a projection is built from. */
 export interface ProjectionContext {
@@ -274,6 +277,7 @@ export const openProjection: (
       engine,
       advance,
       pointOf: points,
+      elsewhere: ahead?.elsewhere,
       status: Effect.sync(() => statusOf(state))
     }
   }
@@ -311,7 +315,7 @@ export const openForReading: (
     const engine = yield* context.engine.openReadOnly(ref)
     const analyzer = context.analyzerOf(row.spec)
     const fold = { generation: row.generation, spec: row.spec, analyzer, snapshot: context.snapshot, state }
-    return { ref, state, engine, pointOf: pointMaker(fold) }
+    return { ref, state, engine, pointOf: pointMaker(fold), elsewhere: undefined }
   }
 )
 

@@ -40,7 +40,10 @@ export interface LedgerRow {
 }
 
 /** What of a ledger row says how its point must read back. */
-export type ExpectedPoint = Omit<LedgerRow, "scope" | "payloadDigest" | "words">
+export interface ExpectedPoint extends Pick<LedgerRow, "row" | "from" | "until"> {
+  /** Its id, its chunk's, its document's and its leaf, one after another; another length where one of them has another. */
+  readonly bytes: Buffer
+}
 
 /** A document as folded. `version` 0: known, but nothing of it is committed. */
 export interface FoldedDocument {
@@ -81,7 +84,9 @@ export const schemaVersion = 2
 export const ledgerColumns = `SELECT row, scope, id, chunk, document, payload_digest AS payloadDigest, leaf, words, from_position AS "from", until_position AS "until" FROM ledger`
 
 /** Selects {@link ExpectedPoint}s. The plus keeps the planner off the index of scopes: rows come as they lie. */
-export const expectedInOrder = `SELECT row, id, chunk, document, leaf, from_position AS "from", until_position AS "until"
+export const expectedInOrder = `SELECT row, from_position AS "from", until_position AS "until",
+    CASE WHEN length(id) = 16 AND length(chunk) = 16 AND length(document) = 16
+      THEN CAST(id || chunk || document || leaf AS BLOB) ELSE x'' END AS bytes
   FROM ledger WHERE row > ? AND +scope = ? AND from_position <= ? AND until_position > ? ORDER BY row LIMIT ?`
 
 /** What one apply changes, computed by the fold and written here in one transaction. */

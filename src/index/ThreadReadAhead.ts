@@ -6,6 +6,7 @@ import { Effect, Exit, Fiber, Scope } from "effect"
 import type { Spec } from "../../events/Generation.ts"
 import { spawn, type Thread } from "../threads/Thread.ts"
 import { pageEvents } from "./Fold.ts"
+import type { ReadBackPart, ReadElsewhere, ReadPart } from "./Index.ts"
 import { type AheadPiece, type AheadRequest, AheadWords, type VersionsAhead } from "./ReadAhead.ts"
 
 /** What the thread is started with. */
@@ -13,7 +14,10 @@ export interface ReaderThreadData {
   readonly directory: string
 }
 
-export type ReaderOperations = { readonly read: (request: AheadRequest) => Promise<AheadPiece> }
+export type ReaderOperations = {
+  readonly read: (request: AheadRequest) => Promise<AheadPiece>
+  readonly readBack: (part: ReadBackPart) => Promise<ReadPart>
+}
 
 /** For one generation, which asks in the order of the log. */
 export interface ReadAhead {
@@ -23,6 +27,8 @@ export interface ReadAhead {
   readonly take: (after: number, upTo: number) => Effect.Effect<VersionsAhead | undefined>
   /** A batch begins after a position: nobody looks any more at what was taken for those before it. */
   readonly begin: (after: number) => Effect.Effect<void>
+  /** Reads back while it has nothing to read ahead. Where there is no thread, nothing is. */
+  readonly elsewhere?: ReadElsewhere
   /** Ends the thread, until something is asked for again. */
   readonly release: Effect.Effect<void>
 }
@@ -137,6 +143,16 @@ const makeFor = (
           const piece = current.pieces.get(page)
           return piece === undefined ? undefined : yield* Fiber.join(piece)
         }),
+      elsewhere: {
+        part: (part) =>
+          Effect.suspend(() =>
+            reading === undefined ? Effect.succeed(undefined) : reading.thread.call("readBack", part)
+          ).pipe(
+            Effect.catchAllCause((cause) =>
+              Effect.as(Effect.logDebug("a part is read back here", cause), undefined)
+            )
+          )
+      },
       release
     }
   })

@@ -11,14 +11,20 @@ import {
   bucketOf,
   denseBytes,
   digestBytes,
-  isUuidOf,
   leaf,
   overallFingerprint,
   sparseBytes,
   uuidBytes,
   uuidText
 } from "./Fingerprint.ts"
-import { type EngineError, EngineMismatch, type ReadPoint, type ScannedPoint } from "./Index.ts"
+import {
+  type EngineError,
+  EngineMismatch,
+  type ReadPoints,
+  readLeafAt,
+  readPointBytes,
+  type ScannedPoint
+} from "./Index.ts"
 import type { OpenGeneration } from "./Projection.ts"
 import type { ExpectedPoint, LedgerRow, ScopeRow } from "./StateSchema.ts"
 import type { Difference, VerifyLevel, VerifyReport } from "./VerifyReport.ts"
@@ -105,7 +111,11 @@ export const verify: (
  * Ledger and engine side by side, both in the order of insertion, each point read once. Answers only where everything is
  * as expected, which is nearly always: what differs is for the slower comparison to name, which needs no order.
  */
-const readBack = Effect.fnUntraced(function* ({ engine, state }: OpenGeneration, row: ScopeRow, at: number) {
+const readBack = Effect.fnUntraced(function* (
+  { elsewhere, engine, state }: OpenGeneration,
+  row: ScopeRow,
+  at: number
+) {
   if (engine.readBack === undefined) return undefined
   const scope: ProjectScope = { team: TeamName.make(row.team), project: ProjectName.make(row.project) }
   const buckets = new Buckets()
@@ -121,16 +131,16 @@ const readBack = Effect.fnUntraced(function* ({ engine, state }: OpenGeneration,
     after = next?.row ?? after
     return next
   }
-  const isEqual = (points: ReadonlyArray<ReadPoint> | undefined): boolean => {
+  const isEqual = (points: ReadPoints | undefined): boolean => {
     if (points === undefined) return false
-    for (const point of points) {
+    for (let point = 0; point < points.count; point++) {
       const wanted = nextExpected()
-      if (wanted === undefined || !matches(wanted, point)) return false
-      buckets.of(wanted.chunk).add(point.leaf)
+      if (wanted === undefined || !matches(wanted, points, point)) return false
+      buckets.of(wanted.bytes.subarray(chunkAt)).add(wanted.bytes, readLeafAt)
     }
     return true
   }
-  const differs = yield* engine.readBack(at, scope).pipe(
+  const differs = yield* engine.readBack(at, scope, elsewhere).pipe(
     Stream.map((points) => !isEqual(points)),
     Stream.takeUntil((differs) => differs),
     Stream.runLast,
@@ -143,13 +153,15 @@ const readBack = Effect.fnUntraced(function* ({ engine, state }: OpenGeneration,
   return isWhole ? { expected: buckets, actual: buckets, found: [] } : undefined
 })
 
-const matches = (expected: ExpectedPoint, point: ReadPoint): boolean =>
-  expected.leaf.equals(point.leaf) &&
-  expected.from === point.from &&
-  expected.until === point.until &&
-  isUuidOf(point.chunkId, expected.chunk) &&
-  isUuidOf(point.id, expected.id) &&
-  isUuidOf(point.documentId, expected.document)
+const chunkAt = 16
+
+const matches = ({ bytes, from, until }: ExpectedPoint, points: ReadPoints, point: number): boolean => {
+  if (bytes.length !== readPointBytes) return false
+  if (points.windows[2 * point] !== from || points.windows[2 * point + 1] !== until) return false
+  const place = readPointBytes * point
+  for (let at = 0; at < readPointBytes; at++) if (bytes[at] !== points.bytes[place + at]) return false
+  return true
+}
 
 /** A merge of two sequences in chunk order: the ledger's visible rows and the engine's visible points. */
 const compareScope = Effect.fnUntraced(function* (

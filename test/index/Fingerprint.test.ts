@@ -1,6 +1,16 @@
-import { randomUUID } from "node:crypto"
+import { randomBytes, randomUUID } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
-import { isUuidOf, sharedSparseBytes, sparseBytes, uuidBytes, uuidText } from "../../src/index/Fingerprint.ts"
+import {
+  Bucket,
+  digestBytes,
+  leaf,
+  putLeaf,
+  putUuid,
+  sharedSparseBytes,
+  sparseBytes,
+  uuidBytes,
+  uuidText
+} from "../../src/index/Fingerprint.ts"
 
 describe("raw ids", () => {
   it("are told from texts that differ in one character, or in their length", () => {
@@ -8,14 +18,36 @@ describe("raw ids", () => {
     for (const id of ids) {
       const bytes = uuidBytes(id)
       assert.strictEqual(uuidText(bytes), id)
-      assert.isTrue(isUuidOf(id, bytes))
+      const isRead = (text: string) => {
+        const target = Buffer.alloc(20)
+        return putUuid(text, target, 2) && target.subarray(2, 18).equals(bytes)
+      }
+      assert.isTrue(isRead(id))
       for (let at = 0; at < id.length; at++)
         for (const other of "09af-A\u0130 ".replace(id[at] ?? "", ""))
-          assert.isFalse(isUuidOf(id.slice(0, at) + other + id.slice(at + 1), bytes), `${id} ${at} ${other}`)
-      assert.isFalse(isUuidOf(id.slice(0, -1), bytes))
-      assert.isFalse(isUuidOf(`${id}0`, bytes))
-      assert.isFalse(isUuidOf(id, bytes.subarray(0, 15)))
+          assert.isFalse(isRead(id.slice(0, at) + other + id.slice(at + 1)), `${id} ${at} ${other}`)
+      assert.isFalse(isRead(id.slice(0, -1)))
+      assert.isFalse(isRead(`${id}0`))
     }
+  })
+
+  it("have leaves that are the same wherever they are put", () => {
+    const [chunk, payload] = [randomBytes(16), randomBytes(32)]
+    const [sparse, dense] = [randomBytes(40), randomBytes(64)]
+    const target = Buffer.concat([Buffer.alloc(3), chunk, Buffer.alloc(40)])
+    putLeaf(target, 3, payload, sparse, dense, 25)
+    const made = leaf(chunk, payload, digestBytes(sparse), digestBytes(dense))
+    assert.deepStrictEqual(target.subarray(25, 57), made)
+    const [one, other] = [new Bucket(), new Bucket()]
+    for (let times = 0; times < 300; times++) {
+      one.add(made)
+      other.add(target, 25)
+    }
+    assert.deepStrictEqual(one.sum, other.sum)
+    const expected = (BigInt(`0x${made.toString("hex")}`) * 300n) % 2n ** 256n
+    assert.strictEqual(BigInt(`0x${one.sum.toString("hex")}`), expected)
+    for (let times = 0; times < 300; times++) one.subtract(made)
+    assert.deepStrictEqual([one.sum, one.count], [Buffer.alloc(32), 0])
   })
 })
 

@@ -6,6 +6,7 @@ import type { Spec } from "../../events/Generation.ts"
 import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
 import { denseBytes, digestBytes } from "../../src/index/Fingerprint.ts"
 import { pageEvents } from "../../src/index/Fold.ts"
+import type { ReadElsewhere } from "../../src/index/Index.ts"
 import type { ProjectionContext } from "../../src/index/Projection.ts"
 import { AheadReader, AheadWords } from "../../src/index/ReadAhead.ts"
 import { recompute } from "../../src/index/Recompute.ts"
@@ -152,6 +153,22 @@ describe("versions that are opened ahead of the fold", () => {
         assert.isUndefined(yield* other.take(0, pageEvents))
         yield* thread.release
         assert.strictEqual((yield* other.take(0, pageEvents))?.size, 3)
+        // What it reads back beside the fold's thread is what that reads.
+        const spec = { ...firstSpec, analyzer: fingerprint }
+        const context = { ...contextFor("."), analyzerOf: () => analyzerFor("english") }
+        const limits = { points: 2, events: 100 }
+        const back = yield* opened({ ...context, limits }, { ...row(1), spec })
+        const parts: Array<number | undefined> = []
+        const elsewhere: ReadElsewhere = {
+          part: (part) =>
+            Effect.tap(other.elsewhere?.part(part) ?? Effect.succeed(undefined), (read) =>
+              Effect.sync(() => parts.push(read?.points?.count))
+            )
+        }
+        assert.isTrue(isClean(yield* verify({ ...back, elsewhere }, { level: "full", repair: false })))
+        assert.isAbove(parts.length, 0)
+        assert.notInclude(parts, undefined)
+        assert.isAbove(Math.max(...parts.map((count) => count ?? 0)), 0)
         const nowhere = (spec: Spec) =>
           Effect.map(make({ directory: join(directory, "nowhere") })(spec), (gone) => ({
             ...gone,

@@ -181,6 +181,12 @@ export class GenerationFiles {
     }
   }
 
+  /** The ordinals at which the parts begin that {@link readBack} reads; none where the project has no file. */
+  readBackParts(at: number, scope: ProjectScope): ReadonlyArray<number> {
+    const starts = this.at(at, scope, (file) => file.segments.list().map(({ firstOrdinal }) => firstOrdinal))
+    return starts === undefined ? [] : starts[0] === 0 ? starts : [0, ...starts]
+  }
+
   /** A project's points as they stand, a segment at a time; `undefined` where it has none. */
   readBack(at: number, scope: ProjectScope, from: number): ReadSegment | undefined {
     return this.at(at, scope, (file) => readSegment(file, at, from))

@@ -4,8 +4,8 @@
  * not; who wants to know what it is scans, and derives anew ({@link "./DerivedCheck.ts"}).
  */
 import { randomInt } from "node:crypto"
-import { digestBytes, leaf, uuidBytes } from "../Fingerprint.ts"
-import type { ReadPoint } from "../Index.ts"
+import { digestBytes, putLeaf, putUuid } from "../Fingerprint.ts"
+import { type ReadPoints, readLeafAt, readPointBytes } from "../Index.ts"
 import { type CodeBlock, pointsPerBlock, strideOf } from "./Codes.ts"
 import { bytesOf, numberOf, type Row, textOf, typedBytes, viewBytes } from "./Database.ts"
 import type { ProjectFile } from "./ProjectFile.ts"
@@ -15,7 +15,7 @@ import { encoderOf, type VectorEncoder, vectorsAtOnce } from "./VectorEncoder.ts
 
 export interface ReadSegment {
   /** Those visible at the position asked for, in order. */
-  readonly points: ReadonlyArray<ReadPoint>
+  readonly points: ReadPoints
   /** Every point stands in the segment, with its own postings and codes, and nothing else does. */
   readonly isSound: boolean
   /** The ordinal to go on from. */
@@ -28,13 +28,13 @@ const pageRows = 250
 export const readSegment = (file: ProjectFile, at: number, from: number): ReadSegment => {
   const info = file.segments.at(from)
   const next = file.segments.after(info?.firstOrdinal ?? from - 1)?.firstOrdinal
-  const notSound = { points: [], isSound: false, next }
+  const notSound = { points: noPoints, isSound: false, next }
   if (info === undefined)
     return { ...notSound, isSound: file.rows(from, next ?? Number.MAX_SAFE_INTEGER, 1).length === 0 }
   if (info.points > segmentPoints || !(next === undefined || next > from)) return notSound
   const members = file.segments.ordinals(info.segment)
   const derived = new Derived(file, info.segment, members.length)
-  const points: Array<ReadPoint> = []
+  const points = new Gathered(members.length)
   let payload = ""
   let payloadDigest = digestBytes(payload)
   let member = 0
@@ -54,7 +54,7 @@ export const readSegment = (file: ProjectFile, at: number, from: number): ReadSe
         payload = textOf(row[6])
         payloadDigest = digestBytes(payload)
       }
-      if (numberOf(row[4]) <= at && at < numberOf(row[5])) points.push(readPoint(row, payloadDigest))
+      if (numberOf(row[4]) <= at && at < numberOf(row[5]) && !points.add(row, payloadDigest)) return notSound
     }
     const last = rows.at(-1)
     if (last === undefined) return notSound
@@ -62,21 +62,46 @@ export const readSegment = (file: ProjectFile, at: number, from: number): ReadSe
     if (rows.length < pageRows && member < members.length) return notSound
   }
   const isLast = file.rows((members.at(-1) ?? 0) + 1, end, 1).length === 0
-  return { points, isSound: isLast && derived.isSound(), next }
+  return { points: points.all(), isSound: isLast && derived.isSound(), next }
 }
 
-const readPoint = (row: Row, payloadDigest: Buffer): ReadPoint => {
-  const chunkId = textOf(row[2])
-  const [sparse, dense] = [digestBytes(bytesOf(row[7])), digestBytes(bytesOf(row[8]))]
-  return {
-    id: textOf(row[1]),
-    chunkId,
-    documentId: textOf(row[3]),
-    from: numberOf(row[4]),
-    until: numberOf(row[5]),
-    leaf: leaf(uuidBytes(chunkId), payloadDigest, sparse, dense)
+const noPoints: ReadPoints = { count: 0, bytes: new Uint8Array(0), windows: new Float64Array(0) }
+
+class Gathered {
+  readonly #bytes: Buffer
+  readonly #windows: Float64Array
+  #count = 0
+
+  constructor(most: number) {
+    this.#bytes = Buffer.allocUnsafeSlow(readPointBytes * most)
+    this.#windows = new Float64Array(2 * most)
+  }
+
+  /** False where its ids are none: whoever scans can tell whose they are. */
+  add(row: Row, payloadDigest: Buffer): boolean {
+    const bytes = this.#bytes
+    const place = readPointBytes * this.#count
+    if (
+      !putUuid(textOf(row[1]), bytes, place) ||
+      !putUuid(textOf(row[2]), bytes, place + chunkAt) ||
+      !putUuid(textOf(row[3]), bytes, place + documentAt)
+    )
+      return false
+    putLeaf(bytes, place + chunkAt, payloadDigest, bytesOf(row[7]), bytesOf(row[8]), place + readLeafAt)
+    this.#windows[2 * this.#count] = numberOf(row[4])
+    this.#windows[2 * this.#count + 1] = numberOf(row[5])
+    this.#count += 1
+    return true
+  }
+
+  all(): ReadPoints {
+    const count = this.#count
+    const bytes = this.#bytes.subarray(0, readPointBytes * count)
+    return { count, bytes, windows: this.#windows.subarray(0, 2 * count) }
   }
 }
+
+const [chunkAt, documentAt] = [16, 32]
 
 /**
  * What stands in a segment's derived tables, held against its members as they come.
