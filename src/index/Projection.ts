@@ -2,7 +2,8 @@
  * A generation being kept equal to the fold of the log: its state, its engine, and the apply between them.
  *
  * Order of writes, always: points, then the engine's marker, then the state. So the engine is never behind the state's
- * checkpoint, what it holds beyond is invisible, and applying again after a crash changes nothing.
+ * checkpoint, what it holds beyond is invisible, and applying again after a crash changes nothing. Where nobody is served,
+ * the points of several batches come before one marker and one commit.
  *
  * An engine that is behind its state (emptied, restored older, deleted) is refilled from the ledger, never patched. A
  * state that is gone or older than the engine's sweep is folded anew into an emptied engine.
@@ -72,6 +73,8 @@ export interface Projection {
   readonly status: Effect.Effect<ProjectionStatus>
   /** Folds and applies one bounded batch. */
   readonly advance: Effect.Effect<Applied, ProjectionError>
+  /** Commits what was applied: to be asked before others read state and engine, or write to them. */
+  readonly settle: Effect.Effect<void, ProjectionError>
   /** The point that a ledger row stands for, made again from the log. */
   readonly pointOf: (row: LedgerRow) => Point
   /** Reads its points back beside this thread. */
@@ -209,9 +212,29 @@ export const openProjection: (
       return yield* step.value
     })
 
+    /** Of its last commit: what is held is beyond. */
+    let committed = state.checkpoint
+    /** Commits what is held. */
+    const settle = Effect.suspend(() =>
+      state.changes.held === 0
+        ? Effect.void
+        : Effect.zipRight(
+            engine.mark(markerOf(ref, state)),
+            Effect.sync(() => {
+              state.changes.settle()
+              committed = state.checkpoint
+            })
+          )
+    )
     /** Somebody may wait for what is committed here. */
     const isServed = () => row.state === "live" || state.promoted
     let isDirty = false
+    yield* Effect.addFinalizer(() =>
+      Effect.sandbox(isDirty ? Effect.void : settle).pipe(
+        // A state ahead of its engine would have that filled anew.
+        Effect.catchAll(() => Effect.sync(() => state.changes.abandon()))
+      )
+    )
     let leads = false
     /** Other clients are pointed at the live generation. Where that fails, nothing of ours depends on it. */
     const lead = Effect.suspend(() => {
@@ -236,7 +259,8 @@ export const openProjection: (
       isDirty = true
       const marker = yield* engine.marker
       const isOursStill = marker?.logId === ref.logId && marker.epoch === ref.epoch
-      if (!state.isCurrent || !isOursStill || marker.checkpoint < state.checkpoint) {
+      if (state.changes.held === 0) committed = state.checkpoint
+      if (!state.isCurrent || !isOursStill || marker.checkpoint < committed) {
         return yield* new EngineMismatch({
           engine: row.spec.engine,
           reason: marker === undefined ? "absent" : "behind",
@@ -256,7 +280,7 @@ export const openProjection: (
       failpoints.hit("index.apply.before")
       if (batch.inserts.length > 0) yield* engine.insert(batch.inserts)
       if (batch.ends.length > 0) yield* engine.end(batch.ends)
-      yield* engine.mark({ ...markerOf(ref, state), checkpoint: batch.change.checkpoint })
+      if (!holds) yield* engine.mark({ ...markerOf(ref, state), checkpoint: batch.change.checkpoint })
       const now = yield* Clock.currentTimeMillis
       yield* Effect.sync(() => state.commit(batch.change, failpoints, now, holds))
       failpoints.hit("index.apply.after")
@@ -276,6 +300,7 @@ export const openProjection: (
       state,
       engine,
       advance,
+      settle,
       pointOf: points,
       elsewhere: ahead?.elsewhere,
       status: Effect.sync(() => statusOf(state))

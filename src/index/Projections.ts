@@ -145,6 +145,12 @@ export const make = (
       )
     }
 
+    /** As {@link using}, of what is committed. */
+    const usingSettled = <A, E>(
+      generation: GenerationId,
+      use: (projection: Projection) => Effect.Effect<A, E>
+    ) => using(generation, (projection) => Effect.zipRight(projection.settle, use(projection)))
+
     const clear = lock.withPermits(1)(
       Effect.gen(function* () {
         const left = leftOver(context.snapshot.generations(), context.snapshot.head(), context.statePath)
@@ -174,14 +180,14 @@ export const make = (
       ready: Effect.void,
       advance: (generation) => using(generation, (projection) => projection.advance),
       status: (generation) => using(generation, ({ state }) => Effect.sync(() => statusOf(state))),
-      verify: (generation, options) => using(generation, (projection) => verify(projection, options)),
-      recompute: (generation) => using(generation, (projection) => recompute(context, projection)),
+      verify: (generation, options) => usingSettled(generation, (projection) => verify(projection, options)),
+      recompute: (generation) => usingSettled(generation, (projection) => recompute(context, projection)),
       sweep: (generation, options) =>
-        using(generation, (projection) =>
+        usingSettled(generation, (projection) =>
           Effect.flatMap(rowOf(generation), (row) => sweep(row, projection, options))
         ),
       eraseDocuments: (generation, documents) =>
-        using(generation, (projection) => eraseDocuments(projection, documents)),
+        usingSettled(generation, (projection) => eraseDocuments(projection, documents)),
       maintain: (generation) => using(generation, ({ engine }) => engine.maintain),
       drop: erase,
       clear,

@@ -32,8 +32,6 @@ export const recompute: (
       Effect.sync(() => GenerationState.open(join(folder, "state.sqlite"), identityOf(ref))),
       (one) => Effect.sync(() => one.close())
     )
-    // The comparison reads the file through a connection of its own.
-    state.changes.settle()
     const at = state.checkpoint
     const fold = {
       generation: ref.generation,

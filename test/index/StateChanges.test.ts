@@ -1,15 +1,19 @@
-import { cpSync } from "node:fs"
+import { cpSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
+import Database from "better-sqlite3"
 import { Effect, Exit } from "effect"
 import { ProjectName, TeamName } from "../../events/Ids.ts"
 import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
+import { GenerationState } from "../../src/index/GenerationState.ts"
 import {
   openProjection,
   openStateForReading,
   type Projection,
-  type ProjectionContext
+  type ProjectionContext,
+  refOf
 } from "../../src/index/Projection.ts"
+import { make } from "../../src/index/Projections.ts"
 import { recompute } from "../../src/index/Recompute.ts"
 import { verify } from "../../src/index/Verify.ts"
 import { isClean } from "../../src/index/VerifyReport.ts"
@@ -49,6 +53,20 @@ const fromAfar = (context: ProjectionContext): ProjectionContext => ({
     })
 })
 
+/** Points of a directory's second generation, whatever vouches for them. */
+const insertedInto = (directory: string) =>
+  Effect.sync(() => {
+    const folder = join(directory, "index", "g002-e1")
+    let points = 0
+    for (const name of readdirSync(folder)) {
+      if (!/\..*\.sqlite$/.test(name)) continue
+      const db = new Database(join(folder, name), { readonly: true })
+      points += Number(db.prepare("SELECT count(*) FROM points").pluck().get())
+      db.close()
+    }
+    return points
+  })
+
 /** Documents, frequencies and words are those of a fold that commits batch by batch, and the engine has what they say. */
 const isWhole = (context: ProjectionContext, projection: Projection) =>
   Effect.gen(function* () {
@@ -69,8 +87,11 @@ describe("the state of a generation that is folded from afar", () => {
       yield* projection.advance
       assert.isAbove(projection.state.checkpoint, 0)
       assert.strictEqual(seen.checkpoint, 0)
+      // Nor is the engine's marker written, and synced, before that.
+      assert.strictEqual((yield* projection.engine.marker)?.checkpoint, 0)
       yield* catchUp(projection)
       assert.strictEqual(seen.checkpoint, projection.state.checkpoint)
+      assert.strictEqual((yield* projection.engine.marker)?.checkpoint, projection.state.checkpoint)
       assert.strictEqual(seen.fingerprint, projection.state.fingerprint)
       yield* isWhole(context, projection)
     })
@@ -98,6 +119,7 @@ describe("the state of a generation that is folded from afar", () => {
       const projection = yield* openProjection(context, row(2))
       yield* projection.advance
       yield* projection.advance
+      yield* projection.settle
       const recomputed = yield* recompute(context, projection)
       assert.isTrue(recomputed.equal, JSON.stringify(recomputed))
       yield* catchUp(projection)
@@ -111,13 +133,14 @@ describe("the state of a generation that is folded from afar", () => {
       const projection = yield* openProjection(fromAfar(contextFor("crashed")), row(2))
       yield* projection.advance
       yield* projection.advance
-      const marker = yield* projection.engine.marker
+      const points = yield* insertedInto(join(directory, "crashed"))
       // What a crash leaves: the files as they lie on the disk, without what was to be committed.
       cpSync(join(directory, "crashed"), join(directory, "left"), { recursive: true })
       const context = fromAfar(contextFor("left"))
       const again = yield* openProjection(context, row(2))
       assert.strictEqual(again.state.checkpoint, 0)
-      assert.isAbove(marker?.checkpoint ?? 0, 0)
+      assert.isAbove(points, 0)
+      assert.strictEqual(yield* insertedInto(join(directory, "left")), 0)
       yield* catchUp(again)
       yield* isWhole(context, again)
     })
@@ -135,6 +158,12 @@ describe("the state of a generation that is folded from afar", () => {
           return projection.state.checkpoint
         })
       )
+      // The engine is not behind its state, or it would be filled anew.
+      const ref = refOf(row(2), context.snapshot.head())
+      const left = yield* Effect.scoped(
+        Effect.flatMap(context.engine.openReadOnly(ref), ({ marker }) => marker)
+      )
+      assert.strictEqual(left?.checkpoint, reached)
       const again = yield* openProjection(context, row(2))
       assert.strictEqual(again.state.checkpoint, reached)
       yield* catchUp(again)
@@ -142,13 +171,35 @@ describe("the state of a generation that is folded from afar", () => {
     })
   )
 
-  for (const point of ["index.apply.before", "index.row", "index.marker.after", "state.commit.before"])
+  it.scoped("is committed before it is verified or swept between two batches", () =>
+    Effect.gen(function* () {
+      const { contextFor, row } = yield* building
+      const context = fromAfar(contextFor("."))
+      const projections = yield* make({ ...context, deleteState: GenerationState.delete })
+      const { generation } = row(2)
+      yield* projections.advance(generation)
+      const { checkpoint } = yield* projections.advance(generation)
+      const seen = yield* openStateForReading(context, row(2))
+      assert.strictEqual(seen.checkpoint, 0)
+      const report = yield* projections.verify(generation, { level: "full", repair: false })
+      assert.isTrue(isClean(report), JSON.stringify(report))
+      assert.deepStrictEqual([report.position, seen.checkpoint], [checkpoint, checkpoint])
+    })
+  )
+
+  const points = {
+    "index.apply.before": 3,
+    "index.row": 12,
+    "index.marker.after": 2,
+    "state.commit.before": 3
+  }
+  for (const [point, times] of Object.entries(points))
     it.scoped(
       `takes back what is held where a later batch comes to nothing (${point}), and folds it again`,
       () =>
         Effect.gen(function* () {
           const { contextFor, row } = yield* building
-          const failpoints = armed(`${point}:${point === "index.row" ? 12 : 3}:throw`)
+          const failpoints = armed(`${point}:${times}:throw`)
           const context = fromAfar(contextFor(".", failpoints))
           yield* Effect.gen(function* () {
             const projection = yield* openProjection(context, row(2))
