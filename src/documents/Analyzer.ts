@@ -211,7 +211,7 @@ export const makeAnalyzer = (options: {
 
   const speltIn = (text: string): Spelt => {
     const vocabulary = lexicon.begin()
-    const counted = countAny(vocabulary.spellings, text)
+    const { length, truncated } = countAny(vocabulary.spellings, text)
     const { met } = vocabulary.spellings
     if (met.size > spelt.words.length)
       spelt = {
@@ -229,7 +229,7 @@ export const makeAnalyzer = (options: {
       tokens[size] = met.tokens[at] ?? 0
       size += 1
     }
-    return { ...counted, vocabulary, size, words, counts, tokens }
+    return { length, truncated, vocabulary, size, words, counts, tokens }
   }
 
   const tally = (text: string): Tally => {

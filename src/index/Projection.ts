@@ -29,6 +29,7 @@ import {
 } from "./Index.ts"
 import { pointMaker } from "./PointMaker.ts"
 import type { VersionsAhead } from "./ReadAhead.ts"
+import { refill } from "./Refill.ts"
 import { type LedgerRow, type StateIdentity, StateUnusable } from "./StateSchema.ts"
 import type { ReadAhead } from "./ThreadReadAhead.ts"
 
@@ -186,10 +187,13 @@ export const openProjection: (
       yield* engine.mark(markerOf(ref, state))
     }
 
+    /** Somebody may wait for what is committed here. */
+    const isServed = () => row.state === "live" || state.promoted
     const ahead = yield* context.readAhead?.(row.spec) ?? Effect.succeed(undefined)
     const isFarFrom = (upTo: number) => ahead !== undefined && upTo - state.checkpoint >= ahead.worthFrom
     const folding = Effect.fnUntraced(function* (upTo: number, isFar: boolean) {
-      if (!isFar && ahead !== undefined) yield* ahead.release
+      // What is built is read back by its thread, too, once it has come to its end.
+      if (!isFar && isServed() && ahead !== undefined) yield* ahead.release
       const steps = foldSteps(fold, upTo, context.limits ?? (isFar ? farLimits : defaultLimits))
       const next = (versions?: VersionsAhead) =>
         Effect.try({
@@ -226,8 +230,6 @@ export const openProjection: (
             })
           )
     )
-    /** Somebody may wait for what is committed here. */
-    const isServed = () => row.state === "live" || state.promoted
     let isDirty = false
     yield* Effect.addFinalizer(() =>
       Effect.sandbox(isDirty ? Effect.void : settle).pipe(
@@ -272,6 +274,7 @@ export const openProjection: (
       const batch = yield* folding(upTo, isFar)
       if (batch === undefined) {
         isDirty = false
+        if (ahead !== undefined) yield* ahead.release
         yield* lead
         return { checkpoint: state.checkpoint, events: 0, inserted: 0, ended: 0, atHead: true }
       }
@@ -379,29 +382,3 @@ const farLimits: FoldLimits = { points: 4_000, events: 4_000 }
 
 /** Points of changes that are committed together while a generation is folded that nobody is served from. */
 const mostHeld = 20_000
-
-const refillPage = 2_000
-
-/** Content that the ledger counts on is gone. */
-class NotRefilled extends Schema.TaggedError<NotRefilled>()("NotRefilled", { detail: Schema.String }) {}
-
-/** Everything that the ledger expects, made again from the log. */
-const refill = Effect.fnUntraced(function* (
-  state: GenerationState,
-  engine: EngineGeneration,
-  pointOf: (row: LedgerRow) => Point
-) {
-  let after = 0
-  while (true) {
-    const rows = state.rows(after, refillPage)
-    const last = rows.at(-1)
-    if (last === undefined) return
-    const points = yield* Effect.try({
-      try: () => rows.map(pointOf),
-      catch: (cause) => new NotRefilled({ detail: String(cause) })
-    })
-    yield* engine.insert(points)
-    after = last.row
-    yield* Effect.yieldNow()
-  }
-})

@@ -7,7 +7,7 @@ import { makeAnalyzer } from "../../src/documents/Analyzer.ts"
 import { denseBytes, digestBytes } from "../../src/index/Fingerprint.ts"
 import { pageEvents } from "../../src/index/Fold.ts"
 import type { ReadElsewhere } from "../../src/index/Index.ts"
-import type { ProjectionContext } from "../../src/index/Projection.ts"
+import { openProjection, type ProjectionContext } from "../../src/index/Projection.ts"
 import { AheadReader, AheadWords } from "../../src/index/ReadAhead.ts"
 import { recompute } from "../../src/index/Recompute.ts"
 import { make, type ReadAhead } from "../../src/index/ThreadReadAhead.ts"
@@ -15,7 +15,7 @@ import { verify } from "../../src/index/Verify.ts"
 import { isClean } from "../../src/index/VerifyReport.ts"
 import { pointWords } from "../../src/index/VersionPoints.ts"
 import { analyzerFor } from "../../src/runtime/Analyzers.ts"
-import { commitDocument, firstSpec, removeDocument, testAnalyzer } from "../support/corpus.ts"
+import { commitDocument, firstSpec, openGeneration, removeDocument, testAnalyzer } from "../support/corpus.ts"
 import { makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
 
 const history = Effect.gen(function* () {
@@ -132,6 +132,31 @@ describe("versions that are opened ahead of the fold", () => {
         ["other vectors"]
       )
     })
+  )
+
+  it.scoped(
+    "are read for until nothing is left to fold where nobody is served, else until little is left",
+    () =>
+      Effect.gen(function* () {
+        const { contextFor, log, row } = yield* makeDirectory
+        yield* Effect.provide(Effect.zipRight(history, openGeneration(2, firstSpec, "replay")), log)
+        for (const number of [1, 2]) {
+          let released = 0
+          const ahead: ReadAhead = {
+            worthFrom: 6,
+            take: () => Effect.succeed(undefined),
+            begin: () => Effect.void,
+            release: Effect.sync(() => void released++)
+          }
+          const limits = { points: 4, events: 4 }
+          const context = { ...contextFor(`${number}`), limits, readAhead: () => Effect.succeed(ahead) }
+          const projection = yield* openProjection(context, row(number))
+          yield* Effect.repeat(projection.advance, { until: ({ atHead }) => atHead })
+          assert.strictEqual(released > 0, number === 1)
+          yield* projection.advance
+          assert.isAbove(released, 0)
+        }
+      })
   )
 
   it.scopedLive(
