@@ -87,13 +87,13 @@ export const pointsIn = (path: string): ReadonlyArray<StoredPoint> =>
       .all()
   )
 
-/** Reads a generation as a search at position `at` sees it. */
-export const readIndex = (folder: string, at: number): IndexReading => {
+/** Reads a generation as a search at position `at` sees it. `read` may know the rows of a file already. */
+export const readIndex = (folder: string, at: number, read = pointsIn): IndexReading => {
   const faults: Array<string> = []
   const leaves = new Map<string, ReadonlyArray<VisibleLeaf>>()
   const projects = new Map<string, ProjectReading>()
   for (const [project, path] of projectFiles(folder)) {
-    const visible = pointsIn(path).filter(({ from, until }) => from <= at && at < until)
+    const visible = read(path).filter(({ from, until }) => from <= at && at < until)
     if (visible.length === 0) continue
     const documents = new Map<string, Set<string>>()
     const seen = new Set<string>()

@@ -40,24 +40,31 @@ const removeFolder = (path: string): void => {
   rmdirSync(path)
 }
 
-/** A directory as its first opening leaves it. Made once: migrations are a third of a short life. */
-let begun: string | undefined
-const emptyDirectory = (): string => {
-  if (begun !== undefined) return begun
+/** What the first process of a schedule finds: no directory, an empty log, or all that a first life makes of that. */
+export type Beginning = "nothing" | "log" | "settled"
+
+/** Made once each: migrations and a first generation are half of a short life. */
+const templates = new Map<Beginning, string>()
+const templateOf = (beginning: Beginning, make: (folder: string) => void): string => {
+  const made = templates.get(beginning)
+  if (made !== undefined) return made
   const folder = mkdtempSync(join(room, "reprise-simulation-"))
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
-  openTestWriter(folder).close()
-  begun = folder
+  make(folder)
+  templates.set(beginning, folder)
   return folder
 }
+const emptyLog = (): string => templateOf("log", (folder) => openTestWriter(folder).close())
 
 export class Disk {
   readonly #folder = mkdtempSync(join(room, "reprise-simulation-"))
   #lives = 1
   #dead: Array<string> = []
 
-  constructor(isBegun: boolean) {
-    if (isBegun) copyFolder(emptyDirectory(), this.directory)
+  /** `settle` lives a first life and puts what it leaves into a folder. */
+  constructor(beginning: Beginning, settle: (into: string) => void) {
+    if (beginning === "log") copyFolder(emptyLog(), this.directory)
+    if (beginning === "settled") copyFolder(templateOf(beginning, settle), this.directory)
   }
 
   get directory(): string {
@@ -85,6 +92,13 @@ export class Disk {
       if (existsSync(directory)) removeFolder(directory)
     }
     this.#dead = []
+  }
+
+  /** As an orderly end leaves it. */
+  copyTo(folder: string): void {
+    closeAll(this.#folder)
+    rmdirSync(folder)
+    copyFolder(this.directory, folder)
   }
 
   remove(): void {

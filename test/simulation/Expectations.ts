@@ -4,18 +4,11 @@
  */
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import {
-  generationFolder,
-  generationsIn,
-  markerIn,
-  pointsIn,
-  projectFiles,
-  readIndex
-} from "../model/IndexFile.ts"
-import { eventsIn, faultsOfLog, type LogRow, lastFound, liveVersionsAt } from "../model/LogFile.ts"
+import { generationFolder, generationsIn, markerIn, projectFiles, readIndex } from "../model/IndexFile.ts"
+import { faultsOfLog, type LogRow, lastFound, liveVersionsAt } from "../model/LogFile.ts"
 import { Broken } from "./Broken.ts"
 import { idOf, type Sent } from "./Commands.ts"
-import { breachOf } from "./Files.ts"
+import { breachOf, Still } from "./Files.ts"
 import type { AtRest, Proof } from "./Rest.ts"
 import type { Searched, Simulation } from "./Simulation.ts"
 import { batchSize, concurrency } from "./Surroundings.ts"
@@ -24,12 +17,13 @@ import { batchSize, concurrency } from "./Surroundings.ts"
 export const judge = (run: Simulation): void => {
   const { atRest } = run
   if (atRest === undefined) throw new Broken("I14: it did not come to rest")
-  const rows = eventsIn(join(atRest.directory, "log.sqlite"))
+  const still = new Still(atRest.directory)
+  const { rows } = still
   const log = new History(rows)
   soundLog(rows, atRest)
   acknowledged(run, log)
   finalState(run, log, atRest)
-  sameIndex(run, log, atRest)
+  sameIndex(run, log, still, atRest)
   for (const one of run.searched) answered(one, log)
   forward(run.searched)
   paid(run, log)
@@ -159,7 +153,7 @@ const textOf = (run: Simulation, command: unknown): string | undefined =>
 const fingerprints = new Map<string, string>()
 
 /** I5, I7: the index read from its bytes, the naive fold, the folded state, a replay, and other runs agree. */
-const sameIndex = (run: Simulation, log: History, { directory, generation, proof }: AtRest): void => {
+const sameIndex = (run: Simulation, log: History, still: Still, { directory, generation, proof }: AtRest) => {
   const throws = run.faults.count("throw")
   if (proof !== undefined) proved(proof)
   const index = join(directory, "index")
@@ -177,7 +171,7 @@ const sameIndex = (run: Simulation, log: History, { directory, generation, proof
     lastFound(log.rows) <= checkpoint && checkpoint <= head,
     () => `I7: the index stands at ${checkpoint}, not at ${lastFound(log.rows)} or later`
   )
-  const read = readIndex(folder, head)
+  const read = readIndex(folder, head, still.points)
   holds(read.faults.length === 0, () => `I6: the index holds what it must not: ${shown(read.faults)}`)
   const found = [...read.projects].flatMap(([project, { documents }]) =>
     [...documents].map(([document, chunks]) => `${document} ${project} ${chunks.size}`)
@@ -188,8 +182,8 @@ const sameIndex = (run: Simulation, log: History, { directory, generation, proof
     shown(found.sort()) === shown(expected.sort()),
     () => `I5: found ${shown(found)}, expected ${shown(expected)}`
   )
-  tagged(run, log, folder, live)
-  const broken = breachOf(directory, run.sent, true)
+  tagged(run, log, still, folder, live)
+  const broken = breachOf(still, run.sent, true)
   holds(broken === undefined, () => `${broken} (at rest)`)
   const contents = shown(
     [...live].map(([document, { version }]) => [document, ...rawOf(log, document, version)]).sort()
@@ -227,11 +221,12 @@ const rawOf = (log: History, document: string, version: number): ReadonlyArray<u
 const tagged = (
   run: Simulation,
   log: History,
+  { points }: Still,
   folder: string,
   live: ReadonlyMap<string, { readonly version: number }>
 ): void => {
   for (const [, path] of projectFiles(folder)) {
-    for (const { documentId, from, payload, until } of pointsIn(path)) {
+    for (const { documentId, from, payload, until } of points(path)) {
       if (log.rows.length < from || until <= log.rows.length) continue
       const command = log.submission(documentId, live.get(documentId)?.version ?? 0)
       const said = run.sent.find((sent) => sent.command.commandId === command)?.tag

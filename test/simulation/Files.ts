@@ -11,23 +11,44 @@ import {
   markerIn,
   pointsIn,
   projectFiles,
-  readIndex
+  readIndex,
+  type StoredPoint
 } from "../model/IndexFile.ts"
 import { eventsIn, faultsOfLog, type LogRow, liveVersionsAt } from "../model/LogFile.ts"
 import type { Sent } from "./Commands.ts"
 
+/** The bytes of a directory in which nothing happens meanwhile: each file is read once, however much is asked of it. */
+export class Still {
+  readonly directory: string
+  readonly #points = new Map<string, ReadonlyArray<StoredPoint>>()
+  #rows: ReadonlyArray<LogRow> | undefined
+
+  constructor(directory: string) {
+    this.directory = directory
+  }
+
+  get rows(): ReadonlyArray<LogRow> {
+    this.#rows ??= eventsIn(join(this.directory, "log.sqlite"))
+    return this.#rows
+  }
+
+  /** Of a project's file. */
+  readonly points = (path: string): ReadonlyArray<StoredPoint> => {
+    const known = this.#points.get(path) ?? pointsIn(path)
+    this.#points.set(path, known)
+    return known
+  }
+}
+
 /** The promise that the files break, if any. `isWhole`: nobody has deleted a part of the index. */
-export const breachOf = (
-  directory: string,
-  sent: ReadonlyArray<Sent>,
-  isWhole: boolean
-): string | undefined => {
+export const breachOf = (still: Still, sent: ReadonlyArray<Sent>, isWhole: boolean): string | undefined => {
+  const { directory } = still
   const head = join(directory, "head")
   const answered = sent.flatMap(({ answer, command }) =>
     answer?.outcome === "accepted" ? [{ answer, command }] : []
   )
   if (!existsSync(head)) return answered.length === 0 ? undefined : "I1: the head's witness is gone"
-  const rows = eventsIn(join(directory, "log.sqlite"))
+  const { rows } = still
   const witness = JSON.parse(readFileSync(head, "utf8"))
   const faults = faultsOfLog(rows, [witness])
   if (faults.length > 0) return `I1: the log is not sound: ${JSON.stringify(faults)}`
@@ -37,10 +58,11 @@ export const breachOf = (
     if (witness.position < answer.position)
       return `I1: the head's witness stands at ${witness.position}, and ${answer.position} was acknowledged`
   }
-  return isWhole ? breachOfIndex(directory, rows) : undefined
+  return isWhole ? breachOfIndex(still) : undefined
 }
 
-const breachOfIndex = (directory: string, rows: ReadonlyArray<LogRow>): string | undefined => {
+const breachOfIndex = (still: Still): string | undefined => {
+  const { directory, rows } = still
   const index = join(directory, "index")
   const generations = rows.flatMap((row) =>
     row.type.toString("utf8") === "GenerationOpened" ? [dataOf(row)] : []
@@ -61,7 +83,7 @@ const breachOfIndex = (directory: string, rows: ReadonlyArray<LogRow>): string |
     if (marker === undefined || marker.checkpoint < kept.checkpoint)
       return `I7: the engine of ${name} stands at ${marker?.checkpoint}, its state at ${kept.checkpoint}`
     if (marker.checkpoint > rows.length) return `I7: ${name} stands at ${marker.checkpoint}, beyond the log`
-    const broken = breachOfPoints(folder, kept, rows, spec)
+    const broken = breachOfPoints(still, folder, kept, spec)
     if (broken !== undefined) return `${broken} (${name} at ${kept.checkpoint})`
   }
   return undefined
@@ -69,12 +91,12 @@ const breachOfIndex = (directory: string, rows: ReadonlyArray<LogRow>): string |
 
 /** The points that the state's checkpoint shows: those of the naive fold, counted as the state counts them. */
 const breachOfPoints = (
+  { points, rows }: Still,
   folder: string,
   { checkpoint, tokens }: State,
-  rows: ReadonlyArray<LogRow>,
   spec: unknown
 ): string | undefined => {
-  const read = readIndex(folder, checkpoint)
+  const read = readIndex(folder, checkpoint, points)
   if (read.faults.length > 0) return `I6: the index holds what it must not: ${JSON.stringify(read.faults)}`
   const found = [...read.projects].flatMap(([project, { documents }]) =>
     [...documents].map(([document, chunks]) => `${document} ${project} ${chunks.size}`)
@@ -83,7 +105,7 @@ const breachOfPoints = (
   const expected = [...live].map(([document, { chunks, scope }]) => `${document} ${scope} ${chunks}`)
   if (found.sort().join() !== expected.sort().join())
     return `I5: found ${JSON.stringify(found)}, expected ${JSON.stringify(expected)}`
-  const counted = frequenciesIn(folder, checkpoint)
+  const counted = frequenciesIn(points, folder, checkpoint)
   return counted.join() === tokens.join()
     ? undefined
     : `I5: the words of living chunks are counted as ${tokens.length} with ${sumOf(tokens)}, and are ${counted.length} with ${sumOf(counted)}`
@@ -116,10 +138,10 @@ const readState = (path: string): State => {
   }
 }
 
-const frequenciesIn = (folder: string, at: number): ReadonlyArray<string> => {
+const frequenciesIn = (points: Still["points"], folder: string, at: number): ReadonlyArray<string> => {
   const counts = new Map<string, number>()
   for (const [scope, path] of projectFiles(folder)) {
-    for (const { from, sparse, until } of pointsIn(path)) {
+    for (const { from, sparse, until } of points(path)) {
       if (at < from || until <= at) continue
       for (let offset = 0; offset < sparse.length; offset += 8) {
         const key = `${scope} ${sparse.readUInt32LE(offset)}`

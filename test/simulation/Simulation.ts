@@ -2,7 +2,7 @@
  * One run of a schedule: senders outside, a server that dies and comes back on what was durable, faults around it until
  * they end, and then peace, in which everything must come to rest. What was seen is kept for `Expectations.ts` to judge.
  */
-import { Context, Duration, Effect, Exit, Layer } from "effect"
+import { Context, Duration, Effect, Exit } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Indexer } from "../../actors/Indexer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
@@ -12,9 +12,9 @@ import { ReadModels } from "../../src/log/ReadModels.ts"
 import { Search, type SearchAnswer } from "../../src/search/Search.ts"
 import { Broken } from "./Broken.ts"
 import { type Sent, scopeOf, sentAs, sourceAdded } from "./Commands.ts"
-import { Disk } from "./Disk.ts"
+import { type Beginning, Disk } from "./Disk.ts"
 import { Faults } from "./Faults.ts"
-import { breachOf } from "./Files.ts"
+import { breachOf, Still } from "./Files.ts"
 import { type AtRest, parkedJobs, prove, replay } from "./Rest.ts"
 import { type Operation, type Schedule, senders } from "./Schedule.ts"
 import { type Served, server } from "./Server.ts"
@@ -39,6 +39,23 @@ const longestPeaceMs = 30 * 60_000
 const mostSteps = 50_000
 /** Processes in peace. */
 const mostStarts = 20
+
+/** Some begin with no directory or an empty log, so that faults meet the making of everything, too. */
+const beginningOf = ({ seed }: Schedule): Beginning =>
+  seed % 8 === 0 ? "nothing" : seed % 8 < 3 ? "log" : "settled"
+
+/** Its ids are made of its seed: none that a schedule would have. */
+const firstLife: Schedule = { seed: 0x5e771ed, inOrder: true, operations: [], faults: [] }
+
+const settle = (into: string): void => {
+  const life = new Simulation(firstLife, "log")
+  try {
+    life.run()
+    life.leave(into)
+  } finally {
+    life.remove()
+  }
+}
 
 export class Simulation {
   readonly schedule: Schedule
@@ -66,10 +83,9 @@ export class Simulation {
   /** Nobody has deleted a part of the index. */
   #isWhole = true
 
-  constructor(schedule: Schedule) {
+  constructor(schedule: Schedule, beginning = beginningOf(schedule)) {
     this.schedule = schedule
-    // Some begin with no directory at all, so that faults meet its making, too.
-    this.#disk = new Disk(schedule.seed % 8 !== 0)
+    this.#disk = new Disk(beginning, settle)
     this.faults = new Faults(schedule)
     this.world = new World(schedule.seed, schedule.inOrder)
     this.#outside = new Process(this.world, "outside", schedule.seed)
@@ -112,6 +128,13 @@ export class Simulation {
     return this.atRest?.head ?? ""
   }
 
+  /** Ends all of it, and keeps what the server leaves. */
+  leave(into: string): void {
+    this.#outside.kill()
+    this.#server?.process.kill()
+    this.#disk.copyTo(into)
+  }
+
   /** Deletes its files. */
   remove(): void {
     this.#outside.kill()
@@ -131,7 +154,7 @@ export class Simulation {
     const life = ++this.#life
     const process = new Process(this.world, `server ${life}`, this.schedule.seed + life)
     const { directory } = this.#disk
-    const layer = server({
+    const serving = server({
       directory,
       spec: specOf(this.#model),
       model: this.#model,
@@ -143,7 +166,7 @@ export class Simulation {
     const interrupt = process.fork(
       Effect.scoped(
         Effect.gen(this, function* () {
-          const served = yield* Layer.build(layer)
+          const served = yield* serving
           this.#served = served
           this.note("ready")
           return yield* Context.get(served, Supervisor).failure
@@ -163,7 +186,7 @@ export class Simulation {
     this.note(`killed ${where}`)
     this.#disk.crash()
     this.#died(process)
-    const breach = breachOf(this.#disk.directory, this.sent, this.#isWhole)
+    const breach = breachOf(new Still(this.#disk.directory), this.sent, this.#isWhole)
     if (breach !== undefined) this.#break(`${breach} (found after it was killed ${where})`)
   }
 
