@@ -10,7 +10,8 @@ import { Broken } from "./Broken.ts"
 import { idOf, type Sent } from "./Commands.ts"
 import { breachOf, Still } from "./Files.ts"
 import type { AtRest, Proof } from "./Rest.ts"
-import type { Searched, Simulation } from "./Simulation.ts"
+import type { Searched } from "./Searches.ts"
+import type { Simulation } from "./Simulation.ts"
 import { batchSize, concurrency } from "./Surroundings.ts"
 
 /** Throws {@link Broken}, naming the oracle. */

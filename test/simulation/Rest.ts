@@ -1,10 +1,11 @@
 /** What is looked at once everything has come to rest, and what the program itself says of its index then. */
-import { Context, Effect } from "effect"
+import { Context, Duration, Effect } from "effect"
 import { Promotion } from "../../actors/Indexer/Promotion.ts"
 import type { GenerationId, Spec } from "../../events/index.ts"
 import { Projections } from "../../src/index/Projections.ts"
 import type { Recomputed, VerifyReport } from "../../src/index/VerifyReport.ts"
 import { type JobRow, ReadModels } from "../../src/log/ReadModels.ts"
+import { collecting } from "../../src/runtime/Storage.ts"
 import type { Served } from "./Server.ts"
 
 export interface AtRest {
@@ -12,7 +13,7 @@ export interface AtRest {
   /** Hash of the log's last event. */
   readonly head: string
   readonly generation: string
-  /** Asked for in every fifth run: it takes as long as all the rest. */
+  /** Asked for where something was collected, and in every fifth run: it takes as long as all the rest. */
   readonly proof: Proof | undefined
   readonly parked: ReadonlyArray<{ readonly documentId: string; readonly reason: string | undefined }>
 }
@@ -38,6 +39,17 @@ export const replay = (spec: Spec) => (served: Context.Context<Served>) =>
     excluded: [],
     onProgress: () => Effect.void
   })
+
+/** A schedule lasts for seconds: the grace is over within it, while messages and vectors are still on their way. */
+export const grace = Duration.millis(300)
+const storage = { keepFor: Duration.zero, keepVersions: 0, grace, gcInterval: "off" as const }
+
+/** Deletes what nobody needs any more. */
+export const collect = (served: Context.Context<Served>) =>
+  collecting(storage).pipe(
+    Effect.flatMap((run) => run({ dryRun: false })),
+    Effect.provide(served)
+  )
 
 /** `until` asks again and again, until it is answered; `paid` says how many inputs the provider has answered for. */
 export const prove = (

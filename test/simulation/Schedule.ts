@@ -21,6 +21,8 @@ export type Operation = { readonly sender: number; readonly pauseMs: number } & 
   | { readonly kind: "search" }
   | { readonly kind: "retry" }
   | { readonly kind: "replay" }
+  /** Content and points that nobody needs any more are deleted. */
+  | { readonly kind: "collect" }
   /** The server is stopped in order and started again. */
   | { readonly kind: "stop" }
   /** The server is killed, and somebody deletes a folder before it is started again. */
@@ -138,8 +140,9 @@ export const scheduleOf = (seed: number): Schedule => {
     if (dice < 0.79) return { ...own, kind: "twin", back: 1 + below(2), text: pick(plainTexts) }
     if (dice < 0.92) return { ...own, kind: "search" }
     if (dice < 0.94) return { ...own, kind: "retry" }
-    if (dice < 0.97) return { ...own, kind: "replay" }
-    if (dice < 0.98) return { ...own, kind: "delete", folder: random() < 0.5 ? "index" : "state" }
+    if (dice < 0.96) return { ...own, kind: "replay" }
+    if (dice < 0.975) return { ...own, kind: "collect" }
+    if (dice < 0.985) return { ...own, kind: "delete", folder: random() < 0.5 ? "index" : "state" }
     return { ...own, kind: "stop" }
   }
   const operations = Array.from({ length: 4 + below(9) }, operation)

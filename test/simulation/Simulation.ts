@@ -9,30 +9,18 @@ import { Supervisor } from "../../actors/Supervisor.ts"
 import { type Command, CommandId, JobRetry } from "../../events/index.ts"
 import { Log } from "../../src/log/Log.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
-import { Search, type SearchAnswer } from "../../src/search/Search.ts"
+import type { Collected } from "../../src/runtime/StorageReports.ts"
 import { Broken } from "./Broken.ts"
-import { type Sent, scopeOf, sentAs, sourceAdded } from "./Commands.ts"
+import { type Sent, sentAs, sourceAdded } from "./Commands.ts"
 import { type Beginning, Disk } from "./Disk.ts"
 import { Faults } from "./Faults.ts"
 import { breachOf, Still } from "./Files.ts"
-import { type AtRest, parkedJobs, prove, replay } from "./Rest.ts"
+import { type AtRest, collect, grace, parkedJobs, prove, replay } from "./Rest.ts"
 import { type Operation, type Schedule, senders } from "./Schedule.ts"
+import { Gone, type Searched, Searches } from "./Searches.ts"
 import { type Served, server } from "./Server.ts"
-import { busWith, everywhere, failpointsOf, preparer, providerWith, specOf } from "./Surroundings.ts"
+import { busWith, failpointsOf, preparer, providerWith, specOf } from "./Surroundings.ts"
 import { Process, World } from "./World.ts"
-
-export interface Searched {
-  readonly life: number
-  /** The highest position that this process had answered for the project when the search began. */
-  readonly floor: number
-  readonly project: string
-  readonly answer: SearchAnswer
-}
-
-/** The process died with the request in hand. */
-class Gone {
-  readonly _tag = "Gone"
-}
 
 /** In peace everything has come to rest after this, or never will. */
 const longestPeaceMs = 30 * 60_000
@@ -63,7 +51,7 @@ export class Simulation {
   readonly world: World
   readonly #disk: Disk
   readonly sent: Array<Sent> = []
-  readonly searched: Array<Searched> = []
+  readonly #searches: Searches
   /** What happened, in order, with the virtual time: two runs of a schedule have the same. */
   readonly trace: Array<string> = []
   /** Inputs that the provider answered for. */
@@ -88,11 +76,20 @@ export class Simulation {
     this.#disk = new Disk(beginning, settle)
     this.faults = new Faults(schedule)
     this.world = new World(schedule.seed, schedule.inOrder)
+    this.#searches = new Searches(
+      this.sent,
+      (what) => this.note(what),
+      (why) => this.#break(why)
+    )
     this.#outside = new Process(this.world, "outside", schedule.seed)
     this.#model = providerWith(this.faults, (inputs) => {
       this.paid += inputs
       this.note(`paid for ${inputs}`)
     })
+  }
+
+  get searched(): ReadonlyArray<Searched> {
+    return this.#searches.answered
   }
 
   /** Throws {@link Broken} where it does not come to rest, or what must not fail fails. */
@@ -287,11 +284,17 @@ export class Simulation {
         return sent === undefined ? Effect.void : this.#answered(sent)
       }
       case "search":
-        return this.#search(project, key % 2 === 0, key % 3 === 0 ? this.#acknowledged(project) : undefined)
+        return this.#search(
+          project,
+          key % 2 === 0,
+          key % 3 === 0 ? this.#searches.acknowledged(project) : undefined
+        )
       case "retry":
         return this.#retryParked
       case "replay":
         return Effect.asVoid(Effect.exit(this.#call(replay(specOf(this.#model)))))
+      case "collect":
+        return this.#collect(this.#call(collect))
       case "stop":
         return Effect.sync(() => {
           this.note("stop")
@@ -312,57 +315,17 @@ export class Simulation {
   }
 
   #search(project: string, sparse: boolean, atLeast?: number): Effect.Effect<void> {
-    return Effect.suspend(() => this.#searchAbove(project, sparse, this.#floor(project), atLeast))
-  }
-
-  /** The last sequence of a project that anybody was told. */
-  #acknowledged(project: string): number {
-    return Math.max(
-      0,
-      ...this.sent.map(({ answer, command }) =>
-        command.scope.project === project ? (answer?.sequence ?? 0) : 0
-      )
+    return Effect.suspend(() =>
+      this.#searches.search({ project, sparse, life: this.#life, atLeast }, (use) => this.#call(use))
     )
   }
 
-  #floor(project: string): number {
-    return Math.max(
-      0,
-      ...this.searched.flatMap((one) =>
-        one.life === this.#life && one.project === project ? [one.answer.indexedPosition] : []
-      )
-    )
-  }
-
-  #searchAbove(
-    project: string,
-    sparse: boolean,
-    floor: number,
-    minPosition: number | undefined
-  ): Effect.Effect<void> {
-    return this.#call((served) =>
-      Context.get(served, Search).search({
-        scope: scopeOf(project),
-        query: everywhere,
-        mode: sparse ? "sparse" : "hybrid",
-        limit: 500,
-        filter: {},
-        ...(minPosition === undefined ? {} : { minPosition }),
-        waitMs: minPosition === undefined ? 0 : 5000
-      })
-    ).pipe(
-      Effect.flatMap((answer) =>
-        Effect.sync(() => {
-          this.note(`${project} has ${answer.hits.length} hits at ${answer.indexedPosition}`)
-          this.searched.push({ life: this.#life, floor, project, answer })
-          if (answer.indexedPosition < (minPosition ?? 0))
-            this.#break(
-              `I10: a search that was to include ${minPosition} was answered at ${answer.indexedPosition}`
-            )
-        })
-      ),
-      Effect.catchAllCause((cause) =>
-        Effect.sync(() => this.note(`no search: ${String(cause).split("\n")[0]}`))
+  #collect<E>(collecting: Effect.Effect<Collected, E>): Effect.Effect<void> {
+    return Effect.map(Effect.exit(collecting), (exit) =>
+      this.note(
+        Exit.isSuccess(exit)
+          ? `collected ${exit.value.points} points, ${exit.value.bodies} bodies, ${exit.value.vectors} vectors`
+          : "collected, but not to the end"
       )
     )
   }
@@ -390,12 +353,20 @@ export class Simulation {
         return Effect.flatMap(Context.get(served, Log).head, ({ position }) => untilVisible(position))
       })
       yield* visible
+      const isCollected = this.schedule.operations.some(({ kind }) => kind === "collect")
+      if (isCollected) {
+        yield* Effect.sleep(grace)
+        // The first begins the grace of what ended last.
+        yield* this.#collect(this.#until(collect))
+        yield* Effect.sleep(grace)
+        yield* this.#collect(this.#until(collect))
+      }
       for (const project of new Set(senders)) yield* this.#search(project, true)
       const live = yield* this.#until((served) => Context.get(served, ReadModels).live)
       if (live === undefined) return this.#break("I9: no generation is live")
       const until: Parameters<typeof prove>[0] = (use) => this.#until(use)
       const proof =
-        this.schedule.seed % 5 === 0
+        isCollected || this.schedule.seed % 5 === 0
           ? yield* prove(until, live.generation, specOf(this.#model), () => this.paid)
           : undefined
       // A replay ends with events of its own.

@@ -4,7 +4,8 @@
  */
 import type { Sent } from "./Commands.ts"
 import { type Operation, type Schedule, scheduleOf } from "./Schedule.ts"
-import { type Searched, Simulation } from "./Simulation.ts"
+import type { Searched } from "./Searches.ts"
+import { Simulation } from "./Simulation.ts"
 import { forgetFibers } from "./World.ts"
 
 /** The sender to project `one`, and the one to project `two`. */
