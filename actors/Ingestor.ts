@@ -36,7 +36,7 @@ export interface IngestorSettings {
 export const usualSettings: IngestorSettings = {
   name: "ingestor",
   slots: 2,
-  together: 8,
+  together: 32,
   heartbeat: Duration.seconds(10),
   unfitPause: Duration.seconds(30)
 }

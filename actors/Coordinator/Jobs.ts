@@ -62,6 +62,10 @@ export class Jobs {
     embed: { projects: new Map(), turns: [] }
   }
   readonly #running: { readonly [lane in Lane]: Set<Job> } = { prepare: new Set(), embed: new Set() }
+  /** Of those that run. */
+  readonly #weights: { [lane in Lane]: number } = { prepare: 0, embed: 0 }
+  /** Those that run alone. */
+  readonly #aloneNow = new Set<Job>()
   readonly #delayed = new Set<Job>()
   readonly #solo: Array<Job> = []
   readonly paused = new Set<Lane>()
@@ -82,8 +86,14 @@ export class Jobs {
   add(job: Pick<Job, "id" | "lane" | "work" | "code" | "known" | "solo">): Job {
     const existing = this.#jobs.get(job.id)
     if (existing !== undefined) return existing
+    const { code, id, known, lane, solo, work } = job
     const added: Job = {
-      ...job,
+      id,
+      lane,
+      work,
+      code,
+      known,
+      solo,
       attempt: 0,
       failures: 0,
       state: "queued",
@@ -106,13 +116,13 @@ export class Jobs {
   /** It is over. */
   remove(job: Job): void {
     this.#jobs.delete(job.id)
-    this.#running[job.lane].delete(job)
+    this.#stop(job)
     this.#delayed.delete(job)
   }
 
   /** Nothing is to be done for it until {@link wake}: others compute what it waits for. */
   rest(job: Job): void {
-    this.#running[job.lane].delete(job)
+    this.#stop(job)
     job.state = "resting"
     job.worker = undefined
   }
@@ -123,13 +133,13 @@ export class Jobs {
 
   /** Its attempt ended without a result, through no fault of its own: it waits for its turn again. */
   requeue(job: Job): void {
-    this.#running[job.lane].delete(job)
+    this.#stop(job)
     job.solo = false
     this.#enqueue(job)
   }
 
   delay(job: Job, until: number): void {
-    this.#running[job.lane].delete(job)
+    this.#stop(job)
     job.state = "delayed"
     job.until = until
     job.worker = undefined
@@ -169,6 +179,14 @@ export class Jobs {
     job.worker = undefined
     job.until = now + this.#limits.unclaimedMs
     this.#running[job.lane].add(job)
+    this.#weights[job.lane] += weight
+    if (job.solo) this.#aloneNow.add(job)
+  }
+
+  #stop(job: Job): void {
+    if (!this.#running[job.lane].delete(job)) return
+    this.#weights[job.lane] -= job.weight
+    this.#aloneNow.delete(job)
   }
 
   /** Grants the right to work on an attempt to one worker, and again to the same one: a sign of life. */
@@ -265,14 +283,13 @@ export class Jobs {
   }
 
   #hasRoom(lane: Lane): boolean {
-    let weight = 0
-    for (const job of this.#running[lane]) weight += job.weight
-    return weight < this.#limits.lanes[lane].window
+    return this.#weights[lane] < this.#limits.lanes[lane].window
   }
 
   /** While jobs of a crash wait, they run one at a time and nothing runs beside them. */
   #nextSolo(lane: Lane, willing: (job: Job) => boolean): Job | undefined | "none" {
-    if (this.running().some((job) => job.solo)) return undefined
+    if (this.#aloneNow.size > 0) return undefined
+    if (this.#solo.length === 0) return "none"
     while (this.#solo.length > 0 && !this.#isQueued(this.#solo[0])) this.#solo.shift()
     const at = this.#solo.findIndex(
       (job) => this.#isQueued(job) && !this.paused.has(job.lane) && willing(job)

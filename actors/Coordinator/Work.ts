@@ -43,6 +43,8 @@ export interface Work {
   computed: number
   /** All vectors are there: it waits for its place in the line, or for its append. */
   ready: boolean
+  /** Ids of its jobs, once they are known. */
+  readonly jobs: { prepare?: JobId; embed?: readonly [manifest: Digest, id: JobId] }
   /** No attempt at any of its jobs can have been made before: saves reading them. */
   fresh: boolean
 }
@@ -61,15 +63,25 @@ export const workKey = (work: Pick<Work, "purpose" | "documentId" | "pair">): st
 
 export const pairKey = (pair: Pair): string => `${pair.chunker}/${pair.model}`
 
-export const prepareJobOf = (epoch: number, work: Work): JobId =>
-  work.purpose === "commit"
-    ? prepareJobId(epoch, work.documentId, work.version, work.raw)
-    : buildJobId(epoch, "prepare", work.documentId, work.version, work.pair)
+/** A work lives within one epoch, and only a commit's pair changes, on which its ids do not depend. */
+export const prepareJobOf = (epoch: number, work: Work): JobId => {
+  work.jobs.prepare ??=
+    work.purpose === "commit"
+      ? prepareJobId(epoch, work.documentId, work.version, work.raw)
+      : buildJobId(epoch, "prepare", work.documentId, work.version, work.pair)
+  return work.jobs.prepare
+}
 
-export const embedJobOf = (epoch: number, work: Work, chunking: Chunking): JobId =>
-  work.purpose === "commit"
-    ? embedJobId(epoch, work.documentId, work.version, chunking.manifestBlob)
-    : buildJobId(epoch, "embed", work.documentId, work.version, work.pair)
+export const embedJobOf = (epoch: number, work: Work, { manifestBlob }: Chunking): JobId => {
+  const [known, id] = work.jobs.embed ?? []
+  if (id !== undefined && known === manifestBlob) return id
+  const made =
+    work.purpose === "commit"
+      ? embedJobId(epoch, work.documentId, work.version, manifestBlob)
+      : buildJobId(epoch, "embed", work.documentId, work.version, work.pair)
+  work.jobs.embed = [manifestBlob, made]
+  return made
+}
 
 export const reusedVectors = (work: Work): number =>
   Math.max(0, new Set(work.inputs ?? []).size - work.computed)

@@ -75,6 +75,7 @@ const begin = Effect.fnUntraced(function* (
     vectors: new Map(),
     computed: 0,
     ready: false,
+    jobs: {},
     fresh: false
   }
   build.active.set(documentId, work)

@@ -208,6 +208,7 @@ const workOf = (
     vectors: new Map(),
     computed: 0,
     ready: false,
+    jobs: {},
     fresh: true
   }
 }

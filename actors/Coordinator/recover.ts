@@ -107,6 +107,7 @@ export const takeUp = Effect.fnUntraced(function* (
     vectors: new Map(),
     computed: 0,
     ready: false,
+    jobs: {},
     fresh: false
   }
   desk.open.set(row.documentId, { row, work })

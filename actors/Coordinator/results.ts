@@ -309,7 +309,11 @@ const settleEmbedding = (desk: Desk, turn: Turn, work: Work): void => {
 }
 
 /** A copy that shares no buffer with the sender, −0 as +0. */
-const storedForm = (vector: Float32Array): Float32Array => vector.map((value) => value + 0)
+const storedForm = (vector: Float32Array): Float32Array => {
+  const stored = new Float32Array(vector.length)
+  for (let at = 0; at < vector.length; at++) stored[at] = (vector[at] ?? 0) + 0
+  return stored
+}
 
 const vectorDigest = (vector: Float32Array): Digest =>
   Digest.make(

@@ -88,7 +88,13 @@ interface Worker {
   late: boolean
 }
 
-/** `threads` of them; one that does not answer within `timeout` is ended. */
+/**
+ * For how long somebody waits in line before another thread is started. One serves a stream of small documents, and each
+ * further one loads all parsers and is compiled anew.
+ */
+const patience = Duration.millis(100)
+
+/** Up to `threads` of them; one that does not answer within `timeout` is ended. */
 export const layerInWorkers = (
   options: PreparerOptions & { readonly threads: number; readonly timeout: Duration.Duration }
 ): Layer.Layer<Preparer> =>
@@ -96,7 +102,11 @@ export const layerInWorkers = (
     Preparer,
     Effect.gen(function* () {
       const free: Array<Worker> = []
-      const slots = yield* Effect.makeSemaphore(options.threads)
+      const slots = yield* Effect.makeSemaphore(1)
+      let permits = 1
+      /** Since when each has waited for a thread, in monotonic milliseconds; the first has waited longest. */
+      const inLine = new Set<{ readonly since: number }>()
+      const isLine = yield* Effect.makeLatch(false)
       const all = new Set<Worker>()
       const whole = yield* Effect.scope
 
@@ -122,6 +132,24 @@ export const layerInWorkers = (
           yield* end(worker)
         }
       }).pipe(Effect.delay(Duration.times(options.timeout, 1 / 8)), Effect.forever, Effect.forkScoped)
+
+      if (options.threads > 1) {
+        yield* Effect.gen(function* () {
+          yield* isLine.await
+          yield* Effect.sleep(patience)
+          const now = yield* monotonicMs
+          const [first] = inLine
+          if (first === undefined) yield* isLine.close
+          else if (now - first.since >= Duration.toMillis(patience)) yield* slots.resize(++permits)
+        }).pipe(Effect.repeat({ until: () => permits === options.threads }), Effect.forkScoped)
+      }
+      const waitInLine = Effect.flatMap(monotonicMs, (since) => {
+        const place = { since }
+        inLine.add(place)
+        return Effect.zipRight(isLine.open, slots.take(1)).pipe(
+          Effect.ensuring(Effect.sync(() => inLine.delete(place)))
+        )
+      })
 
       /** A worker goes back to the pool only after an answer: whatever else happened to it is not known. */
       const using: Using = (requests, share) =>
@@ -151,6 +179,13 @@ export const layerInWorkers = (
             })
         )
 
-      return preparing(options, (requests, share) => slots.withPermits(1)(using(requests, share)))
+      return preparing(options, (requests, share) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.zipRight(
+            restore(waitInLine),
+            Effect.ensuring(restore(using(requests, share)), slots.release(1))
+          )
+        )
+      )
     })
   )

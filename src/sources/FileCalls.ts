@@ -21,6 +21,7 @@ import type { ScanStep } from "./FilesScan.ts"
 import type { FileKind, FileRead, FileStat } from "./FileTree.ts"
 import type { ScanAsk } from "./OpenScans.ts"
 import { ofLatin1, type RawPath } from "./RawPath.ts"
+import type { Timed } from "./Spread.ts"
 
 /** Some file systems do not say in a listing what an entry is. */
 export interface ListedEntry {
@@ -211,14 +212,21 @@ const sameVersion = (before: FileStat, after: FileStat): boolean =>
 
 /** As a `Thread` of the entry `files` can be asked. */
 export type FileOperations = {
-  readonly examine: (paths: ReadonlyArray<RawPath>) => Examined
+  readonly examine: (paths: ReadonlyArray<RawPath>) => Timed<Examined>
   readonly read: (ask: {
     readonly paths: ReadonlyArray<RawPath>
     readonly maxBytes: number
-  }) => ReadonlyArray<FileRead>
+  }) => Timed<ReadonlyArray<FileRead>>
   readonly scan: (ask: ScanAsk) => ScanStep
   /** Forgets a scan that is not gone on with. */
   readonly endScan: (scan: number) => void
+}
+
+/** As the thread itself sees it: the main thread, busy with what was read before, hears of an answer late. */
+export const timed = <Answer>(work: () => Answer): Timed<Answer> => {
+  const began = performance.now()
+  const answer = work()
+  return { answer, tookMs: performance.now() - began }
 }
 
 /** The buffers of an answer, to be moved instead of copied. */

@@ -56,7 +56,7 @@ export const layer: Layer.Layer<FileTree> = Layer.scoped(
         spread(paths, (thread, some) =>
           Effect.map(
             asking(thread, ({ call }) => call("examine", some)),
-            (examined) => statsOf(some, examined)
+            ({ answer, tookMs }) => ({ answer: statsOf(some, answer), tookMs })
           )
         ),
       (paths, maxBytes) =>

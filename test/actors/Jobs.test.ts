@@ -38,6 +38,7 @@ const workNamed = (name: string, project = "default", sync?: number): Work => ({
   vectors: new Map(),
   computed: 0,
   ready: false,
+  jobs: {},
   fresh: true
 })
 

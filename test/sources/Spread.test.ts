@@ -5,14 +5,21 @@ import { spreadOver } from "../../src/sources/Spread.ts"
 
 const files = Array.from({ length: 50 }, (_, at) => at)
 
-/** What each lane was asked, where a file takes so many milliseconds. */
-const asked = (spread: ReturnType<typeof spreadOver<string>>, items: ReadonlyArray<number>, msEach: number) =>
+/** What each lane was asked, where a file takes so many milliseconds and an answer is heard of so much later. */
+const asked = (
+  spread: ReturnType<typeof spreadOver<string>>,
+  items: ReadonlyArray<number>,
+  msEach: number,
+  heardAfterMs = 0
+) =>
   Effect.gen(function* () {
     const lanes: Array<readonly [string, number]> = []
     const fiber = yield* Effect.fork(
       spread(items, (lane, slice) => {
         lanes.push([lane, slice.length])
-        return Effect.delay(Effect.succeed(slice.map((item) => item * 2)), `${msEach * slice.length} millis`)
+        const tookMs = msEach * slice.length
+        const answer = slice.map((item) => item * 2)
+        return Effect.delay(Effect.succeed({ answer, tookMs }), tookMs + heardAfterMs)
       })
     )
     yield* TestClock.adjust("1 hour")
@@ -47,6 +54,15 @@ describe("what is asked about many files", () => {
       ])
       assert.deepStrictEqual(yield* asked(spread, [1], 5), [["a", 1]])
       assert.deepStrictEqual(yield* asked(spread, [], 5), [])
+    })
+  )
+
+  it.effect("takes no file for slow because whoever asked was busy", () =>
+    Effect.gen(function* () {
+      const spread = spreadOver(four)
+      for (let pass = 0; pass < 3; pass++) {
+        assert.deepStrictEqual(yield* asked(spread, files, 0.1, 5000), [["a", 50]])
+      }
     })
   )
 
