@@ -2,8 +2,8 @@
  * One run of a schedule: senders outside, a server that dies and comes back on what was durable, faults around it until
  * they end, and then peace, in which everything must come to rest. What was seen is kept for `Expectations.ts` to judge.
  */
-import { Context, Duration, Effect, Exit } from "effect"
-import { Coordinator } from "../../actors/Coordinator.ts"
+import { Cause, Context, Duration, Effect, Exit } from "effect"
+import { CommandRefused, Coordinator } from "../../actors/Coordinator.ts"
 import { Indexer } from "../../actors/Indexer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import { type Command, CommandId, JobRetry } from "../../events/index.ts"
@@ -209,11 +209,13 @@ export class Simulation {
     })
   }
 
-  /** Again and again, until it is answered. */
+  /** Again and again, until it is answered. Who is told that the program has to start anew for it starts it anew. */
   #until<A, E>(use: (served: Context.Context<Served>) => Effect.Effect<A, E>): Effect.Effect<A> {
     return this.#call(use).pipe(
       Effect.catchAllCause((cause) => {
         this.note(`again: ${String(cause).split("\n")[0]}`)
+        const error = Cause.squash(cause)
+        if (error instanceof CommandRefused && error.code === "crashed") this.#kill("by who was refused")
         return Effect.zipRight(
           Effect.sleep(Duration.millis(300)),
           Effect.suspend(() => this.#until(use))
