@@ -37,6 +37,9 @@ export interface Planned {
 
 const noVectors: ReadonlyMap<Digest, Digest> = new Map()
 
+/** Decisions about what is at hand take no step that lets others go on: after so many of them they have their turn. */
+export const decidedAtOnce = 8
+
 export class Turn {
   readonly now: number
   readonly wallClock: number

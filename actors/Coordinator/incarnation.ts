@@ -22,7 +22,7 @@ import type { Message, Office, Operation } from "./Office.ts"
 import { recover, takeUpMore } from "./recover.ts"
 import { completeReady, failAttempt, type Prepared, resultKeys, takeResult } from "./results.ts"
 import { mostCrashes } from "./Suspects.ts"
-import { Turn } from "./Turn.ts"
+import { decidedAtOnce, Turn } from "./Turn.ts"
 import { pairKey, type Work } from "./Work.ts"
 
 /** The pause before a log that refused to write is tried again. */
@@ -136,7 +136,8 @@ const turn = Effect.fnUntraced(function* (
   yield* takeUpMore(desk, now)
   yield* refillBuilds(desk, now)
   yield* desk.atHand.read(desk, messages)
-  for (const message of messages) {
+  for (const [at, message] of messages.entries()) {
+    if (at % decidedAtOnce === decidedAtOnce - 1) yield* Effect.yieldNow()
     switch (message._tag) {
       case "Command": {
         if (office.suspects.isGivenUp(message.command)) {

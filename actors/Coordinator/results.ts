@@ -14,7 +14,7 @@ import { complete, expecting, knownVectors, openNextJob, park, refusedContent, s
 import { type Desk, documentKey, unfinished } from "./Desk.ts"
 import { chainOf, checkedByLog, documentEvent, skipping } from "./decide.ts"
 import type { Job } from "./Jobs.ts"
-import type { Turn } from "./Turn.ts"
+import { decidedAtOnce, type Turn } from "./Turn.ts"
 import type { Work } from "./Work.ts"
 
 export type Result<Tag extends WorkResult["_tag"]> = Extract<WorkResult, { readonly _tag: Tag }>
@@ -332,7 +332,8 @@ export const completeReady = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, LogFailed> {
   const released = [...postponed.splice(0), ...desk.lines.release(turn.now)]
   const taken = new Set<string>()
-  for (const work of released) {
+  for (const [at, work] of released.entries()) {
+    if (at % decidedAtOnce === decidedAtOnce - 1) yield* Effect.yieldNow()
     if (!work.ready) continue
     const chunked = prepared.get(work)
     const keys = work.purpose === "commit" ? desk.keysOf(work.documentId) : [documentKey(work.documentId)]
