@@ -3,7 +3,7 @@
  * one, and a decision that finds everything here takes no step of a fiber. It holds until the turn's write, because nobody
  * else appends; whatever is not here is read by whoever asks.
  */
-import { Effect } from "effect"
+import { Array as Arr, Effect } from "effect"
 import {
   type CodeFingerprint,
   type Digest,
@@ -121,11 +121,7 @@ const documentsOf = (
   return movedFrom === undefined ? [documentId] : [documentId, movedFrom]
 }
 
-export const pagesOf = <A>(all: ReadonlySet<A>): ReadonlyArray<ReadonlyArray<A>> => {
-  const list = [...all]
-  return Array.from({ length: Math.ceil(list.length / lookupPage) }, (_, page) =>
-    list.slice(page * lookupPage, (page + 1) * lookupPage)
-  )
-}
+/** Pages of a lookup. */
+export const pagesOf = <A>(all: Iterable<A>): ReadonlyArray<ReadonlyArray<A>> => Arr.chunksOf(all, lookupPage)
 
 const vectorsKey = (scope: ProjectScope, model: CodeFingerprint): string => `${scopeKey(scope)}/${model}`

@@ -16,6 +16,8 @@ export class Unreadable extends Data.TaggedError("Unreadable")<{
   readonly retryable: boolean
 }> {}
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
 /** By input hash, in the order of the manifest. Fails with `LogFailed` where the disk is to blame, not the order. */
 export const readInputs = Effect.fnUntraced(function* (
   content: ContentService,
@@ -32,7 +34,7 @@ export const readInputs = Effect.fnUntraced(function* (
     })
   const descriptor = readDescriptor(described)
   const manifest = readManifest(listed)
-  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(written)
+  const text = decoder.decode(written)
   const wanted = new Set(inputs)
   const texts = new Map<Digest, string>()
   if (descriptor !== undefined) {

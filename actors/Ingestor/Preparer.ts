@@ -143,13 +143,15 @@ export const layerInWorkers = (
           else if (now - first.since >= Duration.toMillis(patience)) yield* slots.resize(++permits)
         }).pipe(Effect.repeat({ until: () => permits === options.threads }), Effect.forkScoped)
       }
-      const waitInLine = Effect.flatMap(monotonicMs, (since) => {
-        const place = { since }
-        inLine.add(place)
-        return Effect.zipRight(isLine.open, slots.take(1)).pipe(
-          Effect.ensuring(Effect.sync(() => inLine.delete(place)))
-        )
-      })
+      /** Nothing but the wait itself may be interrupted: a place that was taken is given back by whoever has it. */
+      const waitInLine = (restore: <A>(wait: Effect.Effect<A>) => Effect.Effect<A>) =>
+        Effect.flatMap(monotonicMs, (since) => {
+          const place = { since }
+          inLine.add(place)
+          return Effect.zipRight(isLine.open, restore(slots.take(1))).pipe(
+            Effect.ensuring(Effect.sync(() => inLine.delete(place)))
+          )
+        })
 
       /** A worker goes back to the pool only after an answer: whatever else happened to it is not known. */
       const using: Using = (requests, share) =>
@@ -182,7 +184,7 @@ export const layerInWorkers = (
       return preparing(options, (requests, share) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.zipRight(
-            restore(waitInLine),
+            waitInLine(restore),
             Effect.ensuring(restore(using(requests, share)), slots.release(1))
           )
         )

@@ -20,9 +20,11 @@ const reading = <A extends object, I>(schema: Schema.Schema<A, I>): Read<A> => {
   }
 }
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
 const parsed = (bytes: Uint8Array): unknown => {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes))
+    return JSON.parse(decoder.decode(bytes))
   } catch {
     return undefined
   }

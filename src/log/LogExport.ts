@@ -9,7 +9,7 @@ import type { EventRow } from "./EventRow.ts"
 import { genesis } from "./HashChain.ts"
 import { archiveFormat, SourceDamaged } from "./LogArchive.ts"
 import { fileNames, openForReading, readable } from "./LogDatabase.ts"
-import { rewriteWatch } from "./Rewriting.ts"
+import { rewriteWatch } from "./RewriteWatch.ts"
 import { type BlobRow, unpackBlob, unpackVector, type VectorRow } from "./StoredContent.ts"
 
 export interface ExportReport {

@@ -16,7 +16,7 @@ import { RewrittenMeanwhile } from "./LogArchive.ts"
 import { fileNames, openForReading, readable } from "./LogDatabase.ts"
 import { type LostContent, lostContent } from "./LostContent.ts"
 import { logMigrations } from "./migrations/Migrations.ts"
-import { rewriteWatch } from "./Rewriting.ts"
+import { rewriteWatch } from "./RewriteWatch.ts"
 import {
   columnsOf,
   foldedEvents,

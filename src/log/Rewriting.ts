@@ -1,7 +1,6 @@
 /** Writing a database anew, so that no byte of what was deleted is left in it. */
 import type { Database } from "better-sqlite3"
 import { sync } from "./Folders.ts"
-import { RewrittenMeanwhile } from "./LogArchive.ts"
 
 /**
  * VACUUM, because SQLite leaves old cells in the gaps of pages even where deleted ones are overwritten; then the write-ahead
@@ -15,17 +14,4 @@ export const rewritten = (db: Database): boolean => {
   if (db.prepare<[], { busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)").get()?.busy !== 0) return false
   sync(`${db.name}-wal`)
   return true
-}
-
-/**
- * For whoever reads a database page by page by its rows' numbers, which {@link rewritten} gives anew: to be called after each
- * page, before it is used. Throws `RewrittenMeanwhile` where rows of it may have been skipped. (VACUUM raises the version of
- * the schema, and nothing else does while a database is in use.)
- */
-export const rewriteWatch = (db: Database): (() => void) => {
-  const version = db.prepare<[], number>("PRAGMA schema_version").pluck()
-  const begun = version.get()
-  return () => {
-    if (version.get() !== begun) throw new RewrittenMeanwhile({ file: db.name })
-  }
 }
