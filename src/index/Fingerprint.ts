@@ -24,15 +24,7 @@ for (let value = 0; value < 16; value++) digits[value.toString(16).charCodeAt(0)
 /** A UUID as its 16 raw bytes. What is none comes out as some other number of bytes, or with some of it left out. */
 export const uuidBytes = (uuid: string): Buffer => {
   const bytes = Buffer.allocUnsafe(16)
-  let all = 0
-  for (let byte = 0; byte < 16; byte++) {
-    const at = digitsAt[byte] ?? 0
-    const high = digits[uuid.charCodeAt(at)] ?? noDigit
-    const low = digits[uuid.charCodeAt(at + 1)] ?? noDigit
-    all |= high | low
-    bytes[byte] = (high << 4) | low
-  }
-  return all < noDigit && uuid.length === 36 ? bytes : Buffer.from(uuid.replaceAll("-", ""), "hex")
+  return putUuid(uuid, bytes, 0) ? bytes : Buffer.from(uuid.replaceAll("-", ""), "hex")
 }
 
 /** 16 raw bytes as a UUID. */
