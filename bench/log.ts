@@ -25,7 +25,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
     events: { type: "string" },
     short: { type: "boolean", default: false },
-    /** Only the single appends of 64 callers, to be watched from outside. */
+    /** Only the single appends of 64 callers, or only the batches, to be watched from outside. */
     only: { type: "string" }
   },
   allowPositionals: true
@@ -221,4 +221,5 @@ const compare = async (): Promise<boolean> => {
 }
 
 if (values.only === "singles") await singles()
+else if (values.only === "batches") process.stdout.write(`${Math.round(await batches())} events/s\n`)
 else if (!(await compare())) process.exitCode = 1

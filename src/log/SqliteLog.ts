@@ -9,7 +9,6 @@ import {
   Effect,
   ExecutionStrategy,
   Exit,
-  Fiber,
   Layer,
   PubSub,
   Queue,
@@ -36,8 +35,8 @@ import {
 } from "./Log.ts"
 import { type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
 import { partsOf } from "./Parts.ts"
-import { toSent } from "./SentWrite.ts"
-import { unpacked, type WriteRequest } from "./WriteGroup.ts"
+import { type SentWrite, toSent } from "./SentWrite.ts"
+import { unpacked, type WriteReply, type WriteRequest } from "./WriteGroup.ts"
 import type { OpenAnswer, WriterOperations, WriterThreadData } from "./WriterThread.ts"
 
 export interface SqliteLogOptions {
@@ -240,15 +239,15 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
     one.withPermits(1)
   )
 
-  const sent = ({ thread }: Opened, request: WriteRequest): Effect.Effect<Written, LogFailed> =>
-    Effect.matchEffect(thread.call("write", toSent(request)), {
-      onFailure: (cause) => Effect.fail(new LogFailed({ operation: "append", cause })),
-      onSuccess: (reply) => {
-        if (reply.head.position > newest.position) newest = reply.head
-        const heard = Effect.zipRight(learn(reply.head), answered(unpacked(reply)))
-        return reply.warning === undefined ? heard : Effect.zipRight(warn(reply.warning), heard)
-      }
-    })
+  const heard = (reply: WriteReply): Effect.Effect<Written, LogFailed> => {
+    if (reply.head.position > newest.position) newest = reply.head
+    const written = Effect.zipRight(learn(reply.head), answered(unpacked(reply)))
+    return reply.warning === undefined ? written : Effect.zipRight(warn(reply.warning), written)
+  }
+  const heardAll = (replies: ReadonlyArray<WriteReply>): Effect.Effect<Written, LogFailed> =>
+    Effect.map(Effect.forEach(replies, heard), (parts) => ({
+      answers: parts.flatMap(({ answers }) => answers)
+    }))
 
   const live: Effect.Effect<Opened, LogFailed> = Effect.suspend(() =>
     current.thread.isGone() ? reopen : Effect.succeed(current)
@@ -256,24 +255,22 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
 
   const whole = (batch: WriteBatch) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.flatMap(live, (opened) => sent(opened, encodeBatch(batch, now, opened.head.epoch)))
+      Effect.flatMap(live, ({ head, thread }) =>
+        Effect.matchEffect(thread.call("write", toSent(encodeBatch(batch, now, head.epoch))), {
+          onFailure: failedToAppend,
+          onSuccess: heard
+        })
+      )
     ).pipe(slots.withPermits(1))
 
   /** Each part is on its way before the next is encoded, all of them to one thread. */
-  const divided = Effect.fnUntraced(function* (parts: ReadonlyArray<WriteBatch>) {
-    const opened = yield* live
-    const now = yield* Clock.currentTimeMillis
-    const write = divisions++
-    const sending = yield* Effect.forEach(parts, (part, at) => {
-      const request = {
-        ...encodeBatch(part, now, opened.head.epoch),
-        part: { write, isLast: at === parts.length - 1 }
-      }
-      return Effect.zipLeft(Effect.fork(slots.withPermits(1)(sent(opened, request))), Effect.yieldNow())
-    })
-    const written = yield* Fiber.joinAll(sending)
-    return { answers: written.flatMap(({ answers }) => answers) }
-  })
+  const divided = (parts: ReadonlyArray<WriteBatch>) =>
+    Effect.flatMap(Effect.zip(live, Clock.currentTimeMillis), ([{ head, thread }, now]) =>
+      Effect.matchEffect(thread.callEach("write", sentParts(parts, divisions++, now, head.epoch)), {
+        onFailure: failedToAppend,
+        onSuccess: heardAll
+      })
+    ).pipe(slots.withPermits(1))
   let divisions = 0
 
   const transport: Transport = {
@@ -292,6 +289,19 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
   }
   return transport
 })
+
+/** Made one by one as they are asked for; `write` is their own number. */
+function* sentParts(
+  parts: ReadonlyArray<WriteBatch>,
+  write: number,
+  now: number,
+  epoch: number
+): Generator<SentWrite> {
+  for (const [at, part] of parts.entries())
+    yield toSent({ ...encodeBatch(part, now, epoch), part: { write, isLast: at === parts.length - 1 } })
+}
+
+const failedToAppend = (cause: unknown) => Effect.fail(new LogFailed({ operation: "append", cause }))
 
 const makeLog = Effect.fnUntraced(function* <R>(
   open: (learn: Learn) => Effect.Effect<Transport, OpeningRefused, R>

@@ -7,7 +7,7 @@ import type { Arrived, Call } from "../threads/ThreadEntry.ts"
 import type { CollectionAsk, CollectionStep } from "./ContentCollection.ts"
 import type { Head } from "./Log.ts"
 import { type OpenedWriter, type OpeningOptions, OpeningRefused, openWriter } from "./LogOpening.ts"
-import { fromSent, type SentWrite } from "./SentWrite.ts"
+import { contentOf, fromSent, type SentWrite } from "./SentWrite.ts"
 import { packed, type WriteReply, type WriteRequest } from "./WriteGroup.ts"
 
 export interface WriterThreadData {
@@ -142,4 +142,7 @@ const partMs = 5
 const sentIn = ({ argument }: Call): SentWrite => argument as SentWrite
 
 /** It would have to be synced before the group's commit. */
-const hasContent = ([, , , blobs, vectors]: SentWrite): boolean => blobs.length + vectors.length > 0
+const hasContent = (sent: SentWrite): boolean => {
+  const { blobs, vectors } = contentOf(sent)
+  return blobs.length + vectors.length > 0
+}

@@ -5,7 +5,7 @@
  * it to. A thread that dies fails every request in hand; nobody waits for ever.
  */
 import { isDeepStrictEqual } from "node:util"
-import { Effect, Schema, type Scope } from "effect"
+import { Deferred, Effect, Exit, Schema, type Scope } from "effect"
 import { type Operations, type Reply, type Request, together } from "./Together.ts"
 import { type Needed, prints, type ThreadName, workerFor } from "./Workers.ts"
 
@@ -32,6 +32,14 @@ export interface Thread<Ops extends Operations> {
 
 /** One thread, which may have ended. */
 export interface OneThread<Ops extends Operations> extends Thread<Ops> {
+  /**
+   * Calls one after another, each made once the one before it is on its way, others having had their turn; answers all of them
+   * in order, or the first failure that comes. Nothing of a call is kept here while its answer is waited for.
+   */
+  readonly callEach: <Name extends keyof Ops & string>(
+    name: Name,
+    calls: Iterable<Argument<Ops, Name>>
+  ) => Effect.Effect<ReadonlyArray<Answer<Ops, Name>>, ThreadFailed>
   readonly isGone: () => boolean
 }
 
@@ -72,9 +80,13 @@ const begin = <Ops extends Operations>(name: ThreadName, data: unknown) => {
     (one) => one.name === name && isDeepStrictEqual(one.data, data) && !one.thread.isGone()
   )
   const [found] = at < 0 ? [] : early.splice(at, 1)
-  const { ask, close, isGone } = found?.thread ?? start(name, data)
-  // The cast is the one place where the wire's `unknown` becomes what the operations' type says.
-  const thread: OneThread<Ops> = { call: ask as Thread<Ops>["call"], isGone }
+  const { ask, askEach, close, isGone } = found?.thread ?? start(name, data)
+  // The casts are the one place where the wire's `unknown` becomes what the operations' type says.
+  const thread: OneThread<Ops> = {
+    call: ask as OneThread<Ops>["call"],
+    callEach: askEach as OneThread<Ops>["callEach"],
+    isGone
+  }
   return { ...thread, close }
 }
 
@@ -119,12 +131,12 @@ export const spawnAnew = <Ops extends Operations>(
 const start = (name: ThreadName, data: unknown) => {
   const worker = workerFor(name, data)
   if (!prints(name)) for (const stream of [worker.stdout, worker.stderr]) stream.resume()
-  const waiting = new Map<number, (reply: Effect.Effect<unknown, ThreadFailed>) => void>()
+  const waiting = new Map<number, (reply: Exit.Exit<unknown, ThreadFailed>) => void>()
   let next = 0
   let gone: ThreadFailed | undefined
   const end = (cause: unknown) => {
     gone ??= new ThreadFailed({ thread: name, cause })
-    for (const resume of waiting.values()) resume(Effect.fail(gone))
+    for (const resume of waiting.values()) resume(Exit.fail(gone))
     waiting.clear()
   }
   worker.on("message", (replies: ReadonlyArray<Reply>) => {
@@ -133,8 +145,8 @@ const start = (name: ThreadName, data: unknown) => {
       waiting.delete(reply.id)
       resume?.(
         "answer" in reply
-          ? Effect.succeed(reply.answer)
-          : Effect.fail(new ThreadFailed({ thread: name, cause: reply.failure }))
+          ? Exit.succeed(reply.answer)
+          : Exit.fail(new ThreadFailed({ thread: name, cause: reply.failure }))
       )
     }
   })
@@ -145,7 +157,7 @@ const start = (name: ThreadName, data: unknown) => {
     ({ id }, cause) => {
       const resume = waiting.get(id)
       waiting.delete(id)
-      resume?.(Effect.die(cause))
+      resume?.(Exit.die(cause))
     },
     // Asked when the request in hand waits for its answer already.
     { isIdle: () => waiting.size === 1 }
@@ -161,5 +173,30 @@ const start = (name: ThreadName, data: unknown) => {
       waiting.set(request.id, resume)
       post(request, transfer)
     })
-  return { ask, close: () => worker.terminate(), isGone: () => gone !== undefined }
+  const askEach = (
+    operation: string,
+    calls: Iterable<unknown>
+  ): Effect.Effect<ReadonlyArray<unknown>, ThreadFailed> =>
+    Effect.gen(function* () {
+      const all = yield* Deferred.make<ReadonlyArray<unknown>, ThreadFailed>()
+      const answers: Array<unknown> = []
+      let answered = 0
+      let isWhole = false
+      const hear = (at: number) => (reply: Exit.Exit<unknown, ThreadFailed>) => {
+        if (Exit.isFailure(reply)) return Deferred.unsafeDone(all, Exit.failCause(reply.cause))
+        answers[at] = reply.value
+        answered += 1
+        if (isWhole && answered === answers.length) Deferred.unsafeDone(all, Exit.succeed(answers))
+      }
+      for (const argument of calls) {
+        if (gone !== undefined) return yield* gone
+        const request: Request = { id: next++, name: operation, argument }
+        waiting.set(request.id, hear(answers.push(undefined) - 1))
+        post(request, [])
+        yield* Effect.yieldNow()
+      }
+      isWhole = true
+      return answered === answers.length ? answers : yield* Deferred.await(all)
+    })
+  return { ask, askEach, close: () => worker.terminate(), isGone: () => gone !== undefined }
 }

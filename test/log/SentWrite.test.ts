@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { JobId, Position, sha256 } from "../../events/index.ts"
+import { documentStream, JobId, Position, sha256 } from "../../events/index.ts"
 import { encodeBatch } from "../../src/log/EventEncoding.ts"
 import type { Append } from "../../src/log/Log.ts"
 import { fromSent, toSent } from "../../src/log/SentWrite.ts"
-import { appendOf, blobOf, chunked, model, submitted } from "../support/logEvents.ts"
+import { appendOf, blobOf, chunked, documentNamed, model, submitted } from "../support/logEvents.ts"
 
 /** With a value in each of its fields. */
 const whole: Required<Append> = {
@@ -28,7 +28,24 @@ describe("a write on its way to the log's thread", () => {
     const blob = blobOf("body")
     const sent = encodeBatch(
       {
-        appends: [whole, appendOf("another", "b", [submitted("b")])],
+        appends: [
+          whole,
+          appendOf("another", "b", [submitted("b")], { correlationId: "neither" }),
+          // Nothing of these is what stood before it, or all of it.
+          { ...appendOf("cause", "b", [submitted("b")]), team: "one", project: "two", actor: "three" },
+          { ...appendOf("cause", "b", [submitted("b")]), team: "one", project: "two", actor: "three" },
+          { ...whole, correlationId: whole.cause },
+          { ...appendOf("", "c", [submitted("c"), submitted("d")]), actor: "", correlationId: "" },
+          { ...appendOf("none", "c", []), actor: "none", expected: [] },
+          {
+            ...appendOf("several", "c", []),
+            events: ["c", "d", "d", "c"].flatMap((name) => appendOf("", name, [submitted(name)]).events),
+            expected: [
+              { stream: "a", version: 1 },
+              { stream: documentStream(documentNamed("c")), version: 0 }
+            ]
+          }
+        ],
         blobs: [blob],
         vectors: [
           {

@@ -339,6 +339,15 @@ describe("the log's thread, when it ends", () => {
       })
     )
 
+  it.scopedLive("fails a write of which only parts have been sent", () =>
+    Effect.gen(function* () {
+      const log = yield* openedIn(yield* temporaryDirectory, "log.insert:40:exit")
+      const appends = Array.from({ length: 400 }, (_, n) => submit(`${n}`))
+      assert.instanceOf(yield* Effect.flip(log.write({ appends })), LogFailed)
+      assert.strictEqual((yield* log.append(submit("a"))).firstPosition, 1)
+    })
+  )
+
   it.scopedLive("writes nothing while another process has taken the lock, and says which", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory

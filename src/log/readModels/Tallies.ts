@@ -3,6 +3,7 @@
  * and written once, before its commit. (Triggers did the same row by row; they took half of the writer's time.)
  */
 import type { Database } from "better-sqlite3"
+import { scopeKey } from "../../../events/Ids.ts"
 
 interface Scoped {
   readonly team: string
@@ -24,13 +25,21 @@ export interface CountedJob extends Scoped {
   readonly state: string
 }
 
-type Change =
-  | (Scoped & { readonly documents: number; readonly chunks: number; readonly open: number })
-  | (CountedJob & { readonly jobs: number })
+interface DocumentChange extends Scoped {
+  readonly documents: number
+  readonly chunks: number
+  readonly open: number
+}
+
+interface JobChange extends CountedJob {
+  readonly jobs: number
+}
+
+type Sum<Change> = { -readonly [Field in keyof Change]: Change[Field] }
 
 export class Tallies {
   readonly #statements: ReturnType<typeof prepareStatements>
-  readonly #changes: Array<Change> = []
+  readonly #changes: Array<DocumentChange | JobChange> = []
 
   constructor(db: Database) {
     this.#statements = prepareStatements(db)
@@ -62,30 +71,43 @@ export class Tallies {
 
   /** Writes what was counted since the last time, within the caller's transaction. */
   flush(): void {
-    const documents = new Map<string, Scoped & { documents: number; chunks: number; open: number }>()
-    const jobs = new Map<string, CountedJob & { jobs: number }>()
+    const documents = new Map<string, Sum<DocumentChange>>()
+    const jobs = new Map<string, Sum<JobChange>>()
+    // Most change what the one before did: for those no key is made.
+    let document: Sum<DocumentChange> | undefined
+    let job: Sum<JobChange> | undefined
     for (const change of this.#changes) {
       if ("jobs" in change) {
-        const key = `${change.team}/${change.project}/${change.lane}/${change.state}`
-        const sum = jobs.get(key)
-        if (sum === undefined) jobs.set(key, { ...change })
-        else sum.jobs += change.jobs
+        if (
+          job === undefined ||
+          !isOfSame(job, change) ||
+          job.lane !== change.lane ||
+          job.state !== change.state
+        ) {
+          const key = `${scopeKey(change)}/${change.lane}/${change.state}`
+          job = jobs.get(key) ?? { ...change, jobs: 0 }
+          jobs.set(key, job)
+        }
+        job.jobs += change.jobs
         continue
       }
-      const key = `${change.team}/${change.project}`
-      const sum = documents.get(key)
-      if (sum === undefined) documents.set(key, { ...change })
-      else {
-        sum.documents += change.documents
-        sum.chunks += change.chunks
-        sum.open += change.open
+      if (document === undefined || !isOfSame(document, change)) {
+        const key = scopeKey(change)
+        document = documents.get(key) ?? { ...change, documents: 0, chunks: 0, open: 0 }
+        documents.set(key, document)
       }
+      document.documents += change.documents
+      document.chunks += change.chunks
+      document.open += change.open
     }
     this.#changes.length = 0
     for (const sum of documents.values()) this.#statements.documents.run(sum)
     for (const sum of jobs.values()) this.#statements.jobs.run(sum)
   }
 }
+
+const isOfSame = (one: Scoped, other: Scoped): boolean =>
+  one.project === other.project && one.team === other.team
 
 const prepareStatements = (db: Database) => ({
   documents: db.prepare(`
