@@ -9,6 +9,12 @@ const atOnce = 2
 /** Parts that wait for their turn at most. */
 const mostWaiting = 6
 
+/** Answers of threads come between two turns of the event loop: other fibers' turns alone bring none. */
+const turnOfTheLoop: Effect.Effect<void> = Effect.async((resume) => {
+  const turn = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(turn))
+})
+
 /** `elsewhere` answers `undefined` where it did not read a part: then it is read here. */
 export const sharedReading = <Part, A, E>(
   parts: ReadonlyArray<Part>,
@@ -31,7 +37,7 @@ export const sharedReading = <Part, A, E>(
       if (part !== undefined) begun.set(next, yield* Effect.fork(elsewhere(part)))
     }
     // What was handed out is sent, and what came is taken, before this thread is blocked again.
-    yield* Effect.yieldNow()
+    yield* turnOfTheLoop
     for (const [place, fiber] of begun) {
       const ended = yield* Fiber.poll(fiber)
       if (Option.isSome(ended)) yield* settle(place, fiber)

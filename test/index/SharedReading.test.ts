@@ -2,6 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Effect, Either, Stream } from "effect"
 import { sharedReading } from "../../src/index/SharedReading.ts"
 
+/** As threads answer: by the event loop. */
+const turnOfTheLoop = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
 const parts = Array.from({ length: 20 }, (_, at) => at)
 
 /** Who read what, in the order in which it was read. */
@@ -23,7 +26,7 @@ describe("parts that two read", () => {
   it.effect("come in their order, each read once, whoever is quicker", () =>
     Effect.gen(function* () {
       const quick = (part: number) => Effect.succeed(part)
-      const slow = (part: number) => Effect.as(Effect.repeatN(Effect.yieldNow(), 7), part)
+      const slow = (part: number) => Effect.as(Effect.repeatN(turnOfTheLoop, 7), part)
       for (const elsewhere of [quick, slow, (part: number) => (part % 3 === 0 ? quick : slow)(part)]) {
         const { all, here, there } = readers(elsewhere)
         assert.deepStrictEqual(yield* all, parts)
@@ -32,6 +35,14 @@ describe("parts that two read", () => {
         // Who is waited for is not waited for idly.
         if (elsewhere !== quick) assert.isAbove(here.length, 0)
       }
+    })
+  )
+
+  it.effect("go to a thread as often as it has answered, although the caller's is blocked in between", () =>
+    Effect.gen(function* () {
+      const { all, there } = readers((part) => Effect.as(turnOfTheLoop, part))
+      assert.deepStrictEqual(yield* all, parts)
+      assert.isAbove(there.length, parts.length / 2)
     })
   )
 
