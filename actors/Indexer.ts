@@ -34,6 +34,11 @@ export interface IndexerService {
   readonly changes: Stream.Stream<IndexerStatus>
   /** Has the live generation looked up anew: after a promotion. */
   readonly refresh: Effect.Effect<void>
+  /**
+   * While a successor of the live generation is made: the same thread folds it, so that nothing is put in order that goes with the
+   * live one, unless points still come to that.
+   */
+  readonly whileSucceeded: <A, E, R>(making: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Goes on where it was paused or stopped. */
   readonly resume: Effect.Effect<void>
 }
@@ -174,6 +179,10 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
       recovery === "stop" && (problem._tag === "ProjectionStopped" || problem._tag === "UnknownEvent")
     const stop = SubscriptionRef.update(status, (last) => ({ ...last, held: "stopped" as const }))
 
+    let successors = 0
+    /** Points have come to the live generation since its successor was begun. */
+    let isGrowing = false
+
     /** Applies until nothing is left of what the log holds now. */
     const catchUp = Effect.gen(function* () {
       while (!(yield* isHeld)) {
@@ -186,6 +195,7 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
         const ended = yield* monotonicMs
         applyAt = ended + Math.min(longestGathering, 2 * (ended - began))
         crashed = false
+        isGrowing ||= applied.inserted > 0
         // Replaced meanwhile, it is asked by nobody: what it holds is visible in its successor alone.
         const isLive = (yield* readModels.live)?.generation === live.generation
         yield* SubscriptionRef.update(status, (last) => ({
@@ -259,7 +269,7 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     /** A step of upkeep, and more for as long as there is nothing new to apply. */
     const maintain = Effect.gen(function* () {
       let more = true
-      while (more && !(yield* isHeld)) {
+      while (more && !(yield* isHeld) && (successors === 0 || isGrowing)) {
         const live = yield* readModels.live
         const left = live !== undefined && (yield* projections.maintain(live.generation))
         more = left && !isNews
@@ -318,6 +328,18 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
       status: SubscriptionRef.get(status),
       changes: status.changes,
       refresh,
+      whileSucceeded: (making) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => {
+            if (successors++ === 0) isGrowing = false
+          }),
+          () => making,
+          () =>
+            Effect.zipRight(
+              Effect.sync(() => successors--),
+              refresh
+            )
+        ),
       resume: Effect.zipRight(
         SubscriptionRef.update(status, (last) => ({ ...last, held: undefined })),
         refresh

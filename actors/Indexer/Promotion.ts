@@ -212,7 +212,7 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
       const one = yield* Effect.makeSemaphore(1)
       const run = (options: PromotionOptions) =>
         Effect.flatMap(
-          one.withPermitsIfAvailable(1)(promotion(options)),
+          one.withPermitsIfAvailable(1)(indexer.whileSucceeded(promotion(options))),
           Option.match({ onNone: () => underWay, onSome: Effect.succeed })
         )
 

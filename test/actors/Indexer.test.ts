@@ -25,7 +25,8 @@ const applying = (apply: Effect.Effect<void>, upkeep?: Effect.Effect<void>) => a
 
 const advancing = (
   apply: (generation: GenerationId) => Effect.Effect<void, never, Log>,
-  upkeep: Effect.Effect<void> = Effect.void
+  upkeep: Effect.Effect<void> = Effect.void,
+  inserted: () => number = () => 0
 ) =>
   Layer.effect(
     Projections,
@@ -40,7 +41,7 @@ const advancing = (
             Effect.map(({ position }) => ({
               checkpoint: position,
               events: 1,
-              inserted: 0,
+              inserted: inserted(),
               ended: 0,
               atHead: true
             }))
@@ -335,6 +336,74 @@ describe("the Indexer", () => {
         )
       )
     })
+  )
+
+  it.scoped(
+    "puts nothing in order while a successor is made, unless points come to the live generation",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        let upkeep = 0
+        let inserted = 0
+        const passing = (millis: number) =>
+          Effect.zipRight(TestClock.adjust(Duration.millis(millis)), inRealTime)
+        yield* Effect.gen(function* () {
+          const coordinator = yield* Coordinator
+          const indexer = yield* IndexerActor.Indexer
+          const news = (name: string) =>
+            Effect.gen(function* () {
+              yield* coordinator.ask(removalOf(name))
+              yield* inRealTime
+              yield* passing(25)
+              yield* passing(600)
+            })
+          yield* submitted(["one", "two", "three", "another"])
+          yield* passing(500)
+          yield* passing(600)
+          assert.strictEqual(upkeep, 1)
+          const made = yield* Effect.makeLatch(false)
+          const making = yield* Effect.fork(indexer.whileSucceeded(made.await))
+          yield* inRealTime
+          yield* news("one")
+          assert.strictEqual(upkeep, 1)
+          inserted = 1
+          yield* news("two")
+          assert.strictEqual(upkeep, 2)
+          inserted = 0
+          yield* news("three")
+          assert.strictEqual(upkeep, 3)
+          yield* made.open
+          yield* Fiber.join(making)
+          yield* inRealTime
+          yield* passing(500)
+          yield* passing(600)
+          assert.strictEqual(upkeep, 4)
+          const failing = yield* Effect.fork(indexer.whileSucceeded(Effect.never))
+          yield* inRealTime
+          yield* news("another")
+          assert.strictEqual(upkeep, 4)
+          yield* Fiber.interrupt(failing)
+          yield* inRealTime
+          yield* passing(500)
+          yield* passing(600)
+          assert.strictEqual(upkeep, 5)
+        }).pipe(
+          Effect.provide(
+            IndexerActor.layer.pipe(
+              Layer.provide(
+                advancing(
+                  () => Effect.void,
+                  Effect.sync(() => void upkeep++),
+                  () => inserted
+                )
+              ),
+              Layer.provideMerge(
+                writeSide({ directory, workers: false, settings: { tick: Duration.seconds(1) } })
+              )
+            )
+          )
+        )
+      })
   )
 
   it.scoped("puts upkeep off while news come, and not for ever", () =>
