@@ -24,6 +24,7 @@ import * as Embedded from "../src/runtime/Embedded.ts"
 import { Push } from "../src/runtime/Push.ts"
 import { Reader, Writer } from "../src/runtime/Reprise.ts"
 import { Settings } from "../src/runtime/Settings.ts"
+import { reportCount } from "../test/support/figures.ts"
 import { type Misbehaviour, makeProviderServer } from "../test/support/ProviderServer.ts"
 import { type Random, randomOf } from "../test/support/random.ts"
 
@@ -296,6 +297,7 @@ gc             ${worked.collections}
 resident MiB   median ${worked.medianMiB}, peak ${worked.peakMiB}, at each tenth ${worked.tenths.join(" ")}
 growth         ${worked.growth} % for every 10,000 documents`)
   console.log(JSON.stringify({ bench: "soak", seed, minutes, bound, holds, ...worked }))
+  reportCount({ figure: "minutes of soak", count: Math.floor(worked.seconds / 60), seed })
   process.exitCode = holds ? 0 : 1
 }).pipe(Effect.scoped)
 

@@ -104,6 +104,51 @@ const rowOf = (name: string) =>
   Effect.flatMap(ReadModels, (readModels) => readModels.document(documentNamed(name)))
 const liveVersion = (name: string) => Effect.map(rowOf(name), (row) => row?.live?.version)
 
+describe("a turn about many messages", () => {
+  const messages = 161
+  /** How often another fiber was run, in all and when the last write ended. */
+  const other = { turns: 0, atLastWrite: 0, inLongestTurn: 0 }
+
+  onDisk(
+    "lets others go on again and again while it decides",
+    Effect.gen(function* () {
+      yield* begin
+      const fiber = yield* Effect.fork(
+        Effect.forever(
+          Effect.zipRight(
+            Effect.sync(() => {
+              other.turns += 1
+            }),
+            Effect.yieldNow()
+          )
+        )
+      )
+      const submissions = Array.from({ length: messages }, (_, n) => submitOf(`document ${n}`, `text ${n}`))
+      yield* Effect.forEach(submissions, ask, { concurrency: "unbounded" })
+      yield* Fiber.interrupt(fiber)
+      // Without: five times, each time that Effect itself lets others go on.
+      assert.isAtLeast(other.inLongestTurn, 10)
+    }),
+    {
+      workers: false,
+      log: (log) => ({
+        ...log,
+        write: (batch) =>
+          Effect.ensuring(
+            Effect.suspend(() => {
+              if ((batch.appends ?? []).length === messages)
+                other.inLongestTurn = other.turns - other.atLastWrite
+              return log.write(batch)
+            }),
+            Effect.sync(() => {
+              other.atLastWrite = other.turns
+            })
+          )
+      })
+    }
+  )
+})
+
 describe("the life of a mutation", () => {
   onDisk(
     "goes from submission to commit, each step an event",

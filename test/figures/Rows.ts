@@ -111,14 +111,14 @@ export const rows: ReadonlyArray<Row> = [
   {
     figure: "hostile files, messages, queries",
     option: "hostile",
-    ci: 1_500,
+    ci: 3_500,
     long: 2_000_000,
     run: tests(["test/hostile/Hostile.test.ts"], seeded("REPRISE_HOSTILE"))
   },
   {
     figure: "hostile requests",
     option: "requests",
-    ci: 300,
+    ci: 500,
     long: 100_000,
     run: tests(["test/hostile/Requests.test.ts"], seeded("REPRISE_REQUESTS"))
   },

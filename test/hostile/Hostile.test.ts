@@ -12,7 +12,7 @@ import { maxQueryTerms, QueryTooLong, readQuery } from "../../src/search/Query.t
 import { reportCount } from "../support/figures.ts"
 import { hostileOf } from "./Inputs.ts"
 
-const count = Math.ceil(Number(process.env["REPRISE_HOSTILE"] ?? 1500) / 3)
+const count = Math.ceil(Number(process.env["REPRISE_HOSTILE"] ?? 3500) / 3)
 const firstSeed = Number(process.env["REPRISE_SEED"] ?? 1)
 /** For a long run. */
 const timeout = 24 * 3_600_000

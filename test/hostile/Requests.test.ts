@@ -10,7 +10,7 @@ import { serving } from "../support/httpServer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import { hostileOf } from "./Inputs.ts"
 
-const count = Number(process.env["REPRISE_REQUESTS"] ?? 300)
+const count = Number(process.env["REPRISE_REQUESTS"] ?? 500)
 const firstSeed = Number(process.env["REPRISE_SEED"] ?? 1)
 /** Connections at a time. */
 const together = 16
