@@ -8,7 +8,7 @@
 import { Chunk, Deferred, Duration, Effect, FiberId, Layer, PubSub, Stream } from "effect"
 import type { StoredEvent } from "../../events/Envelope.ts"
 import type { Lane } from "../../events/Job.ts"
-import { monotonicMs, monotonicOf } from "../clock/Monotonic.ts"
+import { monotonicMs } from "../clock/Monotonic.ts"
 import {
   Bus,
   type BusOptions,
@@ -97,7 +97,10 @@ class AckQueue<A> {
   readonly #waiting = new Set<Entry<A>>()
   readonly #keys = new Set<string>()
   readonly #taken = new Map<Entry<A>, number>()
-  readonly #takers = new Set<Deferred.Deferred<Entry<A>>>()
+  /** Who waits for something to take. */
+  readonly #takers = new Set<Deferred.Deferred<void>>()
+  /** One of them was woken, and has not looked yet. */
+  #isComing = false
   readonly #putters = new Set<Deferred.Deferred<void>>()
   #woken = Deferred.unsafeMake<void>(FiberId.none)
 
@@ -120,10 +123,10 @@ class AckQueue<A> {
   /** A step or two where there is room: every order and result passes here. */
   #put(entry: Entry<A>): Effect.Effect<void> {
     const { key } = entry
-    return Effect.clockWith((clock) => {
+    return Effect.suspend(() => {
       if (key !== undefined && this.#keys.has(key)) return Effect.void
       if (this.#waiting.size < this.#options.capacity) {
-        this.#enqueue(entry, monotonicOf(clock))
+        this.#enqueue(entry)
         return Effect.void
       }
       const room = Deferred.unsafeMake<void>(FiberId.none)
@@ -135,41 +138,46 @@ class AckQueue<A> {
     })
   }
 
-  /** The first of what waits; waits for it where nothing does. */
-  readonly take: Effect.Effect<Delivery<A>> = Effect.clockWith((clock) => {
-    const [first] = this.#waiting
-    if (first !== undefined) return Effect.succeed(this.#takeOut(first, monotonicOf(clock)))
-    return Effect.flatMap(Deferred.make<Entry<A>>(), (taker) => {
-      this.#takers.add(taker)
-      return Deferred.await(taker).pipe(
-        Effect.onInterrupt(() =>
-          Effect.flatMap(Deferred.poll(taker), (given) => {
-            this.#takers.delete(taker)
-            // It was handed over in the very moment of the interruption: somebody else gets it.
-            return given._tag === "Some"
-              ? Effect.flatMap(given.value, (entry) => this.#giveBack(entry))
-              : Effect.void
-          })
-        ),
-        Effect.map((entry) => this.#delivery(entry))
-      )
-    })
-  })
-
-  /** One, and what waits beside it. */
+  /** What waits, up to so many; waits for it where nothing does. */
   takeMany(most: number): Effect.Effect<ReadonlyArray<Delivery<A>>> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(this.take), (first) =>
+      Effect.flatMap(restore(this.#something), () =>
         Effect.map(monotonicMs, (now) => {
-          const taken = [first]
+          const taken: Array<Delivery<A>> = []
           for (const entry of this.#waiting) {
             if (taken.length >= most) break
             taken.push(this.#takeOut(entry, now))
           }
+          this.#wakeNext()
           return taken
         })
-      )
+      ).pipe(Effect.repeat({ until: (taken) => taken.length > 0 }))
     )
+  }
+
+  /** Over when something waits. Who was woken lets the one who sends go on first: what is sent together is taken together. */
+  readonly #something: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.#waiting.size > 0) return Effect.void
+    const taker = Deferred.unsafeMake<void>(FiberId.none)
+    this.#takers.add(taker)
+    return Deferred.await(taker).pipe(
+      Effect.zipRight(Effect.yieldNow()),
+      Effect.ensuring(
+        Effect.sync(() => {
+          if (!this.#takers.delete(taker)) this.#isComing = false
+        })
+      ),
+      Effect.onInterrupt(() => Effect.sync(() => this.#wakeNext()))
+    )
+  })
+
+  /** One at a time: what comes until it looks is its own. */
+  #wakeNext(): void {
+    const [taker] = this.#takers
+    if (taker === undefined || this.#isComing || this.#waiting.size === 0) return
+    this.#takers.delete(taker)
+    this.#isComing = true
+    Deferred.unsafeDone(taker, Effect.void)
   }
 
   withdraw(matches: (value: A) => boolean): void {
@@ -188,23 +196,17 @@ class AckQueue<A> {
       for (const [entry, dueAt] of this.#taken) {
         if (dueAt > now) continue
         this.#taken.delete(entry)
-        this.#enqueue(entry, now)
+        this.#enqueue(entry)
       }
       const next = Math.min(...this.#taken.values(), now + Duration.toMillis(this.#options.ackWait))
       yield* Effect.sleep(Duration.millis(Math.max(1, next - now)))
     })
   )
 
-  #enqueue(entry: Entry<A>, now: number): void {
-    const [taker] = this.#takers
-    if (taker === undefined) {
-      this.#waiting.add(entry)
-      if (entry.key !== undefined) this.#keys.add(entry.key)
-      return
-    }
-    this.#takers.delete(taker)
-    this.#lend(entry, now)
-    Deferred.unsafeDone(taker, Effect.succeed(entry))
+  #enqueue(entry: Entry<A>): void {
+    this.#waiting.add(entry)
+    if (entry.key !== undefined) this.#keys.add(entry.key)
+    this.#wakeNext()
   }
 
   #takeOut(entry: Entry<A>, now: number): Delivery<A> {
@@ -216,12 +218,6 @@ class AckQueue<A> {
   #lend(entry: Entry<A>, now: number): void {
     this.#taken.set(entry, now + Duration.toMillis(this.#options.ackWait))
     Deferred.unsafeDone(this.#woken, Effect.void)
-  }
-
-  #giveBack(entry: Entry<A>): Effect.Effect<void> {
-    return Effect.map(monotonicMs, (now) => {
-      if (this.#taken.delete(entry)) this.#enqueue(entry, now)
-    })
   }
 
   /** It waits no more, however that came: there is room for somebody who wants to put. */

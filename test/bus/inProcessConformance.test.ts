@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Duration, Effect, Fiber, Stream, TestClock } from "effect"
-import { Bus } from "../../src/bus/Bus.ts"
+import { Bus, type Delivery, type WorkOrder } from "../../src/bus/Bus.ts"
 import * as InProcessBus from "../../src/bus/InProcessBus.ts"
 import { busConformance, orderFor, vectorsFor } from "../conformance/bus.ts"
 
@@ -46,6 +46,51 @@ describe("what was paid for, on the bus in process", () => {
         message: "Some reason.",
         retryable: true
       })
+    }).pipe(Effect.provide(InProcessBus.layer()))
+  )
+})
+
+describe("those who wait for orders, on the bus in process", () => {
+  const jobsOf = (orders: ReadonlyArray<Delivery<WorkOrder>>) => orders.map(({ value }) => value.jobId)
+  const orders = ["one", "two", "three"].map((name) => orderFor(name))
+  const ids = orders.map(({ jobId }) => jobId)
+
+  it.effect("take together what is sent together, the first of them as much as it wants", () =>
+    Effect.gen(function* () {
+      const bus = yield* Bus
+      const first = yield* Effect.fork(bus.receive("prepare", 2))
+      const second = yield* Effect.fork(bus.receive("prepare", 2))
+      const third = yield* Effect.fork(bus.receive("prepare", 2))
+      yield* Effect.yieldNow()
+      yield* Effect.forEach(orders, bus.dispatch)
+      assert.deepStrictEqual(jobsOf(yield* Fiber.join(first)), ids.slice(0, 2))
+      assert.deepStrictEqual(jobsOf(yield* Fiber.join(second)), ids.slice(2))
+      yield* bus.dispatch(orderFor("four"))
+      assert.strictEqual((yield* Fiber.join(third)).length, 1)
+    }).pipe(Effect.provide(InProcessBus.layer()))
+  )
+
+  it.effect("take what somebody was woken for who is gone", () =>
+    Effect.gen(function* () {
+      const bus = yield* Bus
+      const first = yield* Effect.fork(bus.receive("prepare", 3))
+      const second = yield* Effect.fork(bus.receive("prepare", 3))
+      yield* Effect.yieldNow()
+      yield* Effect.forEach(orders, bus.dispatch)
+      yield* Fiber.interrupt(first)
+      assert.deepStrictEqual(jobsOf(yield* Fiber.join(second)), ids)
+    }).pipe(Effect.provide(InProcessBus.layer()))
+  )
+
+  it.effect("wait on where somebody was quicker", () =>
+    Effect.gen(function* () {
+      const bus = yield* Bus
+      const waiting = yield* Effect.fork(bus.receive("prepare", 3))
+      yield* Effect.yieldNow()
+      yield* Effect.forEach(orders, bus.dispatch)
+      assert.deepStrictEqual(jobsOf(yield* bus.receive("prepare", 3)), ids)
+      yield* bus.dispatch(orderFor("four"))
+      assert.strictEqual((yield* Fiber.join(waiting)).length, 1)
     }).pipe(Effect.provide(InProcessBus.layer()))
   )
 })
