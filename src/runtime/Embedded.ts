@@ -2,7 +2,7 @@
  * The embedded runtime: everything in one process, no server. It holds the data directory's lock for as long as it lives.
  */
 import { existsSync } from "node:fs"
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import * as CoordinatorBehaviour from "../../actors/Coordinator/Behaviour.ts"
 import * as CoordinatorSettings from "../../actors/Coordinator/Settings.ts"
 import * as Embedder from "../../actors/Embedder.ts"
@@ -22,6 +22,7 @@ import * as Projections from "../index/Projections.ts"
 import { IndexRecovery } from "../index/Recovery.ts"
 import { standing } from "../index/Standing.ts"
 import * as ThreadProjections from "../index/ThreadProjections.ts"
+import type { Content } from "../log/Content.ts"
 import { Log } from "../log/Log.ts"
 import * as ReadConnections from "../log/ReadConnections.ts"
 import { ReadModels } from "../log/ReadModels.ts"
@@ -50,7 +51,7 @@ import {
 } from "./IndexContext.ts"
 import * as Push from "./Push.ts"
 import * as Reading from "./Reading.ts"
-import type { Settings } from "./Settings.ts"
+import { upon } from "./Upon.ts"
 import { stateWitnesses } from "./Witnesses.ts"
 import * as Writing from "./Writing.ts"
 
@@ -77,39 +78,29 @@ export interface EmbeddedOptions {
 }
 
 /** The log with its readers; the read connections are opened once the writer has made the files. */
-const logLayer = (options: EmbeddedOptions) => {
-  const { acceptRollback, command, configuration, failpoints, threads = true } = options
-  const directory = configuration.directory.path
-  const writer = Layer.unwrapEffect(
-    Effect.sync(() => {
-      const opening = {
-        directory,
-        command,
-        witnesses: stateWitnesses(directory),
-        ...(acceptRollback && { acceptRollback })
-      }
-      return threads
+const logged = (options: EmbeddedOptions) =>
+  Effect.gen(function* () {
+    const { acceptRollback, command, configuration, failpoints, threads = true } = options
+    const directory = configuration.directory.path
+    const opening = {
+      directory,
+      command,
+      witnesses: stateWitnesses(directory),
+      ...(acceptRollback && { acceptRollback })
+    }
+    const written = yield* upon(
+      Context.empty(),
+      threads
         ? SqliteLog.layer({ ...opening, ...(failpoints && { failpoints }) })
         : SqliteLog.layerInThread(opening)
-    })
-  )
-  const connections = Layer.unwrapEffect(Effect.as(Log, ReadConnections.layer(directory)))
-  const witnesses = Effect.sync(() => stateWitnesses(directory))
-  return Layer.mergeAll(
-    SqliteLogReader.layerWithWriter({ directory, witnesses }),
-    SqliteReadModels.layer,
-    SqliteContent.layer
-  ).pipe(Layer.provideMerge(connections), Layer.provideMerge(writer))
-}
-
-const logWithRecent = (options: EmbeddedOptions) =>
-  RecentContent.layer.pipe(Layer.provideMerge(logLayer(options)))
-
-const coordinatorSettings = (settings: Settings) =>
-  Layer.effect(
-    CoordinatorSettings.Settings,
-    Effect.map(EmbeddingModel, (model) => CoordinatorSettings.usualSettings(configuredSpec(settings, model)))
-  )
+    )
+    const connected = yield* upon(written, ReadConnections.layer(directory))
+    const witnesses = Effect.sync(() => stateWitnesses(directory))
+    const followed = yield* upon(connected, SqliteLogReader.layerWithWriter({ directory, witnesses }))
+    const modelled = yield* upon(followed, SqliteReadModels.layer)
+    const stored = yield* upon(modelled, SqliteContent.layer)
+    return yield* upon(stored, RecentContent.layer)
+  })
 
 /** The parsers are loaded where they run. */
 const preparerInThread = Effect.promise(() => import("../../actors/Ingestor/PreparerInThread.ts"))
@@ -121,8 +112,10 @@ const preparer = ({ configuration, threads = true }: EmbeddedOptions) => {
     limits: { maxBytes: files.maxBytes, maxChunks: Preparer.maxChunks }
   }
   return threads
-    ? Preparer.layerInWorkers({ ...options, threads: files.jobs, timeout: Preparer.timeLimit })
-    : Layer.unwrapEffect(Effect.map(preparerInThread, ({ layer }) => layer(options)))
+    ? Effect.succeed(
+        Preparer.layerInWorkers({ ...options, threads: files.jobs, timeout: Preparer.timeLimit })
+      )
+    : Effect.map(preparerInThread, ({ layer }) => layer(options))
 }
 
 const modelOf = ({ configuration: { settings }, model }: EmbeddedOptions) =>
@@ -133,72 +126,87 @@ const modelOf = ({ configuration: { settings }, model }: EmbeddedOptions) =>
 /** A snapshot of its own for who reads synchronously, opened once the writer has made the files. */
 const snapshotOf = (directory: string) =>
   Effect.acquireRelease(
-    Effect.zipRight(
-      Log,
-      Effect.sync(() => openSnapshot(directory))
-    ),
+    Effect.sync(() => openSnapshot(directory)),
     (one) => Effect.sync(() => one.close())
   )
 
 const projections = ({ failpoints = "", threads = true }: EmbeddedOptions, index: IndexOptions) =>
-  threads
-    ? Layer.unwrapEffect(
-        Effect.zipWith(Log, ReadModels, (log, readModels) => {
-          const { directory } = index
-          const places = {
-            indexDirectory: indexDirectory(directory),
-            statePath: (ref: GenerationRef) => statePath(directory, ref)
-          }
-          return ThreadProjections.layer({ ...index, failpoints }, standing({ log, readModels, ...places }))
-        })
-      )
-    : Layer.unwrapScoped(
-        Effect.gen(function* () {
-          const snapshot = yield* snapshotOf(index.directory)
-          return Projections.layer(yield* indexContext(index, snapshot, yield* Failpoints))
-        })
-      )
+  Effect.gen(function* () {
+    const { directory } = index
+    if (!threads) {
+      const snapshot = yield* snapshotOf(directory)
+      return Projections.layer(yield* indexContext(index, snapshot, yield* Failpoints))
+    }
+    const standings = standing({
+      log: yield* Log,
+      readModels: yield* ReadModels,
+      indexDirectory: indexDirectory(directory),
+      statePath: (ref: GenerationRef) => statePath(directory, ref)
+    })
+    return ThreadProjections.layer({ ...index, failpoints }, standings)
+  })
 
-const actors = (options: EmbeddedOptions, index: IndexOptions) => {
-  const { settings } = options.configuration
-  const { lanes = Lane.literals } = options
-  const version = options.version === undefined ? {} : { version: options.version }
-  const slots = settings.files.jobs * 2
-  const ingestor = Ingestor.layer({ ...Ingestor.usualSettings, ...version, slots }).pipe(
-    Layer.provide(preparer(options))
-  )
-  const files = FilesReader.layer({ maxFileBytes: settings.files.maxBytes }).pipe(
-    Layer.provideMerge(NodeFileTree.layer)
-  )
-  const workers = Layer.merge(
-    lanes.includes("prepare") ? ingestor : Layer.empty,
-    lanes.includes("embed") ? Embedder.layer({ ...Embedder.usualSettings, ...version }) : Layer.empty
-  )
-  const sync = Layer.provideMerge(Roots.layer, Sync.layer({ heldShare: settings.files.removalThreshold }))
-  return Layer.mergeAll(Promotion.layer, sync, workers).pipe(
-    Layer.provideMerge(
-      Layer.provide(Indexer.layer, Layer.succeed(IndexRecovery, settings.indexing.recovery))
-    ),
-    Layer.provideMerge(projections(options, index)),
-    Layer.provideMerge(CoordinatorBehaviour.layer),
-    Layer.provideMerge(coordinatorSettings(settings)),
-    Layer.provideMerge(files),
-    Layer.provideMerge(configuredBus(settings, { role: options.command, wait: options.wait ?? false })),
-    Layer.provideMerge(Supervisor.layer)
-  )
-}
+/** The actors, each upon those that it asks. */
+const acting = <A>(
+  given: Context.Context<A | Log | ReadModels | Content | EmbeddingModel>,
+  options: EmbeddedOptions,
+  index: IndexOptions
+) =>
+  Effect.gen(function* () {
+    const { settings } = options.configuration
+    const { command: role, lanes = Lane.literals, wait = false } = options
+    const version = options.version === undefined ? {} : { version: options.version }
+    const supervised = yield* upon(given, Supervisor.layer)
+    const connected = yield* upon(supervised, configuredBus(settings, { role, wait }))
+    const reaching = yield* upon(connected, NodeFileTree.layer)
+    const looking = yield* upon(reaching, FilesReader.layer({ maxFileBytes: settings.files.maxBytes }))
+    const spec = configuredSpec(settings, Context.get(looking, EmbeddingModel))
+    const deciding = Context.add(
+      looking,
+      CoordinatorSettings.Settings,
+      CoordinatorSettings.usualSettings(spec)
+    )
+    const coordinated = yield* upon(deciding, CoordinatorBehaviour.layer)
+    const projected = yield* upon(
+      coordinated,
+      yield* Effect.provide(projections(options, index), coordinated)
+    )
+    const indexing = Context.add(projected, IndexRecovery, settings.indexing.recovery)
+    const indexed = yield* upon(indexing, Indexer.layer)
+    const promoting = yield* upon(indexed, Promotion.layer)
+    const syncing = yield* upon(promoting, Sync.layer({ heldShare: settings.files.removalThreshold }))
+    const rooted = yield* upon(syncing, Roots.layer)
+    if (lanes.includes("prepare")) {
+      const slots = settings.files.jobs * 2
+      const preparing = yield* upon(rooted, yield* preparer(options))
+      yield* upon(preparing, Ingestor.layer({ ...Ingestor.usualSettings, ...version, slots }))
+    }
+    if (lanes.includes("embed"))
+      yield* upon(rooted, Embedder.layer({ ...Embedder.usualSettings, ...version }))
+    return rooted
+  })
 
 /** `Reader`, `Writer` and `Push` of a data directory, in this process. */
 export const layer = (options: EmbeddedOptions) =>
-  Layer.unwrapScoped(
+  Layer.scopedContext(
     Effect.gen(function* () {
+      const { directory, settings } = options.configuration
       const index = yield* reachableIndex(options.configuration)
       const { failpoints = "", threads = true } = options
       // Where a generation stands, it may have nothing to do.
-      const { directory } = options.configuration
       if (threads && !existsSync(stateDirectory(directory.path)))
         yield* startEarly([ThreadProjections.needed({ ...index, failpoints })])
-      return layerOn(options, index)
+      yield* upon(Context.empty(), EventLoop.layer)
+      const modelled = yield* upon(yield* logged(options), modelOf(options))
+      const acted = yield* acting(modelled, options, index)
+      const searched = { index: { ...index, scansTogether: threads }, bus: settings.bus }
+      const snapshot = yield* snapshotOf(directory.path)
+      const read = yield* upon(
+        acted,
+        Reading.layer({ ...searched, denseWeight: settings.search.denseWeight }, snapshot)
+      )
+      const pushed = yield* upon(read, Push.layer)
+      return yield* upon(pushed, Writing.layer(settings))
     })
   )
 
@@ -209,20 +217,3 @@ const reachableIndex = ({ directory, settings }: EmbeddedOptions["configuration"
       ? Effect.flatMap(qdrantIndex, ({ reach }) => reach(qdrant))
       : Effect.void
   )
-
-const layerOn = (options: EmbeddedOptions, index: IndexOptions) => {
-  const { settings, directory } = options.configuration
-  const searched = { ...index, scansTogether: options.threads ?? true }
-  const reading = Layer.unwrapScoped(
-    Effect.map(snapshotOf(directory.path), (one) =>
-      Reading.layer({ index: searched, denseWeight: settings.search.denseWeight, bus: settings.bus }, one)
-    )
-  )
-  return Layer.merge(Writing.layer(settings), Push.layer).pipe(
-    Layer.provideMerge(reading),
-    Layer.provideMerge(actors(options, index)),
-    Layer.provideMerge(modelOf(options)),
-    Layer.provideMerge(logWithRecent(options)),
-    Layer.provideMerge(EventLoop.layer)
-  )
-}

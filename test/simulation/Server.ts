@@ -1,5 +1,5 @@
 /** The server as it runs: the real actors over the real log, index and search, all of it in the thread of its caller. */
-import { Context, Duration, Effect, Layer } from "effect"
+import { Context, Duration, Effect, type Layer } from "effect"
 import * as CoordinatorBehaviour from "../../actors/Coordinator/Behaviour.ts"
 import { Settings, usualSettings } from "../../actors/Coordinator/Settings.ts"
 import type { Coordinator } from "../../actors/Coordinator.ts"
@@ -23,6 +23,7 @@ import * as SqliteLogReader from "../../src/log/SqliteLogReader.ts"
 import * as SqliteReadModels from "../../src/log/SqliteReadModels.ts"
 import { openSnapshot } from "../../src/log/SqliteSnapshot.ts"
 import { indexContext } from "../../src/runtime/IndexContext.ts"
+import { upon } from "../../src/runtime/Upon.ts"
 import { stateWitnesses } from "../../src/runtime/Witnesses.ts"
 import * as HybridSearch from "../../src/search/HybridSearch.ts"
 import type { Search } from "../../src/search/Search.ts"
@@ -45,17 +46,6 @@ export type Served =
   | ReadModels
   | Supervisor
   | Log
-
-/**
- * What is given, and what a layer makes of it. A tree of layers that are merged and provided looks for each of them, and
- * for each of its own nodes, in a map of layers: 87 times 125 steps of a fiber, which was a fifth of all that a schedule
- * takes. Each of these is needed once.
- */
-const upon = <A, B, E>(given: Context.Context<A>, layer: Layer.Layer<B, E, NoInfer<A>>) =>
-  Layer.build(layer).pipe(
-    Effect.provide(given),
-    Effect.map((made) => Context.merge(given, made))
-  )
 
 const snapshotOf = (directory: string) =>
   Effect.acquireRelease(
