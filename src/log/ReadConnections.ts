@@ -27,12 +27,13 @@ export class ContentReadConnection extends Context.Tag("reprise/log/ContentReadC
 export const layer = (
   directory: string
 ): Layer.Layer<LogReadConnection | ContentReadConnection, LogFailed | DirectoryInvalid> =>
-  Layer.merge(
-    Layer.scoped(
-      LogReadConnection,
-      Effect.tap(open(join(directory, fileNames.log)), (log) => upToDate(directory, log))
-    ),
-    Layer.scoped(ContentReadConnection, open(join(directory, fileNames.content)))
+  Layer.scopedContext(
+    Effect.gen(function* () {
+      const log = yield* open(join(directory, fileNames.log))
+      yield* upToDate(directory, log)
+      const content = yield* open(join(directory, fileNames.content))
+      return Context.make(LogReadConnection, log).pipe(Context.add(ContentReadConnection, content))
+    })
   )
 
 const open = Effect.fnUntraced(function* (path: string) {
@@ -44,7 +45,7 @@ const open = Effect.fnUntraced(function* (path: string) {
     Effect.try({ try: () => readable(path), catch: failed }),
     ({ release }) => Effect.sync(release)
   )
-  return yield* openReadSql(source.path).pipe(Effect.mapError(failed), Effect.catchAllDefect(failed))
+  return yield* Effect.catchAllDefect(openReadSql(source.path), failed)
 })
 
 /** An older schema is brought up to date by whoever writes; what asks the read models knows the newest alone. */

@@ -1,7 +1,7 @@
 /**
  * A data directory opened for reading by a process of its own: no lock, nothing written.
  */
-import { Duration, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import { codeFingerprint } from "../../events/Ids.ts"
 import { EmbeddingModel, type ProviderError } from "../embedding/EmbeddingModel.ts"
 import { checkFormat, DirectoryInvalid, DirectoryNewer } from "../log/DirectoryFormat.ts"
@@ -16,20 +16,21 @@ import type { ConfigInvalid } from "./ConfigInvalid.ts"
 import { configuredModel } from "./ConfiguredModel.ts"
 import { indexOptions } from "./IndexContext.ts"
 import * as Reading from "./Reading.ts"
-import type { Reader } from "./Reprise.ts"
+import { Reader } from "./Reprise.ts"
+import { upon } from "./Upon.ts"
 import { stateWitnesses } from "./Witnesses.ts"
 
 /** The log, its read models and its content, beside a writer in another process or with none. */
 export const readLog = (directory: string) =>
-  Layer.unwrapEffect(
-    Effect.as(
-      readable(directory),
-      Layer.mergeAll(
-        SqliteLogReader.layer({ directory, witnesses: Effect.sync(() => stateWitnesses(directory)) }),
-        SqliteReadModels.layer,
-        SqliteContent.layer
-      ).pipe(Layer.provideMerge(ReadConnections.layer(directory)))
-    )
+  Layer.scopedContext(
+    Effect.gen(function* () {
+      yield* readable(directory)
+      const connected = yield* upon(Context.empty(), ReadConnections.layer(directory))
+      const witnesses = Effect.sync(() => stateWitnesses(directory))
+      const followed = yield* upon(connected, SqliteLogReader.layer({ directory, witnesses }))
+      const modelled = yield* upon(followed, SqliteReadModels.layer)
+      return yield* upon(modelled, SqliteContent.layer)
+    })
   )
 
 /** A newer format may mean anything: it is not even read. */
@@ -63,21 +64,16 @@ export const layer = ({
     }),
     (one) => Effect.sync(() => one.close())
   )
-  const reading = Layer.unwrapScoped(
-    Effect.zipWith(snapshot, indexOptions(path, settings), (one, index) =>
-      Reading.layer(
-        {
-          index: { ...index, scansTogether: true },
-          denseWeight: settings.search.denseWeight,
-          bus: settings.bus
-        },
-        one
-      )
-    )
-  )
-  return reading.pipe(
-    Layer.provide(embeds ? configuredModel(settings) : noModel),
-    Layer.provide(readLog(path))
+  return Layer.scopedContext(
+    Effect.gen(function* () {
+      const logged = yield* upon(Context.empty(), readLog(path))
+      const modelled = yield* upon(logged, embeds ? configuredModel(settings) : noModel)
+      const index = { ...(yield* indexOptions(path, settings)), scansTogether: true }
+      const { bus, search } = settings
+      const options = { index, denseWeight: search.denseWeight, bus }
+      const read = yield* upon(modelled, Reading.layer(options, yield* snapshot))
+      return Context.pick(Reader)(read)
+    })
   )
 }
 

@@ -3,7 +3,7 @@
  */
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { Clock, Duration, Effect, Layer, Option, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Option, Stream } from "effect"
 import type { Descriptor, Manifest } from "../../events/Document.ts"
 import type { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import { Failpoints } from "../faults/Failpoints.ts"
@@ -29,6 +29,7 @@ import {
   type Status
 } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
+import { upon } from "./Upon.ts"
 
 export interface ReadingOptions {
   readonly index: IndexOptions
@@ -83,15 +84,14 @@ export const layer = (
   snapshot: LogSnapshot
 ): Layer.Layer<Reader | Search, never, LogReader | ReadModels | Content | EmbeddingModel> => {
   const { bus, denseWeight, index } = options
-  return Layer.unwrapScoped(
-    Effect.map(
-      Effect.flatMap(Failpoints, (failpoints) => indexContext(index, snapshot, failpoints)),
-      (context) =>
-        Layer.provideMerge(
-          Layer.effect(Reader, makeReader(index.directory, bus, context)),
-          HybridSearch.layer(context, { keptChunks: 20_000, denseWeight })
-        )
-    )
+  return Layer.scopedContext(
+    Effect.gen(function* () {
+      const given = yield* Effect.context<LogReader | ReadModels | Content | EmbeddingModel>()
+      const context = yield* indexContext(index, snapshot, yield* Failpoints)
+      const searching = yield* upon(given, HybridSearch.layer(context, { keptChunks: 20_000, denseWeight }))
+      const reader = yield* Effect.provide(makeReader(index.directory, bus, context), searching)
+      return Context.make(Reader, reader).pipe(Context.add(Search, Context.get(searching, Search)))
+    })
   )
 }
 
