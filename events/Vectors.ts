@@ -3,7 +3,7 @@
  *
  * The vectors themselves are content, keyed by (project, model, input hash).
  */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import { Schema } from "effect"
 import { CodeFingerprint, Digest } from "./Ids.ts"
 
@@ -25,7 +25,7 @@ export const vectorsStream = (team: string, project: string, model: CodeFingerpr
 export const vectorsRoot = (
   inputs: Iterable<{ readonly inputHash: Digest; readonly vectorDigest: Digest }>
 ): Digest => {
-  const hash = createHash("sha256")
-  for (const { inputHash, vectorDigest } of inputs) hash.update(inputHash, "hex").update(vectorDigest, "hex")
-  return Digest.make(hash.digest("hex"))
+  let all = ""
+  for (const { inputHash, vectorDigest } of inputs) all += inputHash + vectorDigest
+  return Digest.make(hash("sha256", Buffer.from(all, "hex")), { disableValidation: true })
 }

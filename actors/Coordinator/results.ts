@@ -2,10 +2,9 @@
  * What workers hand back. A result counts if its job is open, whoever made it and whichever attempt it was: the first
  * one wins, everything later is acknowledged and dropped.
  */
-import { createHash } from "node:crypto"
 import { Duration, Effect, Random } from "effect"
 import { DocumentChunked, DocumentVersion, documentStream, type Reason } from "../../events/Document.ts"
-import { Digest } from "../../events/Ids.ts"
+import { type Digest, sha256 } from "../../events/Ids.ts"
 import { VectorsRecorded, vectorsStream } from "../../events/Vectors.ts"
 import type { WorkResult } from "../../src/bus/Bus.ts"
 import { probeKey } from "../../src/embedding/Probe.ts"
@@ -316,12 +315,7 @@ const storedForm = (vector: Float32Array): Float32Array => {
 }
 
 const vectorDigest = (vector: Float32Array): Digest =>
-  Digest.make(
-    createHash("sha256")
-      .update(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
-      .digest("hex"),
-    { disableValidation: true }
-  )
+  sha256(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
 
 /** Appends what this turn made ready, in the order of the lines, and the chunkings that go alone. */
 export const completeReady = Effect.fnUntraced(function* (

@@ -2,7 +2,8 @@
  * The writing side of `content.sqlite`: bodies and vectors of a group are written in one transaction that is synced before
  * the events that name them. What is there already is never overwritten.
  */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
+import { endianness } from "node:os"
 import { deflateSync } from "node:zlib"
 import type { Database } from "better-sqlite3"
 import type { FailpointsService } from "../faults/Failpoints.ts"
@@ -191,7 +192,7 @@ export class ContentStore {
     const input = Buffer.from(put.inputHash, "hex")
     this.#kept?.vector.run(project, model, input)
     const bytes = vectorBytes(put.vector)
-    const digest = createHash("sha256").update(bytes).digest()
+    const digest = hash("sha256", bytes, "buffer")
     this.#statements.putVector.run(project, model, input, digest, bytes)
   }
 
@@ -299,9 +300,12 @@ const packed = (bytes: Uint8Array): { readonly bytes: Uint8Array; readonly encod
     : { bytes, encoding: encodings.raw }
 }
 
+const littleEndian = endianness() === "LE"
+
 /** float32, little endian, −0 as +0: the one form of a vector, whatever the machine. */
 export const vectorBytes = (vector: Float32Array): Buffer => {
-  const bytes = Buffer.allocUnsafe(vector.length * 4)
-  for (let at = 0; at < vector.length; at++) bytes.writeFloatLE((vector[at] ?? 0) + 0, at * 4)
-  return bytes
+  const stored = new Float32Array(vector.length)
+  for (let at = 0; at < vector.length; at++) stored[at] = (vector[at] ?? 0) + 0
+  const bytes = Buffer.from(stored.buffer)
+  return littleEndian ? bytes : bytes.swap32()
 }

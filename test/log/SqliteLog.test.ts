@@ -344,7 +344,8 @@ describe("the log's thread, when it ends", () => {
       const log = yield* openedIn(yield* temporaryDirectory, "log.insert:40:exit")
       const appends = Array.from({ length: 400 }, (_, n) => submit(`${n}`))
       assert.instanceOf(yield* Effect.flip(log.write({ appends })), LogFailed)
-      assert.strictEqual((yield* log.append(submit("a"))).firstPosition, 1)
+      // The first part, of 32, is a group of its own where the second one took longer than a group waits for it.
+      assert.include([1, 33], (yield* log.append(submit("a"))).firstPosition)
     })
   )
 
