@@ -10,7 +10,12 @@ import {
   type SourceId
 } from "../../events/Ids.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
-import type { DocumentRow, ReadModelsService, RememberedFile } from "../../src/log/ReadModels.ts"
+import type {
+  DocumentRow,
+  NamedDocument,
+  ReadModelsService,
+  RememberedFile
+} from "../../src/log/ReadModels.ts"
 import { sameStamp } from "../../src/sources/Difference.ts"
 import { type RawPath, toBytes } from "../../src/sources/RawPath.ts"
 import type { ItemBytes, OpenSource, Stamp } from "../../src/sources/SourceReader.ts"
@@ -46,7 +51,7 @@ export interface LookInput<E> {
   readonly source: OpenSource
   /** Nothing is known of the source's documents: it is the first pass. */
   readonly fresh: boolean
-  readonly readModels: Pick<ReadModelsService, "document">
+  readonly readModels: Pick<ReadModelsService, "named">
   readonly tally: Tally
   readonly acts: Pick<Acts<E>, "refresh">
 }
@@ -68,14 +73,16 @@ export const look = Effect.fnUntraced(function* <E>(
   works: ReadonlyArray<Work>,
   readmits: boolean
 ): Effect.fn.Return<ReadonlyArray<Step>, E | LogFailed> {
-  const { fresh, readModels, source, tally } = input
+  const { source, tally } = input
   const steps: Array<Step> = []
   const toRead: Array<ToRead> = []
+  const ids = works.map(({ path }) => idOf(input, path))
+  const rows = yield* unread(input, works, ids)
   for (const [at, work] of works.entries()) {
     steps.push(work._tag === "Wait" ? work : settled)
-    if (work._tag === "Wait") continue
-    const id = idOf(input, work.path)
-    const row = work.state?.document ?? (fresh ? undefined : yield* readModels.document(id))
+    const id = ids[at]
+    if (work._tag === "Wait" || id === undefined) continue
+    const row = work.state?.document ?? rows.get(id)?.row
     if (isTakenOut(row) && !readmits) tally.count("skipped")
     else if (work.stamp.size > source.maxItemBytes) steps[at] = skip(input, { id, row })
     else toRead.push({ at, work, id, row })
@@ -93,6 +100,19 @@ export const look = Effect.fnUntraced(function* <E>(
   }
   return steps
 })
+
+/** The documents that did not come with what is remembered of their files: all of them in one question. */
+const unread = <E>(
+  { fresh, readModels }: LookInput<E>,
+  works: ReadonlyArray<Work>,
+  ids: ReadonlyArray<DocumentId>
+): Effect.Effect<ReadonlyMap<DocumentId, NamedDocument>, LogFailed> => {
+  const wanted = ids.filter((_, at) => {
+    const work = works[at]
+    return work?._tag === "Look" && work.state?.document === undefined
+  })
+  return fresh || wanted.length === 0 ? Effect.succeed(new Map()) : readModels.named(wanted)
+}
 
 interface ToRead {
   readonly at: number

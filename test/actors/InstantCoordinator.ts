@@ -248,6 +248,7 @@ export const layer = (state: InstantState): Layer.Layer<Coordinator | ReadModels
       source: (id) => Effect.sync(() => state.sources.get(id)),
       sources: () => Effect.sync(() => [...state.sources.values()]),
       document: (id) => Effect.sync(() => state.documents.get(id)),
+      named: (ids) => Effect.sync(() => new Map(ids.map((id) => [id, { row: state.documents.get(id) }]))),
       documents: ({ after, limit, source, state: narrowed }) =>
         Effect.sync(() => {
           const all = source === undefined ? [] : rows(source)
