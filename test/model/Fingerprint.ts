@@ -56,6 +56,8 @@ export const projectFingerprint = (leaves: Iterable<VisibleLeaf>): string => {
   }
   const bytes = Buffer.alloc(256 * 40)
   for (let bucket = 0; bucket < 256; bucket++) {
+    // An empty one is all zeros.
+    if (counts[bucket] === 0n) continue
     bytes.write((sums[bucket] ?? 0n).toString(16).padStart(64, "0"), bucket * 40, "hex")
     bytes.writeBigUInt64BE(counts[bucket] ?? 0n, bucket * 40 + 32)
   }

@@ -111,12 +111,24 @@ export const readIndex = (folder: string, at: number, read = pointsIn): IndexRea
   return { fingerprint: overallFingerprint(leaves), projects, faults }
 }
 
-const leafOfPoint = ({ chunkId, payload, sparse, dense }: StoredPoint): VisibleLeaf => ({
-  chunkId,
-  leaf: leafOf({ chunkId, payload, sparse, dense })
-})
+/** What was found of a row: it is asked again where an index is read as of several positions. */
+const once = <A>(find: (point: StoredPoint) => A): ((point: StoredPoint) => A) => {
+  const found = new WeakMap<StoredPoint, { readonly value: A }>()
+  return (point) => {
+    const known = found.get(point) ?? { value: find(point) }
+    found.set(point, known)
+    return known.value
+  }
+}
 
-const faultsOfPoint = (point: StoredPoint): ReadonlyArray<string> => {
+const leafOfPoint = once(
+  ({ chunkId, payload, sparse, dense }): VisibleLeaf => ({
+    chunkId,
+    leaf: leafOf({ chunkId, payload, sparse, dense })
+  })
+)
+
+const faultsOfPoint = once((point): ReadonlyArray<string> => {
   const faults: Array<string> = []
   if (point.id !== pointIdOf(point.chunkId, point.from)) faults.push("has an id that is not its own")
   if (point.from >= point.until) faults.push("ends before it begins")
@@ -125,7 +137,7 @@ const faultsOfPoint = (point: StoredPoint): ReadonlyArray<string> => {
   if (!isAscending(point.sparse)) faults.push("has a sparse vector whose ids do not ascend")
   if (documentIn(point.payload) !== point.documentId) faults.push("has a payload that is not its own")
   return faults
-}
+})
 
 /** UUID of version 5 over (chunk id, `from`), each prefixed with its length (u32, big endian). */
 const pointIdOf = (chunkId: string, from: number): string => {

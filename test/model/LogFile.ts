@@ -120,7 +120,6 @@ export const faultsOfLog = (
 }
 
 export const hashOf = (previous: Uint8Array, row: Omit<LogRow, "hash">): Buffer => {
-  const hash = createHash("sha256")
   const parts: ReadonlyArray<Uint8Array | bigint> = [
     previous,
     row.position,
@@ -136,13 +135,13 @@ export const hashOf = (previous: Uint8Array, row: Omit<LogRow, "hash">): Buffer 
     row.metadata,
     row.recordedAt
   ]
-  for (const part of parts) {
+  const prefixed = parts.flatMap((part) => {
     const bytes = typeof part === "bigint" ? integer(part) : part
     const length = Buffer.alloc(4)
     length.writeUInt32BE(bytes.length)
-    hash.update(length).update(bytes)
-  }
-  return hash.digest()
+    return [length, bytes]
+  })
+  return createHash("sha256").update(Buffer.concat(prefixed)).digest()
 }
 
 const integer = (value: bigint): Buffer => {
@@ -200,6 +199,7 @@ export const liveVersionsAt = (
   const chunks = new Map<string, number>()
   for (const row of rows.slice(0, at)) {
     const type = row.type.toString("utf8")
+    if (!changesWhatIsFound.has(type)) continue
     const { documentId, version, chunker, model, count } = jsonOf(row.data)
     if (typeof documentId !== "string") continue
     if (type === "DocumentRemoved") live.delete(documentId)

@@ -2,10 +2,9 @@
  * What must hold of every run, whatever struck: predicates over what the senders and searchers saw, over the files as
  * second readers read them, and over a plain model of what each command asks for. The numbers are those of the oracles.
  */
-import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { generationFolder, generationsIn, markerIn, projectFiles, readIndex } from "../model/IndexFile.ts"
-import { faultsOfLog, type LogRow, lastFound, liveVersionsAt } from "../model/LogFile.ts"
+import { type LogRow, lastFound, liveVersionsAt } from "../model/LogFile.ts"
 import { Broken } from "./Broken.ts"
 import { idOf, type Sent } from "./Commands.ts"
 import { breachOf, Still } from "./Files.ts"
@@ -21,7 +20,7 @@ export const judge = (run: Simulation): void => {
   const still = new Still(atRest.directory)
   const { rows } = still
   const log = new History(rows)
-  soundLog(rows, atRest)
+  soundLog(still)
   acknowledged(run, log)
   finalState(run, log, atRest)
   sameIndex(run, log, still, atRest)
@@ -86,10 +85,7 @@ class History {
 }
 
 /** I1: chain, positions, versions, sequences, witnesses. */
-const soundLog = (rows: ReadonlyArray<LogRow>, { directory }: AtRest): void => {
-  const head = join(directory, "head")
-  const witnesses = existsSync(head) ? [JSON.parse(readFileSync(head, "utf8"))] : []
-  const faults = faultsOfLog(rows, witnesses)
+const soundLog = ({ faults }: Still): void => {
   holds(faults.length === 0, () => `I1: the log is not sound: ${shown(faults)}`)
 }
 

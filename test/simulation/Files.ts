@@ -14,7 +14,14 @@ import {
   readIndex,
   type StoredPoint
 } from "../model/IndexFile.ts"
-import { eventsIn, faultsOfLog, type LogRow, liveVersionsAt } from "../model/LogFile.ts"
+import {
+  eventsIn,
+  faultsOfLog,
+  type LogFault,
+  type LogRow,
+  liveVersionsAt,
+  type SeenHead
+} from "../model/LogFile.ts"
 import type { Sent } from "./Commands.ts"
 
 /** The bytes of a directory in which nothing happens meanwhile: each file is read once, however much is asked of it. */
@@ -22,6 +29,7 @@ export class Still {
   readonly directory: string
   readonly #points = new Map<string, ReadonlyArray<StoredPoint>>()
   #rows: ReadonlyArray<LogRow> | undefined
+  #faults: ReadonlyArray<LogFault> | undefined
 
   constructor(directory: string) {
     this.directory = directory
@@ -30,6 +38,19 @@ export class Still {
   get rows(): ReadonlyArray<LogRow> {
     this.#rows ??= eventsIn(join(this.directory, "log.sqlite"))
     return this.#rows
+  }
+
+  /** The witness of the head beside the log, where there is one. */
+  get witness(): SeenHead | undefined {
+    const head = join(this.directory, "head")
+    return existsSync(head) ? JSON.parse(readFileSync(head, "utf8")) : undefined
+  }
+
+  /** What is wrong with the log: chain, positions, versions, sequences, witness. */
+  get faults(): ReadonlyArray<LogFault> {
+    const { witness } = this
+    this.#faults ??= faultsOfLog(this.rows, witness === undefined ? [] : [witness])
+    return this.#faults
   }
 
   /** Of a project's file. */
@@ -42,15 +63,12 @@ export class Still {
 
 /** The promise that the files break, if any. `isWhole`: nobody has deleted a part of the index. */
 export const breachOf = (still: Still, sent: ReadonlyArray<Sent>, isWhole: boolean): string | undefined => {
-  const { directory } = still
-  const head = join(directory, "head")
+  const { witness } = still
   const answered = sent.flatMap(({ answer, command }) =>
     answer?.outcome === "accepted" ? [{ answer, command }] : []
   )
-  if (!existsSync(head)) return answered.length === 0 ? undefined : "I1: the head's witness is gone"
-  const { rows } = still
-  const witness = JSON.parse(readFileSync(head, "utf8"))
-  const faults = faultsOfLog(rows, [witness])
+  if (witness === undefined) return answered.length === 0 ? undefined : "I1: the head's witness is gone"
+  const { faults, rows } = still
   if (faults.length > 0) return `I1: the log is not sound: ${JSON.stringify(faults)}`
   for (const { answer, command } of answered) {
     if (dataOf(rows[answer.position - 1])["commandId"] !== command.commandId)
