@@ -93,6 +93,7 @@ const asGeneration = (files: GenerationFiles, folder: string, ref: GenerationRef
   rewind: (position) => attempt(() => files.rewind(position)),
   insert: (points) => attempt(() => files.insert(points)),
   end: (ended) => attempt(() => files.end(ended)),
+  unseen: (isUnseen) => attempt(() => files.unseen(isUnseen)),
   mark: (marker) => attempt(() => files.mark(marker)),
   query: (query) => attempt(() => files.query(query)),
   scan: (at, scope) =>

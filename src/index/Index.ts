@@ -162,6 +162,11 @@ export interface EngineGeneration {
   readonly end: (
     ended: ReadonlyArray<{ readonly scope: ProjectScope; readonly id: PointId; readonly until: number }>
   ) => Effect.Effect<void, EngineError>
+  /**
+   * Whether nobody reads beside this, in whatever program: then an engine need not keep one write apart from another, and a crash
+   * may take all of them back up to the last mark. Somebody may read until it says otherwise.
+   */
+  readonly unseen?: (isUnseen: boolean) => Effect.Effect<void, EngineError>
   /** After all writes up to its checkpoint are acknowledged. */
   readonly mark: (marker: Marker) => Effect.Effect<void, EngineError>
   /** Checks the marker (log id, epoch, checkpoint ≥ at, horizon ≤ at) within the request itself. In no order. */

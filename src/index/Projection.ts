@@ -74,7 +74,7 @@ export interface Projection {
   readonly status: Effect.Effect<ProjectionStatus>
   /** Folds and applies one bounded batch. */
   readonly advance: Effect.Effect<Applied, ProjectionError>
-  /** Commits what was applied: to be asked before others read state and engine, or write to them. */
+  /** Commits what was applied, so that others may read state and engine: to be asked before they do, or write to them. */
   readonly settle: Effect.Effect<void, ProjectionError>
   /** The point that a ledger row stands for, made again from the log. */
   readonly pointOf: (row: LedgerRow) => Point
@@ -216,6 +216,7 @@ export const openProjection: (
       return yield* step.value
     })
 
+    const unseen = (isUnseen: boolean) => engine.unseen?.(isUnseen) ?? Effect.void
     /** Of its last commit: what is held is beyond. */
     let committed = state.checkpoint
     /** Commits what is held. */
@@ -229,7 +230,7 @@ export const openProjection: (
               committed = state.checkpoint
             })
           )
-    )
+    ).pipe(Effect.zipRight(unseen(false)))
     let isDirty = false
     yield* Effect.addFinalizer(() =>
       Effect.sandbox(isDirty ? Effect.void : settle).pipe(
@@ -280,6 +281,7 @@ export const openProjection: (
       }
       const isLast = batch.change.checkpoint >= upTo || state.changes.held >= mostHeld
       const holds = isFar && !isServed() && !isLast
+      yield* unseen(isFar && !isServed())
       failpoints.hit("index.apply.before")
       if (batch.inserts.length > 0) yield* engine.insert(batch.inserts)
       if (batch.ends.length > 0) yield* engine.end(batch.ends)

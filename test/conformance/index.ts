@@ -561,11 +561,13 @@ const perform = (step: Step, model: Model, index: EngineGeneration): Effect.Effe
       case "apply": {
         const upTo = model.checkpoint + step.length
         const writes = changes(step, model, upTo)
+        yield* index.unseen?.(step.unseen) ?? Effect.void
         if (step.crashAfter !== undefined) yield* write(index, writes.slice(0, step.crashAfter), 2)
         yield* index.rewind(model.checkpoint)
         yield* write(index, writes, step.batch)
         if (step.repeated) yield* write(index, writes, 3)
         yield* mark(index, upTo, model.horizon)
+        yield* index.unseen?.(false) ?? Effect.void
         for (const one of writes)
           if ("insert" in one) model.insert(one.insert)
           else model.end(one.end.scope, one.end.id, one.end.until)
@@ -700,9 +702,10 @@ const history = fc.array(
           ),
           batch: fc.integer({ min: 1, max: 20 }),
           repeated: fc.boolean(),
+          unseen: fc.boolean(),
           crashAfter: fc.nat(20)
         },
-        { requiredKeys: ["kind", "length", "chunks", "batch", "repeated"] }
+        { requiredKeys: ["kind", "length", "chunks", "batch", "repeated", "unseen"] }
       )
     },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("sweep" as const), by: fc.nat(8) }) },

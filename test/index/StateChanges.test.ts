@@ -2,7 +2,7 @@ import { cpSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
-import { Effect, Exit } from "effect"
+import { Effect, Exit, identity } from "effect"
 import { ProjectName, TeamName } from "../../events/Ids.ts"
 import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
 import { GenerationState } from "../../src/index/GenerationState.ts"
@@ -53,6 +53,19 @@ const fromAfar = (context: ProjectionContext): ProjectionContext => ({
     })
 })
 
+/** With an engine that keeps each write at once, whoever reads. */
+const atOnce = (context: ProjectionContext): ProjectionContext => ({
+  ...context,
+  engine: {
+    ...context.engine,
+    open: (ref) => Effect.map(context.engine.open(ref), ({ unseen: _, ...engine }) => engine)
+  }
+})
+const engines = {
+  "that keeps each write at once": atOnce,
+  "that keeps them at a mark": identity<ProjectionContext>
+}
+
 /** Points of a directory's second generation, whatever vouches for them. */
 const insertedInto = (directory: string) =>
   Effect.sync(() => {
@@ -97,6 +110,44 @@ describe("the state of a generation that is folded from afar", () => {
     })
   )
 
+  it.scoped("is unseen for the engine only while nobody is served, and no longer when it is to be read", () =>
+    Effect.gen(function* () {
+      const { contextFor, row } = yield* building
+      const plain = fromAfar(contextFor("."))
+      const said: Array<boolean> = []
+      const context: ProjectionContext = {
+        ...plain,
+        engine: {
+          ...plain.engine,
+          open: (ref) =>
+            Effect.map(plain.engine.open(ref), (engine) => ({
+              ...engine,
+              unseen: (isUnseen) =>
+                Effect.zipRight(
+                  Effect.sync(() => said.push(isUnseen)),
+                  engine.unseen?.(isUnseen) ?? Effect.void
+                )
+            }))
+        }
+      }
+      const live = yield* openProjection(context, row(1))
+      yield* catchUp(live)
+      yield* live.settle
+      assert.notInclude(said, true)
+      said.length = 0
+      const projection = yield* openProjection(context, row(2))
+      yield* projection.advance
+      assert.deepStrictEqual(said, [true])
+      yield* projection.settle
+      assert.strictEqual(said.at(-1), false)
+      yield* catchUp(projection)
+      assert.strictEqual(said.at(-1), true)
+      yield* projection.settle
+      assert.strictEqual(said.at(-1), false)
+      yield* isWhole(context, projection)
+    })
+  )
+
   it.scoped("is committed batch by batch where it is served from", () =>
     Effect.gen(function* () {
       const { contextFor, row } = yield* building
@@ -127,24 +178,25 @@ describe("the state of a generation that is folded from afar", () => {
     })
   )
 
-  it.scoped("is folded again after a crash took back what was held", () =>
-    Effect.gen(function* () {
-      const { contextFor, directory, row } = yield* building
-      const projection = yield* openProjection(fromAfar(contextFor("crashed")), row(2))
-      yield* projection.advance
-      yield* projection.advance
-      const points = yield* insertedInto(join(directory, "crashed"))
-      // What a crash leaves: the files as they lie on the disk, without what was to be committed.
-      cpSync(join(directory, "crashed"), join(directory, "left"), { recursive: true })
-      const context = fromAfar(contextFor("left"))
-      const again = yield* openProjection(context, row(2))
-      assert.strictEqual(again.state.checkpoint, 0)
-      assert.isAbove(points, 0)
-      assert.strictEqual(yield* insertedInto(join(directory, "left")), 0)
-      yield* catchUp(again)
-      yield* isWhole(context, again)
-    })
-  )
+  for (const [what, engine] of Object.entries(engines))
+    it.scoped(`is folded again after a crash took back what was held, on an engine ${what}`, () =>
+      Effect.gen(function* () {
+        const { contextFor, directory, row } = yield* building
+        const projection = yield* openProjection(engine(fromAfar(contextFor("crashed"))), row(2))
+        yield* projection.advance
+        yield* projection.advance
+        const points = yield* insertedInto(join(directory, "crashed"))
+        // What a crash leaves: the files as they lie on the disk, without what was to be committed.
+        cpSync(join(directory, "crashed"), join(directory, "left"), { recursive: true })
+        const context = engine(fromAfar(contextFor("left")))
+        const again = yield* openProjection(context, row(2))
+        assert.strictEqual(again.state.checkpoint, 0)
+        assert.strictEqual(points > 0, engine === atOnce)
+        assert.strictEqual(yield* insertedInto(join(directory, "left")), 0)
+        yield* catchUp(again)
+        yield* isWhole(context, again)
+      })
+    )
 
   it.scoped("keeps what was applied when it is closed between two batches", () =>
     Effect.gen(function* () {
@@ -193,14 +245,16 @@ describe("the state of a generation that is folded from afar", () => {
     "index.marker.after": 2,
     "state.commit.before": 3
   }
-  for (const [point, times] of Object.entries(points))
+  for (const [point, times, engine] of Object.entries(points).flatMap(([point, times]) =>
+    Object.values(engines).map((engine) => [point, times, engine] as const)
+  ))
     it.scoped(
-      `takes back what is held where a later batch comes to nothing (${point}), and folds it again`,
+      `takes back what is held where a later batch comes to nothing (${point}, ${engine.name}), and folds it again`,
       () =>
         Effect.gen(function* () {
           const { contextFor, row } = yield* building
           const failpoints = armed(`${point}:${times}:throw`)
-          const context = fromAfar(contextFor(".", failpoints))
+          const context = engine(fromAfar(contextFor(".", failpoints)))
           yield* Effect.gen(function* () {
             const projection = yield* openProjection(context, row(2))
             assert.isTrue(Exit.isFailure(yield* Effect.exit(catchUp(projection))))

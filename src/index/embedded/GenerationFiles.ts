@@ -7,10 +7,11 @@
  * at its end (what the snapshot lacks was swept after the horizon was marked), and looks whether the files under its
  * handles are still those that have the names.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { type PointId, ProjectName, type ProjectScope, scopeKey, TeamName } from "../../../events/Ids.ts"
 import type { FailpointsService } from "../../faults/Failpoints.ts"
+import { sync } from "../../log/Folders.ts"
 import type { Candidate, EngineQuery, GenerationRef, Marker, Point } from "../Index.ts"
 import { type Access, damaged, isCurrent, mismatch, rewrite } from "./Database.ts"
 import { checkSegment } from "./DerivedCheck.ts"
@@ -59,6 +60,7 @@ export class GenerationFiles {
   /** Projects whose segments may be worth a merge. */
   private readonly unmerged = new Set<string>()
   private folderChanged = false
+  private isUnseen = false
 
   static open(opening: Opening): GenerationFiles {
     const { folder, access } = opening
@@ -111,9 +113,15 @@ export class GenerationFiles {
   }
 
   rewind(position: number): void {
-    this.currentRoot().lowerCheckpoint(position)
-    for (const { scope, highest } of [...this.known.values()])
-      if (highest > position) this.wrote(scope, this.writable(scope).rewind(position))
+    const root = this.currentRoot()
+    const isMarked = (root.marker()?.checkpoint ?? 0) >= position
+    root.lowerCheckpoint(position)
+    for (const { scope, highest } of [...this.known.values()]) {
+      if (highest <= position) continue
+      const file = this.writable(scope)
+      if (isMarked) file.writes.again()
+      this.wrote(scope, file.rewind(position))
+    }
   }
 
   remove(scope: ProjectScope, ids: ReadonlyArray<PointId>): void {
@@ -139,7 +147,7 @@ export class GenerationFiles {
       const file = this.writable(state.scope)
       written.push({ scope: state.scope, ...file.sync() })
     }
-    if (this.folderChanged) syncFolder(this.folder)
+    if (this.folderChanged) sync(this.folder)
     root.mark(marker, written)
     for (const state of written) this.known.set(scopeKey(state.scope), state)
     this.unmarked.clear()
@@ -190,6 +198,15 @@ export class GenerationFiles {
   /** A project's points as they stand, a segment at a time; `undefined` where it has none. */
   readBack(at: number, scope: ProjectScope, from: number): ReadSegment | undefined {
     return this.at(at, scope, (file) => readSegment(file, at, from))
+  }
+
+  /** Nobody reads beside this, until it says otherwise. */
+  unseen(isUnseen: boolean): void {
+    this.isUnseen = isUnseen
+    for (const { writes } of this.files.values()) {
+      if (isUnseen) writes.unseen()
+      else writes.seen()
+    }
   }
 
   /** At most one merge. True while there may be more to do. */
@@ -280,10 +297,13 @@ export class GenerationFiles {
     for (const [key, oldest] of this.files) {
       if (this.files.size < openFiles) break
       this.files.delete(key)
+      // Closed as it is, it would lose what was written since the last sync.
+      oldest.writes.seen()
       this.closeFile(oldest)
     }
     const file = ProjectFile.open(this.pathOf(scope), this.ref, scope, this.access, this.failpoints)
     if (file === undefined) return undefined
+    if (this.isUnseen) file.writes.unseen()
     this.files.set(scopeKey(scope), file)
     checkWrites(file, this.known.get(scopeKey(scope))?.writes ?? 0)
     return file
@@ -361,16 +381,6 @@ const projectsIn = (folder: string): ReadonlyArray<ProjectScope> =>
         ? []
         : [{ team: TeamName.make(team), project: ProjectName.make(project) }]
     })
-
-/** Makes the names of new files durable. A folder is no database file: closing it drops no lock. */
-const syncFolder = (folder: string): void => {
-  const descriptor = openSync(folder, "r")
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-}
 
 const byProject = <A extends { readonly scope: ProjectScope }>(
   members: ReadonlyArray<A>

@@ -10,7 +10,6 @@ import { forever, type GenerationRef, type Point } from "../Index.ts"
 import {
   type Access,
   damaged,
-  durably,
   guarded,
   numberOf,
   type OpenFile,
@@ -27,6 +26,7 @@ import { pointColumns, pointFrom, pointsTable, pointValues } from "./PointRow.ts
 import { buildSegment, type Member, segmentPoints } from "./Segment.ts"
 import { SegmentJoin } from "./SegmentJoin.ts"
 import { type SegmentInfo, SegmentTables, segmentTables } from "./SegmentTables.ts"
+import { Writes } from "./Writes.ts"
 
 const fileTable = `CREATE TABLE file (${identityColumns},
   team TEXT NOT NULL,
@@ -66,6 +66,7 @@ export class ProjectFile {
   private readonly failpoints: FailpointsService
   private readonly statements
   readonly segments: SegmentTables
+  readonly writes: Writes
 
   /** Opens the file of a project; `undefined` where a reader comes before the writer has laid it out. */
   static open(
@@ -104,6 +105,7 @@ export class ProjectFile {
     this.failpoints = failpoints
     this.statements = guarded(file.path, () => prepareAll(file))
     this.segments = new SegmentTables(file, ref.spec.dimensions)
+    this.writes = new Writes(file, () => this.state().writes)
   }
 
   get dimensions(): number {
@@ -259,7 +261,7 @@ export class ProjectFile {
 
   /** Brings everything that was committed to the disk. */
   sync(): FileState {
-    return durably(this.file, () => {
+    return this.writes.sync(() => {
       this.statements.count.run(0)
       return this.state()
     })
@@ -299,7 +301,7 @@ export class ProjectFile {
 
   /** One write transaction. `run` answers the highest position that it wrote. */
   private write(run: () => number): FileState {
-    return writing(this.file, () => {
+    return this.writes.write(() => {
       this.statements.count.run(run())
       return this.state()
     })
