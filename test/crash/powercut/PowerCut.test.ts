@@ -17,6 +17,7 @@ import { acknowledgedIn, assertLogKept } from "./LogJudge.ts"
 import { type Found, Recording, type Seeds } from "./Recording.ts"
 import { judgeRuntime } from "./RuntimeJudge.ts"
 import { canTrace } from "./Trace.ts"
+import { begin, judgeUnseen } from "./UnseenJudge.ts"
 
 const images = Number(process.env["REPRISE_IMAGES"] ?? 500)
 const seed = Number(process.env["REPRISE_SEED"] ?? 1)
@@ -24,7 +25,15 @@ const seed = Number(process.env["REPRISE_SEED"] ?? 1)
 const bound = { timeout: images > 1_000 ? 12 * 3_600_000 : 120_000 }
 
 /** A whole directory takes fifty times as long as a log to open and to judge. */
-const shares = { newLog: 0.3, log: 0.3, archives: 0.14, runtime: 0.06, dropped: 0.1, erased: 0.1 } as const
+const shares = {
+  newLog: 0.29,
+  log: 0.29,
+  archives: 0.14,
+  runtime: 0.06,
+  dropped: 0.1,
+  erased: 0.1,
+  unseen: 0.02
+} as const
 
 const judged = async (
   recording: Recording,
@@ -98,6 +107,19 @@ describe.skipIf(!canTrace)("D2: after a power cut", bound, () => {
     })
     it("are whole where they were answered for: backup, export, restore, import", () =>
       judged(recording(), "archives", ({ home, promised }) => judgeArchives(home, promised, archive.text)))
+  })
+
+  describe("a generation that nobody reads yet", () => {
+    const recording = recorded(async (one) => {
+      const directory = join(one.home, "index")
+      // A folder that is gone is filled anew: what is looked at here is what stands in it.
+      await begin(directory)
+      one.record(await bundleChild("unseenChild"), [directory])
+    })
+    it("holds what was marked, and goes on", () =>
+      judged(recording(), "unseen", ({ home, promised, what }) =>
+        judgeUnseen(join(home, "index"), promised, what)
+      ))
   })
 
   describe("a data directory", () => {
