@@ -51,7 +51,10 @@ const core = (group: number) =>
       ]
     }))
     const start = performance.now()
-    for (let at = 0; at < total; at += group) core.writeGroup(requests.slice(at, at + group))
+    for (let at = 0; at < total; at += group) {
+      core.writeGroup(requests.slice(at, at + group))
+      core.upkeep()
+    }
     const elapsedMs = performance.now() - start
     close()
     return { eventsPerSecond: Math.round((total / elapsedMs) * 1000) }

@@ -45,7 +45,10 @@ const open = Effect.fnUntraced(function* (path: string) {
     Effect.try({ try: () => readable(path), catch: failed }),
     ({ release }) => Effect.sync(release)
   )
-  return yield* openReadSql(source.path).pipe(Effect.mapError(failed), Effect.catchAllDefect(failed))
+  return yield* openReadSql(source.path).pipe(
+    Effect.mapError(({ cause }) => failed(cause)),
+    Effect.catchAllDefect(failed)
+  )
 })
 
 /** An older schema is brought up to date by whoever writes; what asks the read models knows the newest alone. */

@@ -137,7 +137,7 @@ const inThread = Effect.fnUntraced(function* (options: OpeningOptions, learn: Le
               discard: true
             }
           )
-        )
+        ).pipe(Effect.zipRight(Effect.suspend(() => warn(core.upkeep()))))
       })
     )
   ).pipe(Effect.forever, Effect.forkScoped)

@@ -2,7 +2,7 @@
  * When what the write-ahead logs hold is moved into their databases: after a write, once they are long.
  */
 import type { Database } from "better-sqlite3"
-import { FailpointFired, type FailpointsService } from "../faults/Failpoints.ts"
+import type { FailpointsService } from "../faults/Failpoints.ts"
 import { walPages } from "./LogDatabase.ts"
 
 export class WalUpkeep {
@@ -17,11 +17,12 @@ export class WalUpkeep {
     this.#next = pages
   }
 
-  /** Pinned by a reader, it tries again as they grow. Answers why it could not, if so. */
+  /** Pinned by a reader, it tries again as they grow. Answers why it could not, if so; never throws. */
   afterWrite(databases: ReadonlyArray<Database>): string | undefined {
-    const pages = Math.max(...databases.map((db) => walPages(db, "NOOP").written))
-    if (pages < this.#next) return undefined
+    let pages = 0
     try {
+      pages = Math.max(...databases.map((db) => walPages(db, "NOOP").written))
+      if (pages < this.#next) return undefined
       this.#failpoints.hit("wal.checkpoint.before")
       let left = 0
       for (const db of databases) {
@@ -32,7 +33,6 @@ export class WalUpkeep {
       this.#next = left === 0 ? this.#pages : pages + this.#pages
       return undefined
     } catch (cause) {
-      if (cause instanceof FailpointFired) throw cause
       this.#next = pages + this.#pages
       return `The write-ahead log could not be checkpointed: ${String(cause)}`
     }

@@ -163,13 +163,20 @@ export class WriterCore {
     try {
       this.#options.failpoints.hit("log.commit.after")
       if (this.#head.position !== this.#headFileAt) warning = this.#witness()
-      warning = this.#wal.afterWrite([this.#log.db, this.#content.db]) ?? warning
       this.#options.failpoints.hit("log.append.after")
     } catch (cause) {
       // All of it is on disk, its answer is lost: a retry finds the events by their cause.
       return this.#failed(requests, "answer", cause)
     }
     return { outcomes, head: this.head, warning }
+  }
+
+  /**
+   * Keeps the write-ahead logs short: for after a group's answers, since nobody who wrote has to wait for it. Says what could not
+   * be done. Never throws.
+   */
+  upkeep(): string | undefined {
+    return this.#stopped ? undefined : this.#wal.afterWrite([this.#log.db, this.#content.db])
   }
 
   /** A collection's beginning, one of its steps between two groups, its end. Throws. */

@@ -31,17 +31,19 @@ export type WriterOperations = {
 export class WriterThread {
   readonly #failpoints: FailpointsService
   #opened: OpenedWriter | undefined
+  /** What went wrong after the last answers: said with the next ones. */
+  #warning: string | undefined
 
   constructor({ failpoints }: WriterThreadData) {
     this.#failpoints = failpoints === "" ? inert : armed(failpoints)
   }
 
-  handle(calls: ReadonlyArray<Call>, arrived: Arrived): void {
+  handle(calls: ReadonlyArray<Call>, arrived: Arrived, send: () => void): void {
     let waiting = calls
     while (waiting.length > 0) {
       const [first, ...others] = waiting
       if (first === undefined) return
-      if (first.name === "write") waiting = this.#write(waiting, arrived)
+      if (first.name === "write") waiting = this.#write(waiting, arrived, send)
       else {
         this.#answer(first)
         waiting = others
@@ -54,7 +56,7 @@ export class WriterThread {
    * join it: their callers are answered an fsync earlier, and need not all have asked before the first is looked at. Of a write
    * in parts the next one is waited for. Answers who still waits.
    */
-  #write(waiting: ReadonlyArray<Call>, arrived: Arrived): ReadonlyArray<Call> {
+  #write(waiting: ReadonlyArray<Call>, arrived: Arrived, send: () => void): ReadonlyArray<Call> {
     const end = waiting.findIndex(({ name }) => name !== "write")
     const group = end < 0 ? [...waiting] : waiting.slice(0, end)
     let left = end < 0 ? [] : waiting.slice(end)
@@ -85,15 +87,18 @@ export class WriterThread {
     }
     const requests = taken(group)
     const result = core.writeGroup(requests, joining)
+    const warning = result.warning ?? this.#warning
     for (const [at, call] of group.entries()) {
       const outcome = result.outcomes[at]
       const answer: WriteReply = {
         ...(outcome === undefined ? {} : packed(outcome)),
-        ...(at === 0 && result.warning !== undefined ? { warning: result.warning } : {}),
+        ...(at === 0 && warning !== undefined ? { warning } : {}),
         head: result.head
       }
       call.succeed(answer)
     }
+    send()
+    this.#warning = core.upkeep()
     return left
   }
 

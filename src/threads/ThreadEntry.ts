@@ -32,9 +32,11 @@ const lookMs = 0.1
 /**
  * In a worker entry: hands each tick's requests to `handle` in one go, so that a core can treat whatever queued up
  * during its last fsync as a group. `arrived` is for a core that takes what came later into the same group; what it does not
- * take it handles before it returns.
+ * take it handles before it returns. `send` sends what was answered so far, before more is done.
  */
-export const serveGroups = (handle: (group: ReadonlyArray<Call>, arrived: Arrived) => void): void => {
+export const serveGroups = (
+  handle: (group: ReadonlyArray<Call>, arrived: Arrived, send: () => void) => void
+): void => {
   if (parentPort === null) throw new Error("serveGroups runs in a worker thread only.")
   const port = parentPort
   let group: Array<Request> = []
@@ -62,7 +64,7 @@ export const serveGroups = (handle: (group: ReadonlyArray<Call>, arrived: Arrive
   const flush = () => {
     const requests = group
     group = []
-    handle(requests.map(callOf), arrived)
+    handle(requests.map(callOf), arrived, post.flush)
   }
   const callOf = ({ argument, id, name }: Request): Call => ({
     name,

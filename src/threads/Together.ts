@@ -53,7 +53,7 @@ export const together = <Sent>(
       refused(message, cause)
     }
   }
-  return (message: Sent, transfer: ReadonlyArray<ArrayBuffer>) => {
+  const later = (message: Sent, transfer: ReadonlyArray<ArrayBuffer>) => {
     if (isFirst) {
       isFirst = false
       queueMicrotask(endStep)
@@ -62,4 +62,5 @@ export const together = <Sent>(
     waiting.push({ message, transfer })
     if (waiting.length === atMost) flush()
   }
+  return Object.assign(later, { flush })
 }

@@ -20,6 +20,7 @@ for (let group = Number(first); group < Number(first) + Number(groups); group++)
       writeSync(1, `${JSON.stringify({ name: names[at], lastPosition, hash: core.hashAt(lastPosition) })}\n`)
     }
   }
+  core.upkeep()
 }
 close()
 writeSync(1, "done\n")

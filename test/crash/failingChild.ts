@@ -36,6 +36,8 @@ for (let at = 0; at < Number(documents); at++) {
     if (outcome?._tag === "Written" && outcome.answers[0]?._tag === "Appended") {
       const { lastPosition } = outcome.answers[0].appended
       say({ name, lastPosition, hash: core.hashAt(lastPosition) })
+      const undone = core.upkeep()
+      if (undone !== undefined) say({ warning: undone })
       break
     }
     if (outcome?._tag !== "Failed" || left === 0) throw new Error(`${name}: ${JSON.stringify(outcome)}`)

@@ -339,6 +339,13 @@ describe("the log's thread, when it ends", () => {
       })
     )
 
+  it.scopedLive("has answered before it moves what the write-ahead logs hold", () =>
+    Effect.gen(function* () {
+      const log = yield* openedIn(yield* temporaryDirectory, "wal.checkpoint.before:1:exit", 1)
+      assert.strictEqual((yield* log.append(submit("a"))).firstPosition, 1)
+    })
+  )
+
   it.scopedLive("fails a write of which only parts have been sent", () =>
     Effect.gen(function* () {
       const log = yield* openedIn(yield* temporaryDirectory, "log.insert:40:exit")
@@ -391,5 +398,10 @@ describe("the log's thread, when it ends", () => {
   )
 })
 
-const openedIn = (directory: string, failpoints: string) =>
-  Effect.map(Layer.build(SqliteLog.layer({ directory, failpoints })), (context) => Context.get(context, Log))
+const openedIn = (directory: string, failpoints: string, checkpointPages?: number) =>
+  Effect.map(
+    Layer.build(
+      SqliteLog.layer({ directory, failpoints, ...(checkpointPages !== undefined && { checkpointPages }) })
+    ),
+    (context) => Context.get(context, Log)
+  )

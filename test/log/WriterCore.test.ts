@@ -432,7 +432,10 @@ describe("the log's writer", () => {
         checkpointPages: 20,
         failpoints: { hit: (name) => hits.push(name) }
       })
-      for (let n = 0; n < 10; n++) core.writeGroup([submit(`a${n}`)])
+      for (let n = 0; n < 10; n++) {
+        core.writeGroup([submit(`a${n}`)])
+        assert.isUndefined(core.upkeep())
+      }
       assert.include(hits, "wal.checkpoint.before")
       assert.include(hits, "wal.checkpoint.after")
     })

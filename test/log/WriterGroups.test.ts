@@ -36,6 +36,7 @@ const counted = Effect.gen(function* () {
   return { core, commits: () => hits.get("log.commit.after") ?? 0 }
 })
 
+const nothing = () => {}
 /** What arrives each time that somebody looks. */
 const arrivals = <A>(...each: ReadonlyArray<ReadonlyArray<A>>) => {
   const left = [...each]
@@ -180,7 +181,15 @@ describe("the writer's thread", () => {
       const close = asked("close", undefined)
       const late = asked("write", toSent(submit("late")))
       if (a === undefined || b === undefined || c === undefined || d === undefined) return
-      thread.handle([openingOf(directory), a], arrivals([b, c, d, close, late]))
+      const sent: Array<ReadonlyArray<boolean>> = []
+      thread.handle([openingOf(directory), a], arrivals([b, c, d, close, late]), () => {
+        sent.push(writes.map(({ answer }) => answer !== undefined))
+      })
+      // Those of a group hear before the next one is begun.
+      assert.deepStrictEqual(sent, [
+        [true, true, false, false],
+        [true, true, true, true]
+      ])
       assert.deepStrictEqual(writes.map(placeOf), [1, 2, 3, 4])
       assert.deepStrictEqual(
         writes.map(({ answer }) => (answer as WriteReply).head.position),
@@ -208,16 +217,20 @@ describe("the writer's thread", () => {
           return
         const waits: Array<boolean> = []
         const coming = [[b, c], [d], [e]]
-        thread.handle([openingOf(yield* temporaryDirectory), a], (waitMs) => {
-          waits.push(waitMs > 0)
-          return coming.shift() ?? []
-        })
+        thread.handle(
+          [openingOf(yield* temporaryDirectory), a],
+          (waitMs) => {
+            waits.push(waitMs > 0)
+            return coming.shift() ?? []
+          },
+          nothing
+        )
         assert.deepStrictEqual(waits, [false, true, true, false])
         assert.deepStrictEqual(
           writes.map(({ answer }) => (answer as WriteReply).head.position),
           [5, 5, 5, 5, 5]
         )
-        thread.handle([asked("close", undefined)], arrivals())
+        thread.handle([asked("close", undefined)], arrivals(), nothing)
       })
   )
 
@@ -226,10 +239,10 @@ describe("the writer's thread", () => {
       const thread = new WriterThread({ failpoints: "" })
       const first = asked("write", toSent(submit("a", { part: { write: 1, isLast: false } })))
       const last = asked("write", toSent(submit("b", { part: { write: 1, isLast: true } })))
-      thread.handle([openingOf(yield* temporaryDirectory), first], arrivals())
-      thread.handle([last], arrivals())
+      thread.handle([openingOf(yield* temporaryDirectory), first], arrivals(), nothing)
+      thread.handle([last], arrivals(), nothing)
       assert.deepStrictEqual([first, last].map(placeOf), [1, 2])
-      thread.handle([asked("close", undefined)], arrivals())
+      thread.handle([asked("close", undefined)], arrivals(), nothing)
     })
   )
 })

@@ -4,4 +4,4 @@ import { WriterThread, type WriterThreadData } from "../../log/WriterThread.ts"
 import { serveGroups, threadData } from "../ThreadEntry.ts"
 
 const thread = new WriterThread(threadData as WriterThreadData)
-serveGroups((calls, arrived) => thread.handle(calls, arrived))
+serveGroups((calls, arrived, send) => thread.handle(calls, arrived, send))
