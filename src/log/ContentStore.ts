@@ -300,7 +300,8 @@ const packed = (bytes: Uint8Array): { readonly bytes: Uint8Array; readonly encod
     : { bytes, encoding: encodings.raw }
 }
 
-const littleEndian = endianness() === "LE"
+/** Whether a number lies in memory as it is stored. */
+export const littleEndian = endianness() === "LE"
 
 /** float32, little endian, −0 as +0: the one form of a vector, whatever the machine. */
 export const vectorBytes = (vector: Float32Array): Buffer => {

@@ -28,7 +28,7 @@ export interface ReadSql extends Pick<SqlClient, "literal" | "and" | "in"> {
   ) => Effect.Effect<ReadonlyArray<Row>, SqlError>
 }
 
-/** Never waits for a lock. Dies where the file cannot be opened. */
+/** Never waits for a lock. Dies where the file cannot be opened, fails where it is no database. */
 export const openReadSql = (path: string): Effect.Effect<ReadSql, SqlError, Scope.Scope> =>
   Effect.gen(function* () {
     const client = yield* make({

@@ -2,9 +2,8 @@
  * Stored bodies and vectors as they come back: unpacked, and compared with their digest before anybody sees them.
  */
 import { hash } from "node:crypto"
-import { endianness } from "node:os"
 import { inflateSync } from "node:zlib"
-import { encodings } from "./ContentStore.ts"
+import { encodings, littleEndian } from "./ContentStore.ts"
 import { ContentDamaged } from "./LogSnapshot.ts"
 
 export interface BlobRow {
@@ -37,8 +36,6 @@ const inflated = (digest: string, row: BlobRow): Buffer => {
 }
 
 const within = (least: number, value: number, most: number): number => Math.min(most, Math.max(least, value))
-
-const littleEndian = endianness() === "LE"
 
 /** Throws `ContentDamaged`, named by the input's hash, where the bytes are not those of the row's digest. */
 export const unpackVector = (input: string, row: VectorRow): Float32Array => {

@@ -54,7 +54,7 @@ export class WriterThread {
   /**
    * The writes that `waiting` begins with are a group. While it is written others arrive, and those that bring no content
    * join it: their callers are answered an fsync earlier, and need not all have asked before the first is looked at. Of a write
-   * in parts the next one is waited for. Answers who still waits.
+   * in parts the next one is waited for. Its answers are sent before upkeep, and before what follows. Answers who still waits.
    */
   #write(waiting: ReadonlyArray<Call>, arrived: Arrived, send: () => void): ReadonlyArray<Call> {
     const end = waiting.findIndex(({ name }) => name !== "write")

@@ -106,7 +106,7 @@ const liveVersion = (name: string) => Effect.map(rowOf(name), (row) => row?.live
 
 describe("a turn about many messages", () => {
   const messages = 161
-  /** How often another fiber was run, in all and when the last write ended. */
+  /** How often another fiber was run: in all, until the last write ended, and while the messages were decided about. */
   const other = { turns: 0, atLastWrite: 0, inLongestTurn: 0 }
 
   onDisk(
