@@ -1,7 +1,7 @@
 /** How code is bundled for Node: the command line, its lazily loaded parts, and worker threads. */
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { basename, dirname, join } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { build } from "esbuild"
 import { asScripts } from "./code.js"
 
@@ -59,6 +59,21 @@ const eachModule = {
   }
 }
 
+/** Compiled code is of use only under the flags that it was compiled under: each process of ours sets the same. */
+const flags = `// Most of what a command runs it runs seldom: V8 waits longer before it optimises a function, and begins to look for garbage
+// in the whole heap at the size that it would begin at by itself, not at half of that.
+const { setFlagsFromString } = require("node:v8")
+setFlagsFromString("--interrupt-budget=1200000")
+setFlagsFromString("--initial-old-space-size=32")
+`
+
+/** What Node is given to run a script: `<name>.cjs`. A thread has the flags of its process. */
+const startedBy = (outDirectory, name, before = "") =>
+  writeFileSync(
+    join(outDirectory, `${name}.cjs`),
+    `${before}require("./load.cjs").load(require("node:path").join(__dirname, "${name}.js"))\n`
+  )
+
 /**
  * Every thread entry (src/threads/entries/*.ts): a worker cannot be started from a `.ts` file. Each by itself, because what
  * is shared would hold all that any of them needs. What is imported lazily (an engine's HTTP client) becomes a chunk.
@@ -78,13 +93,27 @@ export const buildThreads = async (outDirectory) => {
     )
   )
   asScripts(outDirectory, { outputs: Object.assign({}, ...built.map(({ metafile }) => metafile.outputs)) })
-  for (const file of names) {
-    const name = file.slice(0, -3)
-    writeFileSync(
-      join(outDirectory, `${name}.cjs`),
-      `require("./load.cjs").load(require("node:path").join(__dirname, "${name}.js"))\n`
-    )
-  }
+  for (const file of names) startedBy(outDirectory, basename(file, ".ts"))
+}
+
+/**
+ * A process of the tests, as `<name>.cjs` in the directory: it runs with compiled code that is kept, too, because starting is
+ * most of what hundreds of them do.
+ */
+export const buildChild = async (entry, outDirectory) => {
+  const { metafile } = await build({
+    ...common,
+    external: [...common.external, "typescript"],
+    entryPoints: [entry],
+    // Threads are looked for from where the sources lie: where the tests' set-up put them.
+    define: { "import.meta.url": JSON.stringify(pathToFileURL(entry).href) },
+    plugins: [eachModule],
+    outdir: outDirectory,
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]"
+  })
+  asScripts(outDirectory, metafile)
+  startedBy(outDirectory, basename(entry, ".ts"), flags)
 }
 
 /** A script in TypeScript (Node 20 runs none), for this machine alone: packages stay outside, and load as in production. */
@@ -126,12 +155,7 @@ else import("./start.cjs").then(({ start }) => start())
   )
   writeFileSync(
     join(outDirectory, "start.cjs"),
-    `// Most of what a command runs it runs seldom: V8 waits longer before it optimises a function, and begins to look for garbage
-// in the whole heap at the size that it would begin at by itself, not at half of that.
-const { setFlagsFromString } = require("node:v8")
-setFlagsFromString("--interrupt-budget=1200000")
-setFlagsFromString("--initial-old-space-size=32")
-const { load } = require("./load.cjs")
+    `${flags}const { load } = require("./load.cjs")
 const { join } = require("node:path")
 exports.start = () => {
   load(join(__dirname, "ahead.js")).begin(process.argv)

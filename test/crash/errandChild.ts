@@ -65,14 +65,19 @@ const sessions = errand.steps.reduce<Array<Array<readonly [number, Step]>>>(
   },
   [[]]
 )
-for (const session of sessions) {
-  await Effect.runPromise(
-    Effect.forEach(
-      session,
-      ([answered, step]) =>
-        Effect.tap(perform(step), () => Effect.sync(() => writeSync(1, `${JSON.stringify({ answered })}\n`))),
-      { discard: true }
-    ).pipe(Effect.provide(embedded), Effect.scoped, Effect.provide(Logger.minimumLogLevel(LogLevel.Error)))
-  )
+const run = async (): Promise<void> => {
+  for (const session of sessions) {
+    await Effect.runPromise(
+      Effect.forEach(
+        session,
+        ([answered, step]) =>
+          Effect.tap(perform(step), () =>
+            Effect.sync(() => writeSync(1, `${JSON.stringify({ answered })}\n`))
+          ),
+        { discard: true }
+      ).pipe(Effect.provide(embedded), Effect.scoped, Effect.provide(Logger.minimumLogLevel(LogLevel.Error)))
+    )
+  }
+  writeSync(1, "done\n")
 }
-writeSync(1, "done\n")
+void run()

@@ -58,4 +58,4 @@ const serving = Effect.gen(function* () {
       await Effect.runPromise(Effect.zipRight(carryOut(double, JSON.parse(line)), say))
   })
 })
-await Effect.runPromise(Effect.scoped(serving))
+void Effect.runPromise(Effect.scoped(serving))

@@ -155,11 +155,11 @@ const embedded = Embedded.layer({
   failpoints
 }).pipe(Layer.provideMerge(Layer.succeed(Failpoints, armed(failpoints))))
 
-await Effect.runPromise(
+void Effect.runPromise(
   perform.pipe(
     Effect.provide(embedded),
     Effect.scoped,
-    Effect.provide(Logger.minimumLogLevel(LogLevel.Error))
+    Effect.provide(Logger.minimumLogLevel(LogLevel.Error)),
+    Effect.zipRight(Effect.sync(() => writeSync(1, "done\n")))
   )
 )
-writeSync(1, "done\n")

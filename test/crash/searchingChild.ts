@@ -36,4 +36,4 @@ const searching = Effect.gen(function* () {
     })
   )
 )
-await Effect.runPromise(Effect.scoped(searching))
+void Effect.runPromise(Effect.scoped(searching))

@@ -7,7 +7,7 @@ import { ref, writeAfter } from "./powercut/UnseenRounds.ts"
 
 const [directory = ""] = process.argv.slice(2)
 
-await make({ directory }, inert)
+void make({ directory }, inert)
   .open(ref)
   .pipe(
     Effect.flatMap((index) =>

@@ -1,36 +1,32 @@
 /** Child processes of tests: an entry under `test/crash`, bundled once, run by Node as it is. */
-import { type ChildProcess, spawn } from "node:child_process"
-import { renameSync } from "node:fs"
+import { type ChildProcess, execFile, spawn } from "node:child_process"
+import { existsSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { pathToFileURL } from "node:url"
-import { build } from "esbuild"
+import { promisify } from "node:util"
 
 const root = join(import.meta.dirname, "..", "..")
 
-/** Bundles `test/crash/<name>.ts`; answers the path of the script. */
+/** Bundles `test/crash/<name>.ts`, once in a run of the suite; answers the path of the script. */
 export const bundleChild = async (name: string): Promise<string> => {
+  const folder = join(root, ".cache", "crash", name)
+  const script = join(folder, `${name}.cjs`)
+  if (existsSync(script)) return script
+  const part = `${folder}.${process.pid}`
   const entry = join(root, "test", "crash", `${name}.ts`)
-  const script = join(root, ".cache", "crash", `${name}.js`)
-  const outfile = `${script}.${process.pid}`
-  await build({
-    entryPoints: [entry],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-    external: ["better-sqlite3", "typescript"],
-    // Threads are looked for from where the sources lie: where the tests' set-up put them.
-    define: { "import.meta.url": JSON.stringify(pathToFileURL(entry).href) },
-    banner: {
-      js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);'
-    },
-    logLevel: "warning"
-  })
-  // Whole or not at all: test files that run side by side bundle the same child.
-  renameSync(outfile, script)
+  await promisify(execFile)(process.execPath, [join(root, "scripts", "build.js"), "--child", entry, part])
+  try {
+    renameSync(part, folder)
+  } catch (cause) {
+    // Whole or not at all: test files that run side by side bundle the same child, and one of them is first.
+    rmSync(part, { recursive: true, force: true })
+    if (!existsSync(script)) throw cause
+  }
   return script
 }
+
+/** The first one that ends by itself keeps what V8 compiled, for those that follow. */
+const keeping = (script: string): NodeJS.ProcessEnv =>
+  existsSync(script.replace(/\.cjs$/, ".js.code")) ? {} : { KEEP_COMPILED_CODE: "1" }
 
 export interface ChildEnd {
   readonly lines: ReadonlyArray<string>
@@ -46,7 +42,10 @@ export const runChild = (
   options: { readonly limitMs?: number; readonly onLine?: (line: string, child: ChildProcess) => void } = {}
 ): Promise<ChildEnd> =>
   new Promise((resolve) => {
-    const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.execPath, [script, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...keeping(script) }
+    })
     const limit = setTimeout(() => child.kill("SIGKILL"), options.limitMs ?? 20_000)
     const lines: Array<string> = []
     let rest = ""
