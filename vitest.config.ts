@@ -12,15 +12,20 @@ if (leftOut.length > 0)
 
 /**
  * Where nothing is known of their durations, vitest begins with the largest files. What runs processes of its own takes
- * longest and is written shortest: begun last, a file of three lines had a core to itself for minutes.
+ * longest and is written shortest: begun last, a file of three lines had a core to itself for minutes. Before all of them
+ * the simulation: where thousands of schedules are asked for, they fill what the others leave idle.
  */
 class ProcessesFirst extends BaseSequencer {
   override async sort(files: Array<TestSpecification>) {
-    const runsProcesses = ({ moduleId }: TestSpecification) => /\/test\/(?:crash|e2e)\//.test(moduleId)
+    const ranks = [/\/test\/simulation\//, /\/test\/(?:crash|e2e)\//, /./]
+    const rankOf = ({ moduleId }: TestSpecification) => ranks.findIndex((one) => one.test(moduleId))
     const sorted = await super.sort(files)
-    return [...sorted.filter(runsProcesses), ...sorted.filter((file) => !runsProcesses(file))]
+    return sorted.sort((one, other) => rankOf(one) - rankOf(other))
   }
 }
+
+/** The schedules run in processes of the lowest priority: who waits for them does not take another's place. */
+const waiting = (process.env["REPRISE_SCHEDULES"] ?? "") === "" ? 0 : 1
 
 export default defineConfig({
   test: {
@@ -33,7 +38,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     sequence: { sequencer: ProcessesFirst },
     pool: "forks",
-    maxWorkers: 2,
+    maxWorkers: 2 + waiting,
     minWorkers: 1
   }
 })

@@ -58,7 +58,7 @@ const askedOf = (row: Row): number => {
   if (typeof own === "string") return Number(own)
   const isNamed = rows.some(({ option }) => Reflect.get(values, option) !== undefined)
   if (values.long) return row.long
-  if (values.ci || !isNamed) return row.ci ?? 0
+  if (values.ci || !isNamed) return row.ci
   return 0
 }
 
@@ -159,7 +159,7 @@ const detailsOf = (done: Done): string => {
 
 const isShort = (done: Done): boolean =>
   // All of the planted bugs are fewer than may be asked for: the script judges what it ran.
-  done.row.option === "bugs" || done.row.option === "soak" ? false : totalOf(done) < done.asked
+  done.row.option === "bugs" ? false : totalOf(done) < done.asked
 
 const printed = (done: Done): ReadonlyArray<string> => [
   done.row.figure,

@@ -67,7 +67,8 @@ export const simulate = async (root: string, mutant: Mutant, asked: SimulationAs
         jobs: 1,
         limitMs: asked.limitMs,
         mostBroken: 1,
-        shrinking: false
+        shrinking: false,
+        yields: false
       })
     } catch (cause) {
       return String(cause)

@@ -1,6 +1,7 @@
 /** Schedules in several processes at a time: each is one thread's work, and code in a bundle runs faster than transformed. */
 import { spawn } from "node:child_process"
 import { existsSync, mkdirSync, rmSync } from "node:fs"
+import { constants, setPriority } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { build, type Plugin } from "esbuild"
@@ -16,6 +17,8 @@ export interface Asked {
   /** Where a worker ends early. */
   readonly mostBroken: number
   readonly shrinking: boolean
+  /** Whether everything else on the machine goes first. */
+  readonly yields: boolean
 }
 
 export interface Ran {
@@ -57,7 +60,7 @@ export const runFleet = async (asked: Asked): Promise<Ran> => {
 }
 
 const runWorker = (
-  { bundle, jobs, limitMs, mostBroken, shrinking }: Asked,
+  { bundle, jobs, limitMs, mostBroken, shrinking, yields }: Asked,
   first: number,
   count: number
 ): Promise<Ran> =>
@@ -67,6 +70,7 @@ const runWorker = (
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...room }
     })
+    if (yields && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW)
     let sum = { ran: 0, steps: 0, cpuMs: 0 }
     const broken: Array<Extract<Line, { readonly kind: "broken" }>> = []
     let said = ""

@@ -50,7 +50,8 @@ describe("whatever is interleaved, lost, repeated, refused or killed", () => {
         jobs: wide === undefined ? 1 : (numberIn("REPRISE_JOBS") ?? availableParallelism()),
         limitMs: limit !== undefined ? limit * 1000 : wide === undefined ? budgetMs : 48 * 3_600_000,
         mostBroken: 3,
-        shrinking: true
+        shrinking: true,
+        yields: wide !== undefined
       })
       const seconds = (Date.now() - began) / 1000
       reportCount({ figure: "simulated schedules", count: ran, seed: from })
