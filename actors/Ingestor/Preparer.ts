@@ -84,6 +84,8 @@ interface Worker {
   readonly scope: Scope.CloseableScope
   /** When it has to have answered, in monotonic milliseconds; `undefined` while it has nothing to do. */
   dueAt: number | undefined
+  /** Since when it is no longer to blame for who waits, in monotonic milliseconds: its first answer, {@link loading} at the latest. */
+  readyAt: number
   /** It was ended because it did not answer in time. */
   late: boolean
 }
@@ -92,7 +94,9 @@ interface Worker {
  * For how long somebody waits in line before another thread is started. One serves a stream of small documents, and each
  * further one loads all parsers and is compiled anew.
  */
-const patience = Duration.millis(100)
+const patience = Duration.millis(200)
+/** Before its first answer a thread loads its parsers: who waits meanwhile says nothing of how much there is to do. */
+const loading = Duration.millis(500)
 
 /** Up to `threads` of them; one that does not answer within `timeout` is ended. */
 export const layerInWorkers = (
@@ -113,7 +117,8 @@ export const layerInWorkers = (
       const start = Effect.gen(function* () {
         const scope = yield* Scope.fork(whole, { _tag: "Sequential" })
         const thread = yield* Scope.extend(spawn<PrepareOperations>("prepare", undefined), scope)
-        const worker: Worker = { thread, scope, dueAt: undefined, late: false }
+        const readyAt = (yield* monotonicMs) + Duration.toMillis(loading)
+        const worker: Worker = { thread, scope, dueAt: undefined, readyAt, late: false }
         all.add(worker)
         return worker
       })
@@ -139,8 +144,9 @@ export const layerInWorkers = (
           yield* Effect.sleep(patience)
           const now = yield* monotonicMs
           const [first] = inLine
-          if (first === undefined) yield* isLine.close
-          else if (now - first.since >= Duration.toMillis(patience)) yield* slots.resize(++permits)
+          if (first === undefined) return yield* isLine.close
+          const since = Math.max(first.since, ...Array.from(all, ({ readyAt }) => readyAt))
+          if (now - since >= Duration.toMillis(patience)) yield* slots.resize(++permits)
         }).pipe(Effect.repeat({ until: () => permits === options.threads }), Effect.forkScoped)
       }
       /** Nothing but the wait itself may be interrupted: a place that was taken is given back by whoever has it. */
@@ -173,9 +179,10 @@ export const layerInWorkers = (
               )
             }),
           (worker, exit) =>
-            Effect.suspend(() => {
+            Effect.flatMap(monotonicMs, (now) => {
               worker.dueAt = undefined
               if (Exit.isFailure(exit)) return end(worker)
+              worker.readyAt = Math.min(worker.readyAt, now)
               free.push(worker)
               return Effect.void
             })
