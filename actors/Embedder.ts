@@ -5,9 +5,9 @@
  * There is no timer: a full batch goes out as soon as a slot is free, a partial one when nothing more waits. A provider
  * that asks for patience is waited for; one that is away or refuses everything is nobody's fault, and its orders go back.
  */
-import { Duration, Effect, Layer, Schedule } from "effect"
+import { Duration, Effect, Either, Layer, Schedule } from "effect"
 import { type CodeFingerprint, type Digest, scopeKey, sha256 } from "../events/Ids.ts"
-import { Bus, type BusUnavailable, type Delivery, type WorkOrder, type WorkResult } from "../src/bus/Bus.ts"
+import { acknowledge, Bus, type BusUnavailable, type ClaimRequest, type WorkResult } from "../src/bus/Bus.ts"
 import { monotonicMs } from "../src/clock/Monotonic.ts"
 import { type Embedded, EmbeddingModel, type ProviderError } from "../src/embedding/EmbeddingModel.ts"
 import { confirmSameModel, probe, probeKey } from "../src/embedding/Probe.ts"
@@ -15,7 +15,7 @@ import { Content, type ContentService } from "../src/log/Content.ts"
 import type { LogFailed } from "../src/log/Log.ts"
 import { spawn } from "./Actor.ts"
 import { Batches, type Gathered, type Taken } from "./Embedder/Batches.ts"
-import { readInputs } from "./Embedder/readInputs.ts"
+import { readInputs, type Unreadable } from "./Embedder/readInputs.ts"
 import type { Supervisor } from "./Supervisor.ts"
 
 export interface EmbedderSettings {
@@ -48,37 +48,55 @@ export const layer = (
       const model = yield* EmbeddingModel
       const worker = settings.name
 
-      const claim = ({ order }: Taken, code: CodeFingerprint) =>
-        bus.claim({
-          lane: "embed",
-          jobId: order.jobId,
-          attempt: order.attempt,
-          worker,
-          code,
-          ...(settings.version !== undefined && { version: settings.version })
-        })
+      const claimOf = ({ order }: Taken, code: CodeFingerprint): ClaimRequest => ({
+        lane: "embed",
+        jobId: order.jobId,
+        attempt: order.attempt,
+        worker,
+        code,
+        ...(settings.version !== undefined && { version: settings.version })
+      })
 
       /** Takes the next orders and gathers the inputs of those that may be worked on. */
       const takeOrders = (batches: Batches) =>
         Effect.gen(function* () {
           yield* batches.untilRoom
           const deliveries = yield* batches.asWaiting(bus.receive("embed", ordersTogether))
+          const asked: Array<Taken> = []
+          const over: Array<Pick<Taken, "delivery">> = []
+          for (const delivery of deliveries) {
+            const order = delivery.value
+            if (order.lane === "embed") asked.push({ order, delivery, left: new Set(order.inputs) })
+            else over.push({ delivery })
+          }
+          const requests = asked.map((taken) => claimOf(taken, model.fingerprint))
+          const answer = requests.length === 0 ? Either.right([]) : yield* Effect.either(bus.claim(requests))
           const gathered: Array<readonly [Taken, ReadonlyMap<Digest, string>]> = []
           let unfit: string | undefined
-          let away: BusUnavailable | undefined
-          for (const delivery of deliveries) {
-            const one = yield* Effect.either(takeOne(delivery))
-            if (one._tag === "Left") {
-              // What is left comes again; what was granted so far is worked on.
-              away = one.left
+          // What is left comes again; what was granted so far is worked on.
+          let away = Either.isLeft(answer) ? answer.left : undefined
+          for (const [at, claim] of Either.getOrElse(answer, () => []).entries()) {
+            const taken = asked[at]
+            if (taken === undefined) continue
+            if (claim._tag === "Refused") {
+              if (claim.unfit === true) unfit = claim.reason
+              over.push(taken)
+              continue
+            }
+            const texts = yield* Effect.either(readInputs(content, taken.order))
+            if (Either.isRight(texts) && texts.right.size > 0) {
+              gathered.push([taken, texts.right])
+              continue
+            }
+            const told = yield* Effect.either(Either.isLeft(texts) ? tell(taken, texts.left) : Effect.void)
+            if (Either.isLeft(told)) {
+              away = told.left
               break
             }
-            const taken = one.right
-            if (taken === undefined) continue
-            if ("unfit" in taken) unfit = taken.unfit
-            else gathered.push([taken.taken, taken.texts])
+            over.push(taken)
           }
           yield* batches.add(gathered, model)
+          yield* acknowledge(over.map(({ delivery }) => delivery))
           if (away !== undefined) return yield* away
           if (unfit === undefined) return
           // It is sent again at once, and comes to others while this one keeps away.
@@ -86,50 +104,29 @@ export const layer = (
           yield* Effect.sleep(settings.unfitPause)
         }).pipe(awayFromBus)
 
-      /** Its texts, if it may be worked on. */
-      const takeOne = Effect.fnUntraced(function* (
-        delivery: Delivery<WorkOrder>
-      ): Effect.fn.Return<TakenTexts | { readonly unfit: string } | undefined, BusUnavailable> {
-        const order = delivery.value
-        if (order.lane !== "embed") return yield* Effect.as(delivery.ack, undefined)
-        const taken: Taken = { order, delivery, left: new Set(order.inputs) }
-        const claimed = yield* claim(taken, model.fingerprint)
-        if (claimed._tag === "Refused") {
-          yield* delivery.ack
-          return claimed.unfit === true ? { unfit: claimed.reason } : undefined
-        }
-        const texts = yield* Effect.either(readInputs(content, order))
-        if (texts._tag === "Right" && texts.right.size > 0) return { taken, texts: texts.right }
-        if (texts._tag === "Left") {
-          const { left } = texts
-          if (left._tag === "LogFailed") yield* postpone(taken, unread(left))
-          else yield* fail(taken, left.code, left.message, left.retryable)
-        }
-        yield* delivery.ack
-        return undefined
-      })
+      /** Its texts cannot be read. */
+      const tell = (taken: Taken, error: Unreadable | LogFailed) =>
+        error._tag === "LogFailed"
+          ? postpone(taken, unread(error))
+          : fail(taken, error.code, error.message, error.retryable)
 
       const fail = ({ order }: Taken, code: string, message: string, retryable: boolean) =>
-        bus.report({
-          _tag: "Failed",
-          jobId: order.jobId,
-          attempt: order.attempt,
-          worker,
-          code,
-          message,
-          retryable
-        })
+        bus.report([
+          { _tag: "Failed", jobId: order.jobId, attempt: order.attempt, worker, code, message, retryable }
+        ])
 
       const postpone = ({ order }: Taken, { message, provider, refused }: Omit<Away, "_tag">) =>
-        bus.report({
-          _tag: "Postponed",
-          jobId: order.jobId,
-          attempt: order.attempt,
-          worker,
-          ...(provider !== undefined && { provider }),
-          message,
-          refused
-        })
+        bus.report([
+          {
+            _tag: "Postponed",
+            jobId: order.jobId,
+            attempt: order.attempt,
+            worker,
+            ...(provider !== undefined && { provider }),
+            message,
+            refused
+          }
+        ])
 
       /** Bus and Coordinator hear of progress, for orders in hand and for those that wait for their turn. */
       const beat = (batches: Batches) =>
@@ -137,7 +134,9 @@ export const layer = (
           Effect.forEach(
             batches.orders(),
             (taken) =>
-              Effect.ignore(Effect.zipRight(taken.delivery.inProgress, claim(taken, taken.order.model))),
+              Effect.ignore(
+                Effect.zipRight(taken.delivery.inProgress, bus.claim([claimOf(taken, taken.order.model)]))
+              ),
             { discard: true }
           )
         ).pipe(Effect.delay(settings.heartbeat), Effect.forever)
@@ -199,7 +198,7 @@ export const layer = (
           const elapsedMs = Math.round((yield* monotonicMs) - began)
           const result = vectorsOf(batch, outcome, worker, elapsedMs)
           if (result.vectors.length > 0)
-            yield* Effect.tapError(bus.report(result), () =>
+            yield* Effect.tapError(bus.report([result]), () =>
               // Nobody has the vectors: who keeps the leases now would keep the orders from everybody.
               Effect.sync(() => batches.giveUp(batch))
             )
@@ -214,7 +213,7 @@ export const layer = (
               refusal?.retryable ?? false
             )
           }
-          for (const taken of done.over) yield* taken.delivery.ack
+          yield* acknowledge(done.over.map(({ delivery }) => delivery))
           inbox.done(1)
         }).pipe(awayFromBus)
 
@@ -242,12 +241,6 @@ export const layer = (
 
 /** Orders that are taken from the bus at a time, as far as it hands out several. */
 const ordersTogether = 32
-
-interface TakenTexts {
-  readonly taken: Taken
-  /** By input hash. */
-  readonly texts: ReadonlyMap<Digest, string>
-}
 
 interface Answered extends Embedded {
   /** The probe's vector, where none was recorded yet. */

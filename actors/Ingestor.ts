@@ -4,8 +4,11 @@
  */
 import { Cause, Duration, Effect, Either, Layer } from "effect"
 import {
+  acknowledge,
   Bus,
   type BusUnavailable,
+  type Claim,
+  type ClaimRequest,
   type Delivery,
   type PrepareOrder,
   type WorkOrder,
@@ -63,37 +66,47 @@ export const layer = (
         },
         BusUnavailable
       > {
-        const claimed: Array<Claimed> = []
-        let unfit: string | undefined
+        const orders: Array<{ readonly delivery: Delivery<WorkOrder>; readonly order: PrepareOrder }> = []
+        const over: Array<Delivery<WorkOrder>> = []
         for (const delivery of deliveries) {
           const order = delivery.value
-          if (order.lane !== "prepare") {
-            yield* delivery.ack
-            continue
-          }
+          if (order.lane === "prepare") orders.push({ delivery, order })
+          else over.push(delivery)
+        }
+        const requests = orders.map(({ order }): ClaimRequest => {
           const code = preparer.chunkers.has(order.chunker)
             ? order.chunker
             : ([...preparer.chunkers.keys()][0] ?? order.chunker)
-          const asking = bus.claim({
+          return {
             lane: "prepare",
             jobId: order.jobId,
             attempt: order.attempt,
             worker,
             code,
             ...(settings.version !== undefined && { version: settings.version })
-          })
-          const answer = yield* Effect.either(asking)
-          // What is left comes again; what was granted so far is worked on.
-          if (Either.isLeft(answer)) return { claimed, unfit, away: answer.left }
-          const claim = answer.right
+          }
+        })
+        const answer: Either.Either<ReadonlyArray<Claim>, BusUnavailable> = requests.length === 0
+          ? Either.right([])
+          : yield* Effect.either(bus.claim(requests))
+        const claims = Either.getOrElse(answer, () => [])
+        const claimed: Array<Claimed> = []
+        let unfit: string | undefined
+        for (const [at, claim] of claims.entries()) {
+          const [one, request] = [orders[at], requests[at]]
+          if (one === undefined || request === undefined) continue
+          const { delivery, order } = one
           if (claim._tag === "Granted") {
-            claimed.push({ order, ack: delivery.ack, alive: Effect.zipRight(delivery.inProgress, asking) })
+            const alive = Effect.zipRight(delivery.inProgress, bus.claim([request]))
+            claimed.push({ order, delivery, alive })
             continue
           }
           if (claim.unfit === true) unfit = claim.reason
-          yield* delivery.ack
+          over.push(delivery)
         }
-        return { claimed, unfit, away: undefined }
+        yield* acknowledge(over)
+        // What is left comes again; what was granted so far is worked on.
+        return { claimed, unfit, away: Either.isLeft(answer) ? answer.left : undefined }
       })
 
       const take = (worker: string, inbox: Inbox<never>, inHand: Set<Claimed>) =>
@@ -103,12 +116,14 @@ export const layer = (
             yield* bus.receive("prepare", settings.together)
           )
           for (const one of claimed) inHand.add(one)
-          const report = (one: Claimed, result: WorkResult) =>
-            Effect.flatMap(bus.report(result), () => {
-              inHand.delete(one)
-              if (result._tag === "Failed") inbox.failed(`${result.code}: ${result.message}`)
-              inbox.done(1)
-              return one.ack
+          const report: Report = (made) =>
+            Effect.flatMap(bus.report(made.map(({ result }) => result)), () => {
+              for (const { one, result } of made) {
+                inHand.delete(one)
+                if (result._tag === "Failed") inbox.failed(`${result.code}: ${result.message}`)
+              }
+              inbox.done(made.length)
+              return acknowledge(made.map(({ one }) => one.delivery))
             })
           yield* prepareAll(claimed, worker, report).pipe(
             Effect.ensuring(
@@ -134,11 +149,11 @@ export const layer = (
           Effect.forEach([...inHand], ({ alive }) => Effect.ignore(alive), { discard: true })
         ).pipe(Effect.delay(settings.heartbeat), Effect.forever)
 
-      const prepareAll = Effect.fnUntraced(function* <E>(
+      const prepareAll = Effect.fnUntraced(function* (
         claimed: ReadonlyArray<Claimed>,
         worker: string,
-        report: (one: Claimed, result: WorkResult) => Effect.Effect<void, E>
-      ): Effect.fn.Return<void, E> {
+        report: Report
+      ): Effect.fn.Return<void, BusUnavailable> {
         let ready: Array<Ready> = []
         let bytes = 0
         const go = Effect.suspend(() => {
@@ -146,13 +161,11 @@ export const layer = (
           ready = []
           bytes = 0
           return Effect.flatMap(together(now, worker), (results) =>
-            Effect.forEach(
-              now,
-              ({ one }, at) => {
+            report(
+              now.flatMap(({ one }, at) => {
                 const result = results[at]
-                return result === undefined ? Effect.void : report(one, result)
-              },
-              { discard: true }
+                return result === undefined ? [] : [{ one, result }]
+              })
             )
           )
         })
@@ -161,7 +174,7 @@ export const layer = (
           const document = documents[at]
           if (document === undefined) continue
           if ("_tag" in document) {
-            yield* report(one, document)
+            yield* report([{ one, result: document }])
             continue
           }
           if (ready.length > 0 && bytes + document.raw.length > mostTogether) yield* go
@@ -268,10 +281,14 @@ export const layer = (
 /** An order that this process works on. */
 interface Claimed {
   readonly order: PrepareOrder
-  readonly ack: Effect.Effect<void, BusUnavailable>
+  readonly delivery: Delivery<WorkOrder>
   /** Bus and Coordinator hear that it is still worked on. */
   readonly alive: Effect.Effect<unknown, BusUnavailable>
 }
+
+type Report = (
+  made: ReadonlyArray<{ readonly one: Claimed; readonly result: WorkResult }>
+) => Effect.Effect<void, BusUnavailable>
 
 interface Ready {
   readonly one: Claimed

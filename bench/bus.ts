@@ -54,7 +54,9 @@ const throughput = (
 ) =>
   Effect.gen(function* () {
     const room = yield* Effect.makeSemaphore(window)
-    yield* Effect.forkScoped(serving.serveClaims(() => Effect.succeed({ _tag: "Granted" })))
+    yield* Effect.forkScoped(
+      serving.serveClaims((requests) => Effect.succeed(requests.map(() => ({ _tag: "Granted" }))))
+    )
     yield* Effect.sleep("100 millis")
     for (const [n, bus] of workers.entries())
       yield* Effect.forkScoped(
@@ -63,9 +65,9 @@ const throughput = (
             const { ack, value } = yield* receiveOne(bus, "prepare")
             const { attempt, jobId, lane } = value
             const worker = `worker-${n}`
-            yield* bus.claim({ lane, jobId, attempt, worker, code })
+            yield* bus.claim([{ lane, jobId, attempt, worker, code }])
             yield* work
-            yield* bus.report({ _tag: "Skipped", jobId, attempt, worker, reason: "empty", detail: "" })
+            yield* bus.report([{ _tag: "Skipped", jobId, attempt, worker, reason: "empty", detail: "" }])
             yield* ack
           })
         )
@@ -74,7 +76,7 @@ const throughput = (
     yield* Effect.forkScoped(
       Effect.forEach(
         Array.from({ length: count }, (_, n) => n),
-        (n) => Effect.zipRight(room.take(1), serving.dispatch(orderOf(run, n))),
+        (n) => Effect.zipRight(room.take(1), serving.dispatch([orderOf(run, n)])),
         { discard: true }
       )
     )

@@ -85,20 +85,26 @@ export const layer: Layer.Layer<
     const desk: Effect.Effect<Desk> = Effect.suspend(() =>
       office.desk === undefined ? Effect.delay(desk, "20 millis") : Effect.succeed(office.desk)
     )
-    const claim = ({ jobs }: Desk, request: ClaimRequest): Effect.Effect<Claim> =>
+    const claim = (
+      { jobs }: Desk,
+      requests: ReadonlyArray<ClaimRequest>
+    ): Effect.Effect<ReadonlyArray<Claim>> =>
       Effect.clockWith((clock) => {
-        office.ports.failpoints.hit("job.lease.before")
-        const claimed = jobs.claim(request, monotonicOf(clock))
-        office.workers.note(request, claimed, clock.unsafeCurrentTimeMillis())
-        office.ports.failpoints.hit("job.lease.after")
-        return Effect.succeed(claimed)
+        const claims = requests.map((request) => {
+          office.ports.failpoints.hit("job.lease.before")
+          const claimed = jobs.claim(request, monotonicOf(clock))
+          office.workers.note(request, claimed, clock.unsafeCurrentTimeMillis())
+          office.ports.failpoints.hit("job.lease.after")
+          return claimed
+        })
+        return Effect.succeed(claims)
       })
     yield* bus
-      .serveClaims((request) =>
+      .serveClaims((requests) =>
         Effect.suspend(() =>
           office.desk === undefined
-            ? Effect.flatMap(desk, (found) => claim(found, request))
-            : claim(office.desk, request)
+            ? Effect.flatMap(desk, (found) => claim(found, requests))
+            : claim(office.desk, requests)
         )
       )
       .pipe(Effect.retry(Schedule.spaced("1 second")), Effect.forkScoped)

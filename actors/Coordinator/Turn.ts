@@ -4,6 +4,7 @@
  */
 import type { Effect } from "effect"
 import { type CodeFingerprint, type Digest, type ProjectScope, scopeKey, sha256 } from "../../events/Ids.ts"
+import type { Delivery, WorkOrder, WorkResult } from "../../src/bus/Bus.ts"
 import type {
   Append,
   Appended,
@@ -13,6 +14,7 @@ import type {
   VectorPut,
   WriteBatch
 } from "../../src/log/Log.ts"
+import type { Job } from "./Jobs.ts"
 
 /** The durable steps that have failpoints around them. */
 export type Step =
@@ -58,8 +60,12 @@ export class Turn {
   readonly after: Array<() => void> = []
   /** Run after those: whoever asked hears. */
   readonly replies: Array<() => void> = []
-  /** Sent when the write has returned: acknowledgements, orders. */
+  /** Sent when the write has returned: the results that were taken are acknowledged, … */
+  readonly taken: Array<Pick<Delivery<WorkResult>, "ack">> = []
+  /** … what else is to be said is said, … */
   readonly sends: Array<Effect.Effect<void>> = []
+  /** … and work is handed out. */
+  readonly orders: Array<{ readonly job: Job; readonly order: WorkOrder }> = []
 
   /** `now` is monotonic, `wallClock` for people; both in milliseconds. */
   constructor(now: number, wallClock: number) {

@@ -74,7 +74,7 @@ const begin = (desk: Desk, turn: Turn, job: Job, weight: number, inputs: Readonl
     solo: job.solo
   })
   const order = orderOf(job, inputs)
-  if (order !== undefined) turn.sends.push(Effect.suspend(() => send(desk, job, order)))
+  if (order !== undefined) turn.orders.push({ job, order })
 }
 
 const orderOf = (job: Job, inputs: ReadonlyArray<Digest>): WorkOrder | undefined => {
@@ -90,21 +90,25 @@ const orderOf = (job: Job, inputs: ReadonlyArray<Digest>): WorkOrder | undefined
   return { ...common, lane: "embed", descriptor, textBlob, manifestBlob, model: work.pair.model, inputs }
 }
 
-/** Sends it unless it is over by now; a bus that is away is offered it again soon. */
-const send = (desk: Desk, job: Job, order: WorkOrder): Effect.Effect<void> => {
-  if (desk.jobs.get(job.id) !== job || job.attempt !== order.attempt) return Effect.void
-  return desk.ports.bus.dispatch(order).pipe(
-    Effect.catchTag("BusUnavailable", () =>
-      Effect.map(monotonicMs, (now) => {
-        if (job.worker === undefined) job.until = now + resendMs
-      })
+/** Sends those that are not over by now; a bus that is away is offered them again soon. */
+export const sendOrders = (desk: Desk, turn: Turn): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const due = turn.orders.filter(
+      ({ job, order }) => desk.jobs.get(job.id) === job && job.attempt === order.attempt
     )
-  )
-}
+    if (due.length === 0) return Effect.void
+    return desk.ports.bus.dispatch(due.map(({ order }) => order)).pipe(
+      Effect.catchTag("BusUnavailable", () =>
+        Effect.map(monotonicMs, (now) => {
+          for (const { job } of due) if (job.worker === undefined) job.until = now + resendMs
+        })
+      )
+    )
+  })
 
 /** The order of a running attempt once more: nobody claimed it, so it may be lost. */
 export const resend = (desk: Desk, turn: Turn, job: Job): void => {
   const order = orderOf(job, [...job.work.asking])
   job.until = turn.now + desk.unclaimedMs
-  if (order !== undefined) turn.sends.push(Effect.suspend(() => send(desk, job, order)))
+  if (order !== undefined) turn.orders.push({ job, order })
 }

@@ -7,13 +7,14 @@
  * memory is thrown away and read again from the log.
  */
 import { Clock, Deferred, Effect, Mailbox, SubscriptionRef } from "effect"
+import { acknowledge } from "../../src/bus/Bus.ts"
 import { monotonicMs } from "../../src/clock/Monotonic.ts"
 import type { AppendRefused, LogFailed, OperationalChange } from "../../src/log/Log.ts"
 import { ActorRestarted, type Inbox } from "../Actor.ts"
 import { refuse } from "./answer.ts"
 import { refillBuilds } from "./build.ts"
 import { Desk, documentKey } from "./Desk.ts"
-import { dispatch, resend } from "./dispatch.ts"
+import { dispatch, resend, sendOrders } from "./dispatch.ts"
 import { ending } from "./ending.ts"
 import { follow, openInitial, operate } from "./generations.ts"
 import { handleCommand } from "./handleCommand.ts"
@@ -149,7 +150,8 @@ const turn = Effect.fnUntraced(function* (
         break
       }
       case "Result": {
-        const { ack, value } = message.delivery
+        const { delivery } = message
+        const { value } = delivery
         const keys = resultKeys(desk, value)
         if (now.isTouched(keys)) {
           now.touch(keys)
@@ -159,7 +161,7 @@ const turn = Effect.fnUntraced(function* (
         now.touch(keys)
         now.steps.add("job.result")
         yield* takeResult(desk, now, prepared, value)
-        now.sends.push(Effect.ignore(ack))
+        now.taken.push(delivery)
         break
       }
       case "Ended":
@@ -237,7 +239,9 @@ const write = (desk: Desk, turn: Turn): Effect.Effect<void, LogFailed> =>
     }
     for (const then of turn.after) then()
     for (const reply of turn.replies) reply()
+    if (turn.taken.length > 0) yield* Effect.ignore(acknowledge(turn.taken))
     for (const send of turn.sends) yield* send
+    yield* sendOrders(desk, turn)
   }).pipe(Effect.uninterruptible)
 
 const report = Effect.fnUntraced(function* (office: Office, desk: Desk) {

@@ -2,7 +2,7 @@
  * How actors and the outside exchange messages. The log stays the truth: a bus may lose, repeat, delay and reorder
  * anything, and only time is lost, because the Coordinator hands out again and every effect is idempotent by its id.
  */
-import { Context, type Duration, type Effect, Schema, type Stream } from "effect"
+import { Context, type Duration, Effect, Effectable, Either, Schema, type Stream } from "effect"
 import type { StoredEvent } from "../../events/Envelope.ts"
 import type { CodeFingerprint, Digest, DocumentId, JobId, ProjectScope } from "../../events/Ids.ts"
 import type { Lane } from "../../events/Job.ts"
@@ -122,6 +122,35 @@ export interface Delivery<A> {
   readonly inProgress: Effect.Effect<void, BusUnavailable>
 }
 
+/** An acknowledgement that takes no time: {@link acknowledge} makes many of them one step of a fiber. */
+export class AtOnce extends Effectable.Class<void> {
+  readonly now: () => void
+
+  constructor(now: () => void) {
+    super()
+    this.now = now
+  }
+
+  override commit(): Effect.Effect<void> {
+    return Effect.sync(this.now)
+  }
+}
+
+/** Acknowledges all of these, and tells of the first that could not be: that leaves the others alone. */
+export const acknowledge = (
+  deliveries: ReadonlyArray<Pick<Delivery<unknown>, "ack">>
+): Effect.Effect<void, BusUnavailable> =>
+  Effect.suspend(() => {
+    const others: Array<Effect.Effect<void, BusUnavailable>> = []
+    for (const { ack } of deliveries) {
+      if (ack instanceof AtOnce) ack.now()
+      else others.push(ack)
+    }
+    return others.length === 0
+      ? Effect.void
+      : Effect.flatMap(Effect.forEach(others, Effect.either), (all) => Effect.asVoid(Either.all(all)))
+  })
+
 export type Claim =
   | { readonly _tag: "Granted" }
   | {
@@ -149,8 +178,11 @@ export interface BusState {
 }
 
 export interface BusService {
-  /** Puts a work order into its lane. An order with the same job and attempt that still waits there is not doubled. */
-  readonly dispatch: (order: WorkOrder) => Effect.Effect<void, BusUnavailable>
+  /**
+   * Puts work orders into their lanes, in this order. One with the same job and attempt that still waits there is not
+   * doubled. Where it fails, some may be there.
+   */
+  readonly dispatch: (orders: ReadonlyArray<WorkOrder>) => Effect.Effect<void, BusUnavailable>
   /**
    * Takes what waits in a lane, at least one order and `most` at most; waits where there is none. Call it only for free
    * slots.
@@ -161,17 +193,23 @@ export interface BusService {
   ) => Effect.Effect<ReadonlyArray<Delivery<WorkOrder>>, BusUnavailable>
   /** Takes back whatever waits for a job (finished, cancelled, superseded). */
   readonly withdraw: (lane: Lane, job: JobId) => Effect.Effect<void, BusUnavailable>
-  /** Asked by a worker before it starts; answered by whoever serves claims (the Coordinator). */
-  readonly claim: (request: ClaimRequest) => Effect.Effect<Claim, BusUnavailable>
+  /**
+   * Asked by a worker before it starts; answered by whoever serves claims (the Coordinator). Of several in their order: fewer
+   * answers than questions where nobody answered any more, and a failure where there would be none.
+   */
+  readonly claim: (
+    requests: ReadonlyArray<ClaimRequest>
+  ) => Effect.Effect<ReadonlyArray<Claim>, BusUnavailable>
+  /** Answers each, in their order. */
   readonly serveClaims: (
-    answer: (request: ClaimRequest) => Effect.Effect<Claim>
+    answer: (requests: ReadonlyArray<ClaimRequest>) => Effect.Effect<ReadonlyArray<Claim>>
   ) => Effect.Effect<never, BusUnavailable>
   /**
-   * Brings a result on its way. Of vectors it is over only when they outlive this process: recorded by the Coordinator, or
-   * stored by the bus. A worker that waits for it before it sends a further batch pays twice for no more than its batches
-   * in flight, wherever it is killed.
+   * Brings results on their way, in this order; where it fails, some may be on it. Of vectors it is over only when they
+   * outlive this process: recorded by the Coordinator, or stored by the bus. A worker that waits for it before it sends a
+   * further batch pays twice for no more than its batches in flight, wherever it is killed.
    */
-  readonly report: (result: WorkResult) => Effect.Effect<void, BusUnavailable>
+  readonly report: (results: ReadonlyArray<WorkResult>) => Effect.Effect<void, BusUnavailable>
   readonly results: Stream.Stream<Delivery<WorkResult>, BusUnavailable>
   /** Sends an event to whoever listens, after its append. */
   readonly publish: (event: StoredEvent) => Effect.Effect<void, BusUnavailable>
@@ -190,3 +228,18 @@ export interface BusOptions {
 }
 
 export class Bus extends Context.Tag("reprise/bus/Bus")<Bus, BusService>() {}
+
+/** {@link BusService.claim} of a bus that asks for one at a time. */
+export const claimOneByOne =
+  (claim: (request: ClaimRequest) => Effect.Effect<Claim, BusUnavailable>): BusService["claim"] =>
+  (requests) =>
+    Effect.gen(function* () {
+      const claims: Array<Claim> = []
+      for (const request of requests) {
+        const answer = yield* Effect.either(claim(request))
+        if (Either.isRight(answer)) claims.push(answer.right)
+        else if (claims.length === 0) return yield* answer.left
+        else break
+      }
+      return claims
+    })

@@ -41,7 +41,7 @@ const make = Effect.fnUntraced(function* (bus: BusService) {
   const giveBack = ({ delivery, worker }: InHand) => {
     const { attempt, jobId } = delivery.value
     return bus
-      .report({ _tag: "GivenBack", jobId, attempt, ...(worker !== undefined && { worker }) })
+      .report([{ _tag: "GivenBack", jobId, attempt, ...(worker !== undefined && { worker }) }])
       .pipe(Effect.zipRight(delivery.ack), Effect.ignore)
   }
 
@@ -75,10 +75,12 @@ const make = Effect.fnUntraced(function* (bus: BusService) {
   const whole: BusService = {
     ...bus,
     receive,
-    claim: (request) =>
-      Effect.tap(bus.claim(request), ({ _tag }) => {
-        const one = inHand.get(keyOf(request))
-        if (_tag === "Granted" && one !== undefined) one.worker = request.worker
+    claim: (requests) =>
+      Effect.tap(bus.claim(requests), (claims) => {
+        for (const [at, request] of requests.entries()) {
+          const one = inHand.get(keyOf(request))
+          if (claims[at]?._tag === "Granted" && one !== undefined) one.worker = request.worker
+        }
       })
   }
 

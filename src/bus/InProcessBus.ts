@@ -10,12 +10,14 @@ import type { StoredEvent } from "../../events/Envelope.ts"
 import type { Lane } from "../../events/Job.ts"
 import { monotonicMs } from "../clock/Monotonic.ts"
 import {
+  AtOnce,
   Bus,
   type BusOptions,
   type BusService,
   BusUnavailable,
   type Delivery,
-  type WorkOrder
+  type WorkOrder,
+  type WorkResult
 } from "./Bus.ts"
 
 export const usualOptions: BusOptions = { ackWait: Duration.seconds(30), capacity: 4096 }
@@ -30,7 +32,7 @@ export const layer = (options: BusOptions = usualOptions): Layer.Layer<Bus> =>
         prepare: new AckQueue(options),
         embed: new AckQueue(options)
       }
-      const results = new AckQueue<Parameters<BusService["report"]>[0]>(options)
+      const results = new AckQueue<WorkResult>(options)
       const events = yield* Effect.acquireRelease(
         PubSub.sliding<StoredEvent>(options.capacity),
         PubSub.shutdown
@@ -41,14 +43,18 @@ export const layer = (options: BusOptions = usualOptions): Layer.Layer<Bus> =>
       for (const queue of [lanes.prepare, lanes.embed, results]) yield* Effect.forkScoped(queue.redeliver)
 
       return Bus.of({
-        dispatch: (order) => lanes[order.lane].put(order, orderKey(order)),
+        dispatch: (orders) => {
+          const entries = (lane: Lane) =>
+            orders.flatMap((value) => (value.lane === lane ? [{ value, key: orderKey(value) }] : []))
+          return Effect.zipRight(lanes.prepare.put(entries("prepare")), lanes.embed.put(entries("embed")))
+        },
         receive: (lane, most) => lanes[lane].takeMany(most),
         withdraw: (lane, job) => Effect.sync(() => lanes[lane].withdraw((order) => order.jobId === job)),
-        claim: (request) =>
+        claim: (requests) =>
           Effect.suspend(() =>
             claims === undefined
               ? new BusUnavailable({ bus: "memory", detail: "Nobody answers claims yet." })
-              : claims(request)
+              : claims(requests)
           ),
         serveClaims: (answer) =>
           Effect.acquireUseRelease(
@@ -62,8 +68,21 @@ export const layer = (options: BusOptions = usualOptions): Layer.Layer<Bus> =>
               })
           ),
         // The memory of this process is no place for what was paid for: it is kept once the Coordinator has recorded it.
-        report: (result) =>
-          result._tag === "Vectors" ? results.putAndAwaitAck(result) : results.put(result, undefined),
+        report: (reported) =>
+          Effect.suspend(() => {
+            const recorded: Array<Deferred.Deferred<void>> = []
+            const entries = reported.map((value): Entry<WorkResult> => {
+              if (value._tag !== "Vectors") return { value, key: undefined }
+              const acknowledged = Deferred.unsafeMake<void>(FiberId.none)
+              recorded.push(acknowledged)
+              return { value, key: undefined, acknowledged }
+            })
+            // Interrupted, they stay where they are.
+            return recorded.reduce(
+              (before, one) => Effect.zipRight(before, Deferred.await(one)),
+              results.put(entries)
+            )
+          }),
         results: Stream.repeatEffectChunk(
           Effect.map(results.takeMany(resultsTogether), Chunk.unsafeFromArray)
         ),
@@ -108,33 +127,23 @@ class AckQueue<A> {
     this.#options = options
   }
 
-  /** An entry whose key waits already is not doubled. */
-  put(value: A, key: string | undefined): Effect.Effect<void> {
-    return this.#put({ value, key })
-  }
-
-  /** Over once a taker has acknowledged it. Interrupted, the entry stays where it is. */
-  putAndAwaitAck(value: A): Effect.Effect<void> {
-    return Effect.flatMap(Deferred.make<void>(), (acknowledged) =>
-      Effect.zipRight(this.#put({ value, key: undefined, acknowledged }), Deferred.await(acknowledged))
-    )
-  }
-
-  /** A step or two where there is room: every order and result passes here. */
-  #put(entry: Entry<A>): Effect.Effect<void> {
-    const { key } = entry
+  /** One whose key waits already is not doubled. A step for all of them where there is room: every order and result passes here. */
+  put(entries: ReadonlyArray<Entry<A>>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (key !== undefined && this.#keys.has(key)) return Effect.void
-      if (this.#waiting.size < this.#options.capacity) {
-        this.#enqueue(entry)
-        return Effect.void
+      for (const [at, entry] of entries.entries()) {
+        if (entry.key !== undefined && this.#keys.has(entry.key)) continue
+        if (this.#waiting.size < this.#options.capacity) {
+          this.#enqueue(entry)
+          continue
+        }
+        const room = Deferred.unsafeMake<void>(FiberId.none)
+        this.#putters.add(room)
+        return Deferred.await(room).pipe(
+          Effect.ensuring(Effect.sync(() => this.#putters.delete(room))),
+          Effect.zipRight(this.put(entries.slice(at)))
+        )
       }
-      const room = Deferred.unsafeMake<void>(FiberId.none)
-      this.#putters.add(room)
-      return Deferred.await(room).pipe(
-        Effect.ensuring(Effect.sync(() => this.#putters.delete(room))),
-        Effect.zipRight(this.#put(entry))
-      )
+      return Effect.void
     })
   }
 
@@ -233,7 +242,7 @@ class AckQueue<A> {
   #delivery(entry: Entry<A>): Delivery<A> {
     return {
       value: entry.value,
-      ack: Effect.sync(() => {
+      ack: new AtOnce(() => {
         // One that came too late: it waits again, and need not.
         if (!this.#taken.delete(entry)) this.#forget(entry)
         if (entry.acknowledged !== undefined) Deferred.unsafeDone(entry.acknowledged, Effect.void)

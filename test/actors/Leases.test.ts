@@ -23,9 +23,10 @@ const refusing = Layer.effect(
     const refused = new Set<string>()
     return Bus.of({
       ...bus,
-      report: (result) => {
-        if (refused.has(result._tag)) return bus.report(result)
-        refused.add(result._tag)
+      report: (results) => {
+        const fresh = results.filter(({ _tag }) => !refused.has(_tag))
+        if (fresh.length === 0) return bus.report(results)
+        for (const { _tag } of fresh) refused.add(_tag)
         return Effect.fail(new BusUnavailable({ bus: "test", detail: "It is away." }))
       }
     })
@@ -90,7 +91,7 @@ describe("an order that nobody claims", () => {
       const [delivery] = yield* receive("prepare", 1)
       if (delivery === undefined) return assert.fail("no order")
       const { attempt, jobId } = delivery.value
-      yield* claim({ lane: "prepare", jobId, attempt, worker: "late", code: chunker.fingerprint })
+      yield* claim([{ lane: "prepare", jobId, attempt, worker: "late", code: chunker.fingerprint }])
       yield* until(undefined)
     }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )

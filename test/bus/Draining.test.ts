@@ -7,6 +7,7 @@ import { Bus, type BusService, type WorkOrder } from "../../src/bus/Bus.ts"
 import * as Draining from "../../src/bus/Draining.ts"
 import * as InProcessBus from "../../src/bus/InProcessBus.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
+import { claimOne } from "../support/claimOne.ts"
 import { receiveOne } from "../support/receiveOne.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import { addSource, chunker, submitOf, writeSide } from "../support/writeSide.ts"
@@ -32,8 +33,8 @@ const office = Effect.gen(function* () {
   }
 })
 
-const claimed = ({ claim }: BusService, { attempt, jobId }: WorkOrder, worker: string) =>
-  claim({ lane: "prepare", jobId, attempt, worker, code: chunker.fingerprint })
+const claimed = (bus: BusService, { attempt, jobId }: WorkOrder, worker: string) =>
+  claimOne(bus, { lane: "prepare", jobId, attempt, worker, code: chunker.fingerprint })
 
 /** Far below the 30 s after which a lease ends. */
 const soon = "5 seconds"
@@ -94,8 +95,8 @@ describe("a worker that is told to stop", () => {
       const { value } = yield* receiveOne(left.bus, "prepare")
       yield* claimed(left.bus, value, "left")
       const { attempt, jobId } = value
-      yield* bus.report({ _tag: "GivenBack", jobId, attempt, worker: "right" })
-      yield* bus.report({ _tag: "GivenBack", jobId, attempt })
+      yield* bus.report([{ _tag: "GivenBack", jobId, attempt, worker: "right" }])
+      yield* bus.report([{ _tag: "GivenBack", jobId, attempt }])
       // Another command is answered after both were looked at.
       yield* submit("two")
       assert.deepInclude(yield* claimed(left.bus, value, "left"), { _tag: "Granted" })

@@ -12,7 +12,7 @@ describe("what was paid for, on the bus in process", () => {
   it.effect("keeps who reports it waiting until it is acknowledged, however often it is delivered", () =>
     Effect.gen(function* () {
       const bus = yield* Bus
-      const reported = yield* Effect.fork(bus.report(vectors))
+      const reported = yield* Effect.fork(bus.report([vectors]))
       const taken = yield* Effect.fork(bus.results.pipe(Stream.take(2), Stream.runCollect))
       yield* TestClock.adjust(InProcessBus.usualOptions.ackWait)
       const deliveries = Chunk.toReadonlyArray(yield* Fiber.join(taken))
@@ -25,7 +25,7 @@ describe("what was paid for, on the bus in process", () => {
   it.effect("is delivered although who reported it is gone", () =>
     Effect.gen(function* () {
       const bus = yield* Bus
-      const reported = yield* Effect.fork(bus.report(vectors))
+      const reported = yield* Effect.fork(bus.report([vectors]))
       yield* Effect.yieldNow()
       yield* Fiber.interrupt(reported)
       const [delivery] = yield* bus.results.pipe(Stream.take(1), Stream.runCollect)
@@ -37,15 +37,10 @@ describe("what was paid for, on the bus in process", () => {
     Effect.gen(function* () {
       const bus = yield* Bus
       const { attempt, jobId } = orderFor("one")
-      yield* bus.report({
-        _tag: "Failed",
-        jobId,
-        attempt,
-        worker: "worker",
-        code: "some",
-        message: "Some reason.",
-        retryable: true
-      })
+      const worker = "worker"
+      yield* bus.report([
+        { _tag: "Failed", jobId, attempt, worker, code: "some", message: "Some reason.", retryable: true }
+      ])
     }).pipe(Effect.provide(InProcessBus.layer()))
   )
 })
@@ -62,10 +57,10 @@ describe("those who wait for orders, on the bus in process", () => {
       const second = yield* Effect.fork(bus.receive("prepare", 2))
       const third = yield* Effect.fork(bus.receive("prepare", 2))
       yield* Effect.yieldNow()
-      yield* Effect.forEach(orders, bus.dispatch)
+      yield* bus.dispatch(orders)
       assert.deepStrictEqual(jobsOf(yield* Fiber.join(first)), ids.slice(0, 2))
       assert.deepStrictEqual(jobsOf(yield* Fiber.join(second)), ids.slice(2))
-      yield* bus.dispatch(orderFor("four"))
+      yield* bus.dispatch([orderFor("four")])
       assert.strictEqual((yield* Fiber.join(third)).length, 1)
     }).pipe(Effect.provide(InProcessBus.layer()))
   )
@@ -76,7 +71,7 @@ describe("those who wait for orders, on the bus in process", () => {
       const first = yield* Effect.fork(bus.receive("prepare", 3))
       const second = yield* Effect.fork(bus.receive("prepare", 3))
       yield* Effect.yieldNow()
-      yield* Effect.forEach(orders, bus.dispatch)
+      yield* bus.dispatch(orders)
       yield* Fiber.interrupt(first)
       assert.deepStrictEqual(jobsOf(yield* Fiber.join(second)), ids)
     }).pipe(Effect.provide(InProcessBus.layer()))
@@ -87,9 +82,9 @@ describe("those who wait for orders, on the bus in process", () => {
       const bus = yield* Bus
       const waiting = yield* Effect.fork(bus.receive("prepare", 3))
       yield* Effect.yieldNow()
-      yield* Effect.forEach(orders, bus.dispatch)
+      yield* bus.dispatch(orders)
       assert.deepStrictEqual(jobsOf(yield* bus.receive("prepare", 3)), ids)
-      yield* bus.dispatch(orderFor("four"))
+      yield* bus.dispatch([orderFor("four")])
       assert.strictEqual((yield* Fiber.join(waiting)).length, 1)
     }).pipe(Effect.provide(InProcessBus.layer()))
   )

@@ -74,7 +74,7 @@ describe("results over NATS", () => {
             stranger.jetstream.publish(resultSubject("prepare", jobNamed(name)), body)
           )
         }
-        yield* bus.report(failedResult("well"))
+        yield* bus.report([failedResult("well")])
         // Sooner than a request for a body that nobody answers is given up.
         const first = yield* Stream.runHead(bus.results).pipe(Effect.timeout("8 seconds"))
         assert.deepStrictEqual(Option.getOrUndefined(first)?.value, failedResult("well"))

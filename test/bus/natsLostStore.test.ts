@@ -7,6 +7,7 @@ import * as Connection from "../../src/bus/nats/Connection.ts"
 import * as NatsBus from "../../src/bus/nats/NatsBus.ts"
 import { usualStreamOptions } from "../../src/bus/nats/Streams.ts"
 import { orderFor } from "../conformance/bus.ts"
+import { claimOne } from "../support/claimOne.ts"
 import { type NatsServer, natsServer } from "../support/NatsServer.ts"
 import { connected, optionsFor } from "../support/natsClient.ts"
 import { receiveOne } from "../support/receiveOne.ts"
@@ -47,7 +48,7 @@ describe("an order that came for a worker who had given up waiting", () => {
       // Its request stands at the server for two seconds more.
       assert.isTrue(Option.isNone(yield* Effect.timeoutOption(receiveOne(bus, "prepare"), "100 millis")))
       const order = orderFor("one")
-      yield* bus.dispatch(order)
+      yield* bus.dispatch([order])
       assert.deepStrictEqual(yield* jobsFrom(bus, 1), jobs(order))
     })
   )
@@ -63,18 +64,20 @@ describe("orders that nobody claimed come again, and no others", () => {
         orderFor("unfit")
       ] as const
       yield* Effect.forkScoped(
-        sender.serveClaims(({ jobId }) =>
+        sender.serveClaims((requests) =>
           Effect.succeed(
-            jobId === claimed.jobId
-              ? { _tag: "Granted" }
-              : { _tag: "Refused", reason: "It needs other code.", unfit: true }
+            requests.map(({ jobId }) =>
+              jobId === claimed.jobId
+                ? { _tag: "Granted" }
+                : { _tag: "Refused", reason: "It needs other code.", unfit: true }
+            )
           )
         )
       )
       const worker = yield* busOn(server)
-      yield* Effect.forEach([waiting, claimed, withdrawn, unfit], sender.dispatch, { discard: true })
+      yield* sender.dispatch([waiting, claimed, withdrawn, unfit])
       for (const { attempt, chunker, jobId, lane } of [claimed, unfit])
-        yield* Effect.retry(worker.claim({ lane, jobId, attempt, worker: "w", code: chunker }), {
+        yield* Effect.retry(claimOne(worker, { lane, jobId, attempt, worker: "w", code: chunker }), {
           schedule: Schedule.spaced("50 millis"),
           times: 20
         })
@@ -87,7 +90,7 @@ describe("orders that nobody claimed come again, and no others", () => {
   onServer("when their stream is deleted by hand", (sender, server) =>
     Effect.gen(function* () {
       const order = orderFor("one")
-      yield* sender.dispatch(order)
+      yield* sender.dispatch([order])
       const operator = yield* connected(server.url)
       yield* Effect.promise(() => operator.manager.streams.delete("REPRISE_WORK_prepare"))
       assert.deepStrictEqual(yield* jobsFrom(sender, 1), jobs(order))
@@ -97,7 +100,7 @@ describe("orders that nobody claimed come again, and no others", () => {
   onServer("but not twice where the server kept its store", (sender, server) =>
     Effect.gen(function* () {
       const order = orderFor("one")
-      yield* sender.dispatch(order)
+      yield* sender.dispatch([order])
       yield* server.restart("kept")
       assert.deepStrictEqual(yield* jobsFrom(sender, 1), jobs(order))
       const operator = yield* connected(server.url)

@@ -20,7 +20,8 @@ import {
   type StoredEvent,
   sha256
 } from "../../events/index.ts"
-import { Bus, type BusOptions, type PrepareOrder, type WorkResult } from "../../src/bus/Bus.ts"
+import { acknowledge, Bus, type BusOptions, type PrepareOrder, type WorkResult } from "../../src/bus/Bus.ts"
+import { claimOne } from "../support/claimOne.ts"
 import { receiveOne } from "../support/receiveOne.ts"
 import { documentNamed } from "../support/writeSide.ts"
 
@@ -31,7 +32,7 @@ export interface BusUnderTest {
   readonly ackWait: Duration.Duration
 }
 
-const code = CodeFingerprint.make("structure-0123456789ab")
+export const code = CodeFingerprint.make("structure-0123456789ab")
 
 export const orderFor = (name: string, attempt = 1): PrepareOrder => {
   const documentId: DocumentId = documentNamed(name)
@@ -115,7 +116,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("hands an order to a worker, with everything that it says", (bus) =>
       Effect.gen(function* () {
         const order = orderFor("one")
-        yield* bus.dispatch(order)
+        yield* bus.dispatch([order])
         const delivery = yield* receiveOne(bus, "prepare")
         assert.deepStrictEqual(delivery.value, order)
         yield* delivery.ack
@@ -126,7 +127,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
       Effect.gen(function* () {
         const waiting = yield* Effect.fork(receiveOne(bus, "prepare"))
         yield* Effect.sleep("20 millis")
-        yield* bus.dispatch(orderFor("one"))
+        yield* bus.dispatch([orderFor("one")])
         assert.deepStrictEqual((yield* Fiber.join(waiting)).value, orderFor("one"))
       })
     )
@@ -134,7 +135,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("gives each waiting order to one worker", (bus) =>
       Effect.gen(function* () {
         const names = Array.from({ length: 20 }, (_, n) => `document-${n}`)
-        yield* Effect.forEach(names, (one) => bus.dispatch(orderFor(one)), { discard: true })
+        yield* Effect.forEach(names, (one) => bus.dispatch([orderFor(one)]), { discard: true })
         const taken = yield* Effect.forEach(
           names,
           () => Effect.tap(receiveOne(bus, "prepare"), ({ ack }) => ack),
@@ -147,16 +148,16 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
 
     onBus("keeps lanes apart", (bus) =>
       Effect.gen(function* () {
-        yield* bus.dispatch(orderFor("one"))
+        yield* bus.dispatch([orderFor("one")])
         assert.isTrue(yield* nothingFrom(bus, "embed", Duration.millis(50)))
       })
     )
 
     onBus("does not double an order that still waits, but takes its next attempt", (bus) =>
       Effect.gen(function* () {
-        yield* bus.dispatch(orderFor("one"))
-        yield* bus.dispatch(orderFor("one"))
-        yield* bus.dispatch(orderFor("one", 2))
+        yield* bus.dispatch([orderFor("one")])
+        yield* bus.dispatch([orderFor("one")])
+        yield* bus.dispatch([orderFor("one", 2)])
         const first = yield* Effect.tap(receiveOne(bus, "prepare"), ({ ack }) => ack)
         const second = yield* Effect.tap(receiveOne(bus, "prepare"), ({ ack }) => ack)
         assert.deepStrictEqual([first.value.attempt, second.value.attempt].toSorted(), [1, 2])
@@ -168,7 +169,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
       "hands out no more orders than a worker asks for, and each of several again that was not acknowledged",
       (bus) =>
         Effect.gen(function* () {
-          for (const job of ["one", "two", "three"]) yield* bus.dispatch(orderFor(job))
+          for (const job of ["one", "two", "three"]) yield* bus.dispatch([orderFor(job)])
           const taken = [...(yield* bus.receive("prepare", 2))]
           assert.isAtMost(taken.length, 2)
           while (taken.length < 3) taken.push(...(yield* bus.receive("prepare", 2)))
@@ -189,11 +190,11 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
 
     onBus("N2: takes the same attempt again once it was acknowledged", (bus) =>
       Effect.gen(function* () {
-        yield* bus.dispatch(orderFor("one"))
+        yield* bus.dispatch([orderFor("one")])
         yield* Effect.flatMap(receiveOne(bus, "prepare"), ({ ack }) => ack)
         // A server's dedupe window is the shortest that there is: 100 ms.
         yield* Effect.sleep("150 millis")
-        yield* bus.dispatch(orderFor("one"))
+        yield* bus.dispatch([orderFor("one")])
         const again = yield* receiveOne(bus, "prepare")
         assert.strictEqual(again.value.attempt, 1)
       })
@@ -201,9 +202,9 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
 
     onBus("N2: takes the same attempt again a moment after it was acknowledged", (bus) =>
       Effect.gen(function* () {
-        yield* bus.dispatch(orderFor("one"))
+        yield* bus.dispatch([orderFor("one")])
         yield* Effect.flatMap(receiveOne(bus, "prepare"), ({ ack }) => ack)
-        yield* bus.dispatch(orderFor("one"))
+        yield* bus.dispatch([orderFor("one")])
         const again = yield* receiveOne(bus, "prepare")
         assert.strictEqual(again.value.attempt, 1)
       })
@@ -211,7 +212,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
 
     onBus("N1: delivers again what was not acknowledged in time", (bus) =>
       Effect.gen(function* () {
-        yield* bus.dispatch(orderFor("one"))
+        yield* bus.dispatch([orderFor("one")])
         yield* receiveOne(bus, "prepare")
         const again = yield* receiveOne(bus, "prepare")
         assert.deepStrictEqual(again.value, orderFor("one"))
@@ -222,7 +223,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
 
     onBus("N5: does not deliver again while its worker shows progress", (bus) =>
       Effect.gen(function* () {
-        yield* bus.dispatch(orderFor("one"))
+        yield* bus.dispatch([orderFor("one")])
         const delivery = yield* receiveOne(bus, "prepare")
         const beat = yield* delivery.inProgress.pipe(
           Effect.delay(Duration.millis(Duration.toMillis(ackWait) / 4)),
@@ -236,7 +237,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
 
     onBus("N5: bears an acknowledgement that comes late, or twice", (bus) =>
       Effect.gen(function* () {
-        yield* bus.dispatch(orderFor("one"))
+        yield* bus.dispatch([orderFor("one")])
         const late = yield* receiveOne(bus, "prepare")
         const again = yield* receiveOne(bus, "prepare")
         yield* again.ack
@@ -249,8 +250,8 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("N4: takes back what waits for a job that is over", (bus) =>
       Effect.gen(function* () {
         const order = orderFor("one")
-        yield* bus.dispatch(order)
-        yield* bus.dispatch(orderFor("two"))
+        yield* bus.dispatch([order])
+        yield* bus.dispatch([orderFor("two")])
         yield* bus.withdraw("prepare", order.jobId)
         const next = yield* receiveOne(bus, "prepare")
         assert.strictEqual(next.value.jobId, orderFor("two").jobId)
@@ -262,7 +263,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("N4: does not deliver again what was withdrawn while a worker had it", (bus) =>
       Effect.gen(function* () {
         const order = orderFor("one")
-        yield* bus.dispatch(order)
+        yield* bus.dispatch([order])
         yield* receiveOne(bus, "prepare")
         yield* bus.withdraw("prepare", order.jobId)
         assert.isTrue(yield* nothingFrom(bus, "prepare", Duration.times(ackWait, 2)))
@@ -272,7 +273,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("loses no order to a worker that gave up waiting", (bus) =>
       Effect.gen(function* () {
         assert.isTrue(yield* nothingFrom(bus, "prepare", Duration.millis(30)))
-        yield* bus.dispatch(orderFor("one"))
+        yield* bus.dispatch([orderFor("one")])
         assert.deepStrictEqual((yield* receiveOne(bus, "prepare")).value, orderFor("one"))
       })
     )
@@ -280,7 +281,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("brings results to the Coordinator with their bytes, and again until acknowledged", (bus) =>
       Effect.gen(function* () {
         const result = resultFor(orderFor("one"))
-        yield* bus.report(result)
+        yield* bus.report([result])
         const seen = yield* bus.results.pipe(
           Stream.tap(({ ack, value }) => (value.worker === "other" ? ack : Effect.void)),
           Stream.take(2),
@@ -294,7 +295,7 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
     onBus("carries vectors bit for bit", (bus) =>
       Effect.gen(function* () {
         const vector = new Float32Array([0.1, -0.2, 3e-40, 1])
-        const reported = yield* Effect.fork(bus.report(vectorsFor(vector)))
+        const reported = yield* Effect.fork(bus.report([vectorsFor(vector)]))
         const seen = yield* bus.results.pipe(
           Stream.tap(({ ack }) => ack),
           Stream.runHead
@@ -312,22 +313,68 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
       Effect.gen(function* () {
         const asked = yield* Deferred.make<string>()
         yield* Effect.fork(
-          bus.serveClaims(({ worker }) =>
-            Effect.as(Deferred.succeed(asked, worker), { _tag: "Refused", reason: "It is over." })
+          bus.serveClaims((requests) =>
+            Effect.forEach(requests, ({ worker }) =>
+              Effect.as(Deferred.succeed(asked, worker), { _tag: "Refused", reason: "It is over." } as const)
+            )
           )
         )
         const { attempt, jobId, lane } = orderFor("one")
         const request = { lane, jobId, attempt, worker: "w-1", code }
-        const claim = yield* Effect.retry(bus.claim(request), { times: 20, schedule: pause })
+        const claim = yield* Effect.retry(claimOne(bus, request), { times: 20, schedule: pause })
         assert.deepStrictEqual(claim, { _tag: "Refused", reason: "It is over." })
         assert.strictEqual(yield* Deferred.await(asked), "w-1")
+      })
+    )
+
+    onBus("takes orders, claims and results several at a time, in their order", (bus) =>
+      Effect.gen(function* () {
+        const orders = ["one", "two", "three"].map((name) => orderFor(name))
+        yield* Effect.fork(
+          bus.serveClaims((requests) =>
+            Effect.succeed(
+              requests.map(({ jobId }) =>
+                jobId === orders[1]?.jobId ? { _tag: "Refused", reason: "It is over." } : { _tag: "Granted" }
+              )
+            )
+          )
+        )
+        yield* bus.dispatch(orders)
+        const taken = yield* Effect.forEach(orders, () => receiveOne(bus, "prepare"))
+        assert.deepStrictEqual(
+          taken.map(({ value }) => value),
+          orders
+        )
+        const requests = orders.map(({ attempt, jobId, lane }) => ({
+          lane,
+          jobId,
+          attempt,
+          worker: "w",
+          code
+        }))
+        const claims = yield* Effect.retry(bus.claim(requests), { times: 20, schedule: pause })
+        assert.deepStrictEqual(
+          claims.map(({ _tag }) => _tag),
+          ["Granted", "Refused", "Granted"]
+        )
+        yield* bus.report(orders.map(resultFor))
+        yield* acknowledge(taken)
+        const seen = yield* bus.results.pipe(
+          Stream.tap(({ ack }) => ack),
+          Stream.take(3),
+          Stream.runCollect
+        )
+        assert.deepStrictEqual(
+          Chunk.toReadonlyArray(seen).map(({ value }) => value),
+          orders.map(resultFor)
+        )
       })
     )
 
     onBus("says so where nobody answers claims", (bus) =>
       Effect.gen(function* () {
         const { attempt, jobId, lane } = orderFor("one")
-        const refused = yield* Effect.flip(bus.claim({ lane, jobId, attempt, worker: "w-1", code }))
+        const refused = yield* Effect.flip(claimOne(bus, { lane, jobId, attempt, worker: "w-1", code }))
         assert.strictEqual(refused._tag, "BusUnavailable")
       })
     )
@@ -356,9 +403,9 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
       "makes a sender wait while a lane is full, and lets it go on when a worker takes one",
       (bus) =>
         Effect.gen(function* () {
-          yield* bus.dispatch(orderFor("one"))
-          yield* bus.dispatch(orderFor("two"))
-          const sending = yield* Effect.fork(bus.dispatch(orderFor("three")))
+          yield* bus.dispatch([orderFor("one")])
+          yield* bus.dispatch([orderFor("two")])
+          const sending = yield* Effect.fork(bus.dispatch([orderFor("three")]))
           yield* Effect.sleep("50 millis")
           assert.isTrue(Option.isNone(yield* Fiber.poll(sending)))
           yield* Effect.flatMap(receiveOne(bus, "prepare"), ({ ack }) => ack)
@@ -372,8 +419,8 @@ export const busConformance = (name: string, { ackWait, layer }: BusUnderTest): 
       (bus) =>
         Effect.gen(function* () {
           const order = orderFor("one")
-          yield* bus.dispatch(order)
-          const sending = yield* Effect.fork(bus.dispatch(orderFor("two")))
+          yield* bus.dispatch([order])
+          const sending = yield* Effect.fork(bus.dispatch([orderFor("two")]))
           yield* Effect.sleep("50 millis")
           yield* bus.withdraw("prepare", order.jobId)
           yield* Fiber.join(sending)

@@ -4,7 +4,7 @@ import { Duration, Effect, Layer, type Scope, Stream } from "effect"
 import * as Preparer from "../../actors/Ingestor/Preparer.ts"
 import * as PreparerInThread from "../../actors/Ingestor/PreparerInThread.ts"
 import { codeFingerprint, type Spec } from "../../events/index.ts"
-import { Bus, type BusService, BusUnavailable, type Delivery } from "../../src/bus/Bus.ts"
+import { Bus, type BusService, BusUnavailable, claimOneByOne, type Delivery } from "../../src/bus/Bus.ts"
 import * as InProcessBus from "../../src/bus/InProcessBus.ts"
 import { type ChunkerSettings, makeChunker } from "../../src/documents/Chunker.ts"
 import { defaultPrepareLimits } from "../../src/documents/PrepareLimits.ts"
@@ -18,6 +18,7 @@ import {
 import { BatchRefused } from "../../src/embedding/Provider.ts"
 import { FailpointFired, type FailpointsService } from "../../src/faults/Failpoints.ts"
 import { analyzerFor } from "../../src/runtime/Analyzers.ts"
+import { claimOne } from "../support/claimOne.ts"
 import type { Faults } from "./Faults.ts"
 import type { Process } from "./World.ts"
 
@@ -139,16 +140,17 @@ const faulty = (bus: BusService, scope: Scope.Scope, faults: Faults): BusService
   const delivered = <A>(delivery: Delivery<A>): Delivery<A> => ({ ...delivery, ack: pass(delivery.ack) })
   return {
     ...bus,
-    dispatch: (order) => pass(bus.dispatch(order)),
+    dispatch: (orders) => Effect.forEach(orders, (order) => pass(bus.dispatch([order])), { discard: true }),
     receive: (lane, most) => Effect.map(bus.receive(lane, most), (deliveries) => deliveries.map(delivered)),
     withdraw: (lane, job) => pass(bus.withdraw(lane, job)),
-    claim: (request) =>
+    claim: claimOneByOne((request) =>
       Effect.suspend(() =>
         faults.at("message")?.kind === "lose"
           ? Effect.fail(new BusUnavailable({ bus: "simulated", detail: "No answer came." }))
-          : bus.claim(request)
-      ),
-    report: (result) => pass(bus.report(result)),
+          : claimOne(bus, request)
+      )
+    ),
+    report: (results) => Effect.forEach(results, (result) => pass(bus.report([result])), { discard: true }),
     results: Stream.map(bus.results, delivered)
   }
 }

@@ -1,6 +1,7 @@
 /** A bus that loses, repeats, delays and so reorders what passes, by seed: time is lost by it, never truth. */
 import { Effect, Layer, Random, type Scope, Stream } from "effect"
-import { Bus, type BusService, BusUnavailable, type Delivery } from "../../src/bus/Bus.ts"
+import { Bus, type BusService, BusUnavailable, claimOneByOne, type Delivery } from "../../src/bus/Bus.ts"
+import { claimOne } from "./claimOne.ts"
 
 export interface FaultRates {
   /** Shares between 0 and 1. */
@@ -44,16 +45,17 @@ const faulty = (
   const delivered = <A>(delivery: Delivery<A>): Delivery<A> => ({ ...delivery, ack: pass(delivery.ack) })
   return {
     ...bus,
-    dispatch: (order) => pass(bus.dispatch(order)),
+    dispatch: (orders) => Effect.forEach(orders, (order) => pass(bus.dispatch([order])), { discard: true }),
     receive: (lane, most) => Effect.map(bus.receive(lane, most), (deliveries) => deliveries.map(delivered)),
     withdraw: (lane, job) => pass(bus.withdraw(lane, job)),
-    claim: (request) =>
+    claim: claimOneByOne((request) =>
       Effect.flatMap(happens(rates.unanswered), (lost) =>
         lost
           ? Effect.fail(new BusUnavailable({ bus: "faulty", detail: "No answer came." }))
-          : bus.claim(request)
-      ),
-    report: (result) => pass(bus.report(result)),
+          : claimOne(bus, request)
+      )
+    ),
+    report: (results) => Effect.forEach(results, (result) => pass(bus.report([result])), { discard: true }),
     results: Stream.map(bus.results, delivered)
   }
 }

@@ -14,6 +14,8 @@ import {
   type BusService,
   BusUnavailable,
   type Claim,
+  type ClaimRequest,
+  claimOneByOne,
   type Delivery,
   type WorkOrder,
   type WorkResult
@@ -164,11 +166,13 @@ const make = Effect.fnUntraced(function* (
     makeUnclaimed(nats, { remake: (lane) => remake(nats, declared[lane]), send })
   )
 
-  const dispatch: BusService["dispatch"] = (order) =>
+  const dispatch: BusService["dispatch"] = (orders) =>
     Effect.gen(function* () {
-      unclaimed.sent(order)
-      // Sent again because nobody claimed it: does the queue still deliver?
-      if ((yield* send(order)) === "was there") yield* mend(nats, queueOf(order.lane))
+      for (const order of orders) {
+        unclaimed.sent(order)
+        // Sent again because nobody claimed it: does the queue still deliver?
+        if ((yield* send(order)) === "was there") yield* mend(nats, queueOf(order.lane))
+      }
     }).pipe(asAway)
 
   const withdraw: BusService["withdraw"] = (lane, job) => {
@@ -179,7 +183,7 @@ const make = Effect.fnUntraced(function* (
     )
   }
 
-  const report: BusService["report"] = (result) =>
+  const report = (result: WorkResult) =>
     Effect.flatMap(sendable(encodeResult(result)), ({ payload }) =>
       // What was worked for is not thrown away because the server is away.
       Effect.retry(add(nats, { ...queueOf("results"), subject: subjectOf(result), payload }), {
@@ -188,7 +192,7 @@ const make = Effect.fnUntraced(function* (
       })
     ).pipe(asAway)
 
-  const claim: BusService["claim"] = (request) =>
+  const claim = (request: ClaimRequest) =>
     nats.request(claimSubject, encodeClaim(request), { timeout: claimTimeout }).pipe(
       asAway,
       Effect.flatMap(({ data }) =>
@@ -204,7 +208,13 @@ const make = Effect.fnUntraced(function* (
       Stream.mapEffect(
         (request) =>
           decodeClaim(textOf(request.data)).pipe(
-            Effect.flatMap((asked) => Effect.tap(answer(asked), (claim) => unclaimed.answered(asked, claim))),
+            Effect.flatMap((asked) =>
+              Effect.map(answer([asked]), ([claim]) => {
+                if (claim === undefined) return unanswered("It was not answered.")
+                unclaimed.answered(asked, claim)
+                return claim
+              })
+            ),
             Effect.catchTag("ParseError", ({ message }) => Effect.succeed(unanswered(message))),
             Effect.catchAllDefect((defect) => Effect.succeed(unanswered(String(defect)))),
             Effect.flatMap((one) => nats.respond(request, encodeAnswer(one))),
@@ -232,8 +242,8 @@ const make = Effect.fnUntraced(function* (
   return {
     dispatch,
     withdraw,
-    report,
-    claim,
+    report: (results) => Effect.forEach(results, report, { discard: true }),
+    claim: claimOneByOne(claim),
     serveClaims,
     // One, however many may be taken: what a queue hands out to a worker is out of others' reach until it is acknowledged.
     receive: (lane) => Effect.map(next(lane), (delivery) => [delivery]),
