@@ -29,14 +29,15 @@ export interface Ran {
 }
 
 /**
- * The fewer collections of short-lived objects, the fewer that are taken for long-lived ones. Threads that help V8 to collect and
- * to compile take more time than they spare the one that runs: each core has a worker of its own.
+ * The fewer collections of short-lived objects, the fewer that are taken for long-lived ones. Threads that help V8 to collect
+ * take more time than they spare the one that runs: each core has a worker of its own. What hundreds of schedules run
+ * is worth optimising early, what a dozen run is not.
  */
-const flags = [
-  "--min-semi-space-size=32",
-  "--max-semi-space-size=32",
+const flagsFor = (schedules: number): ReadonlyArray<string> => [
+  "--min-semi-space-size=64",
+  "--max-semi-space-size=64",
   "--single-threaded-gc",
-  "--interrupt-budget=600000"
+  `--interrupt-budget=${schedules > 300 ? 30_000 : 600_000}`
 ]
 
 /** Where a product puts what it computes anew: in memory as its directories, since no disk is under test here. */
@@ -66,7 +67,7 @@ const runWorker = (
 ): Promise<Ran> =>
   new Promise((resolve, reject) => {
     const args = [first, jobs, count, limitMs, mostBroken, shrinking ? 1 : 0].map(String)
-    const child = spawn(process.execPath, [...flags, bundle, ...args], {
+    const child = spawn(process.execPath, [...flagsFor(count), bundle, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...room }
     })
