@@ -20,7 +20,7 @@ import { codeOf } from "./FileCodes.ts"
 import type { ScanStep } from "./FilesScan.ts"
 import type { FileKind, FileRead, FileStat } from "./FileTree.ts"
 import type { ScanAsk } from "./OpenScans.ts"
-import { ofLatin1, type RawPath } from "./RawPath.ts"
+import { isAscii, ofLatin1, type RawPath } from "./RawPath.ts"
 import type { Timed } from "./Spread.ts"
 
 /** Some file systems do not say in a listing what an entry is. */
@@ -56,13 +56,14 @@ export interface FileCalls {
 /** Entries that a directory hands out at a time. */
 const listedAtATime = 1024
 
-const bytesOf = (path: RawPath): Buffer => Buffer.from(path, "latin1")
+/** As the calls take it: what is plain ASCII as the text that it is, which they encode for less than a buffer costs. */
+const callable = (path: RawPath): string | Buffer => (isAscii(path) ? path : Buffer.from(path, "latin1"))
 
 export const nodeCalls: FileCalls = {
-  examine: (path) => statOf(lstatSync(bytesOf(path), { bigint: true })),
+  examine: (path) => statOf(lstatSync(callable(path), { bigint: true })),
   // latin1 keeps each byte of a name, valid UTF-8 or not.
   list: (directory) => {
-    const opened = opendirSync(bytesOf(directory), { encoding: "latin1", bufferSize: listedAtATime })
+    const opened = opendirSync(callable(directory), { encoding: "latin1", bufferSize: listedAtATime })
     return {
       next: () => {
         const entries: Array<ListedEntry> = []
@@ -76,8 +77,8 @@ export const nodeCalls: FileCalls = {
       close: () => opened.closeSync()
     }
   },
-  resolve: (path) => realpathSync(bytesOf(path), { encoding: "latin1" }),
-  open: (path) => openSync(bytesOf(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
+  resolve: (path) => realpathSync(callable(path), { encoding: "latin1" }),
+  open: (path) => openSync(callable(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
   stat: (file) => statOf(fstatSync(file, { bigint: true })),
   read: (file, into) => readSync(file, into, 0, into.length, null),
   // Linux knows where a descriptor leads, whatever was renamed since; elsewhere the path is resolved again.
@@ -85,7 +86,7 @@ export const nodeCalls: FileCalls = {
     try {
       return readlinkSync(`/proc/self/fd/${file}`, { encoding: "latin1" })
     } catch {
-      return realpathSync(bytesOf(path), { encoding: "latin1" })
+      return realpathSync(callable(path), { encoding: "latin1" })
     }
   },
   close: closeSync

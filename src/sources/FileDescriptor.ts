@@ -2,7 +2,9 @@
 import { hash } from "node:crypto"
 import { wellFormed } from "../../events/Canonical.ts"
 import type { Descriptor } from "../../events/Document.ts"
-import { fileUri, join, type RawPath, toText } from "./RawPath.ts"
+import { fileUri, isUnreserved, join, type RawPath, toText } from "./RawPath.ts"
+
+const mediaType = "application/octet-stream"
 
 /**
  * Nothing that was observed (times, owners) stands here, so that two copies of a tree at one place agree. What kind of
@@ -11,7 +13,7 @@ import { fileUri, join, type RawPath, toText } from "./RawPath.ts"
 export const describe = (root: RawPath, path: RawPath): Descriptor => ({
   externalId: wellFormed(toText(path)),
   uri: fileUri(join(root, path)),
-  mediaType: "application/octet-stream",
+  mediaType,
   metadata: {}
 })
 
@@ -19,6 +21,15 @@ export const describe = (root: RawPath, path: RawPath): Descriptor => ({
 const describedText = ({ externalId, mediaType, uri }: Descriptor): string =>
   `{"externalId":${JSON.stringify(externalId)},"mediaType":${JSON.stringify(mediaType)},"metadata":{},"uri":${JSON.stringify(uri)}}`
 
+/** The same of a path that stands in it as it is: most do, and every pass asks it of every file. */
+const plainText = (absolute: RawPath, path: RawPath): string =>
+  `{"externalId":"${path}","mediaType":"${mediaType}","metadata":{},"uri":"file://${absolute}"}`
+
 /** The digest of a file's descriptor as it is stored, in hexadecimal. */
-export const descriptorOf = (root: RawPath, path: RawPath): string =>
-  hash("sha256", describedText(describe(root, path)))
+export const descriptorOf = (root: RawPath, path: RawPath): string => {
+  const absolute = join(root, path)
+  return hash(
+    "sha256",
+    isUnreserved(absolute) ? plainText(absolute, path) : describedText(describe(root, path))
+  )
+}

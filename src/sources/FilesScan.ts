@@ -11,6 +11,7 @@ import { type FileCalls, readAll } from "./FileCalls.ts"
 import { codeOf, isBroken, meaning, readAttempts, readPauseMs, whyUnreadable } from "./FileCodes.ts"
 import { descriptorOf } from "./FileDescriptor.ts"
 import type { DirectoryEntry, FileKind, FileStat } from "./FileTree.ts"
+import { ScanLines } from "./FormerLines.ts"
 import { IgnoreRules, ruleFiles } from "./IgnoreRules.ts"
 import { append, asPrefix, emptyPath, join, ofLatin1, ofText, type RawPath, toText } from "./RawPath.ts"
 import { Selection } from "./Selection.ts"
@@ -96,11 +97,14 @@ export const scannedOf = (
 
 /** Gone between the listing and the look is gone: nothing to report. A code stands where it could not be examined. */
 const fileAt = (path: RawPath, found: FileStat | string = "ENOENT"): Scanned | undefined => {
-  if (typeof found !== "string") {
-    const { inode, kind, mtimeNs, size } = found
-    if (kind === "file") return { _tag: "Item", path, stamp: { size, mtimeNs, inode } }
-    return { _tag: "Excluded", path, subtree: false, why: kind === "link" ? "link" : "special" }
-  }
+  if (typeof found === "string" || found.kind !== "file") return noFileAt(path, found)
+  const { inode, mtimeNs, size } = found
+  return { _tag: "Item", path, stamp: { size, mtimeNs, inode } }
+}
+
+const noFileAt = (path: RawPath, found: FileStat | string): Told | undefined => {
+  if (typeof found !== "string")
+    return { _tag: "Excluded", path, subtree: false, why: found.kind === "link" ? "link" : "special" }
   if (found === "ENOENT") return undefined
   const reason = { code: found, message: `It could not be examined: ${meaning(found)}.` }
   return { _tag: "Unreadable", path, subtree: false, reason, broken: isBroken(found) }
@@ -126,10 +130,13 @@ export class FilesScan {
   private readonly way: Array<Directory> = []
   private begun = false
   private met: Array<RawPath | Told> = []
+  private readonly lines: ScanLines
 
-  constructor(calls: FileCalls, options: ScanOptions) {
+  /** `lines`: what it writes of the files that it examines. */
+  constructor(calls: FileCalls, options: ScanOptions, lines = new ScanLines([])) {
     this.calls = calls
     this.options = options
+    this.lines = lines
     this.selection = new Selection(options.include, options.exclude)
   }
 
@@ -176,15 +183,20 @@ export class FilesScan {
   private examined(met: ReadonlyArray<RawPath | Told>, isLast: boolean): ScanPage {
     const found: Array<RawPath | Told> = []
     const lines: Array<string> = []
+    const { root } = this.options
     for (const one of met) {
-      const scanned = typeof one === "string" ? fileAt(one, this.look(one)) : one
-      if (scanned === undefined) continue
-      if (scanned._tag !== "Item") {
-        found.push(scanned)
+      if (typeof one !== "string") {
+        found.push(one)
         continue
       }
-      found.push(scanned.path)
-      lines.push(settledLine(descriptorOf(this.options.root, scanned.path), scanned.stamp))
+      const stat = this.look(one)
+      if (typeof stat === "object" && stat.kind === "file") {
+        found.push(one)
+        lines.push(this.lines.of(one, stat, () => settledLine(descriptorOf(root, one), stat)))
+        continue
+      }
+      const told = noFileAt(one, stat)
+      if (told !== undefined) found.push(told)
     }
     return { _tag: "Page", met: found, lines, isLast }
   }

@@ -1,6 +1,7 @@
 /** The scans that a thread has begun, each asked for page after page. */
 import type { FileCalls } from "./FileCalls.ts"
 import { FilesScan, type ScanOptions, type ScanStep } from "./FilesScan.ts"
+import { FormerLines, type ScanLines } from "./FormerLines.ts"
 
 /** As a scan's thread is asked for its next page. */
 export interface ScanAsk {
@@ -11,9 +12,16 @@ export interface ScanAsk {
   readonly examines: boolean
 }
 
+interface Open {
+  readonly scan: FilesScan
+  readonly options: ScanOptions
+  readonly lines: ScanLines
+}
+
 export class OpenScans {
-  private readonly open = new Map<number, FilesScan>()
+  private readonly open = new Map<number, Open>()
   private readonly ahead = new Map<number, () => ScanStep>()
+  private readonly former = new FormerLines()
   private readonly calls: FileCalls
 
   constructor(calls: FileCalls) {
@@ -26,10 +34,10 @@ export class OpenScans {
       this.ahead.delete(scan)
       return made()
     }
-    const one = begin === undefined ? this.open.get(scan) : new FilesScan(this.calls, begin)
+    const one = begin === undefined ? this.open.get(scan) : this.begun(begin)
     if (one === undefined) throw new Error(`The scan ${scan} is not open.`)
     this.open.set(scan, one)
-    return one.next(examines)
+    return one.scan.next(examines)
   }
 
   /** Makes the next page before it is asked for, while the one before it is looked at elsewhere. */
@@ -48,7 +56,15 @@ export class OpenScans {
   }
 
   end(scan: number): void {
+    const one = this.open.get(scan)
+    // A part of a tree says nothing of the rest.
+    if (one !== undefined && one.options.only === undefined) this.former.keep(one.options.root, one.lines)
     this.open.delete(scan)
     this.ahead.delete(scan)
+  }
+
+  private begun(options: ScanOptions): Open {
+    const lines = this.former.begin(options.root)
+    return { options, lines, scan: new FilesScan(this.calls, options, lines) }
   }
 }

@@ -46,11 +46,13 @@ export const below = (directory: RawPath, path: RawPath): RawPath | undefined =>
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 const ascii = /^[\x00-\x7f]*$/
 
+export const isAscii = (path: RawPath): boolean => ascii.test(path)
+
 /** Whether it is the UTF-8 of a text, so that the text says it all. */
 export const isText = (path: RawPath): boolean => decoded(path) !== undefined
 
 const decoded = (path: RawPath): string | undefined => {
-  if (ascii.test(path)) return path
+  if (isAscii(path)) return path
   try {
     return decoder.decode(toBytes(path))
   } catch {
@@ -89,9 +91,12 @@ const sequenceLength = (byte: number): number => {
 const unreserved = /[A-Za-z0-9\-._~!$&'()*+,;=:@/]/
 const allUnreserved = /^[A-Za-z0-9\-._~!$&'()*+,;=:@/]*$/
 
+/** Whether it stands in a URL, and in JSON, as it is. */
+export const isUnreserved = (path: RawPath): boolean => allUnreserved.test(path)
+
 /** The `file:` URL of an absolute path, its bytes percent-encoded: never a control or bidi character in it. */
 export const fileUri = (absolute: RawPath): string => {
-  if (allUnreserved.test(absolute)) return `file://${absolute}`
+  if (isUnreserved(absolute)) return `file://${absolute}`
   let uri = "file://"
   for (const char of absolute) {
     uri += unreserved.test(char) ? char : `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`
