@@ -29,6 +29,23 @@ export interface Held {
 
 const mostOfPage = 128
 
+export interface PageLimits {
+  readonly items: number
+  readonly bytes: number
+}
+
+/**
+ * Half a window, so that a page is carried out while the one before it comes to its end; a quarter of the bytes, so that a page is
+ * read while others are stored. What is larger than that stands alone.
+ */
+export const pageLimits = ({
+  inFlightBytes,
+  window
+}: Pick<SyncSettings, "window" | "inFlightBytes">): PageLimits => ({
+  items: Math.max(1, Math.min(mostOfPage, Math.floor(window / 2))),
+  bytes: inFlightBytes / 4
+})
+
 interface Page<Item> {
   readonly items: ReadonlyArray<Item>
   /** No more than all that may be held. */
@@ -41,9 +58,7 @@ export const flow = <Item, Step, E>(options: FlowOptions<Item, Step, E>): Effect
   const feed = Effect.fnUntraced(function* (carried: FiberSet.FiberSet<void, E>) {
     const bytes = yield* Effect.makeSemaphore(settings.inFlightBytes)
     const window = yield* Effect.makeSemaphore(settings.window)
-    // Half a window, so that a page is carried out while the one before it comes to its end.
-    const pageSize = Math.max(1, Math.min(mostOfPage, Math.floor(settings.window / 2)))
-    const pages = paged(next, sizeOf, settings.inFlightBytes, pageSize)
+    const pages = paged(next, sizeOf, settings.inFlightBytes, pageLimits(settings))
     while (!(yield* Deferred.isDone(stop))) {
       const page = yield* pages
       if (page === undefined) break
@@ -87,18 +102,17 @@ const paged = <Item, E>(
   next: Effect.Effect<ReadonlyArray<Item> | undefined, E>,
   sizeOf: (item: Item) => number,
   mostBytes: number,
-  pageSize: number
+  limits: PageLimits
 ): Effect.Effect<Page<Item> | undefined, E> => {
   let waiting: ReadonlyArray<Item> = []
   let from = 0
   const cut = (): Page<Item> => {
     let until = from
     let bytes = 0
-    for (; until < waiting.length && until - from < pageSize; until++) {
+    for (; until < waiting.length && until - from < limits.items; until++) {
       const item = waiting[until]
       const size = item === undefined ? 0 : Math.min(sizeOf(item), mostBytes)
-      // A quarter, so that a page is read while others are stored.
-      if (until > from && bytes + size > mostBytes / 4) break
+      if (until > from && bytes + size > limits.bytes) break
       bytes += size
     }
     const items = waiting.slice(from, until)

@@ -13,9 +13,10 @@ import { type Difference, differences } from "../../src/sources/Difference.ts"
 import { type RawPath, toBytes } from "../../src/sources/RawPath.ts"
 import type { SourceUnreadable } from "../../src/sources/SourceReader.ts"
 import type { Acts, Submission } from "./Acts.ts"
-import { flow, type Held } from "./Flow.ts"
+import { flow, type Held, pageLimits } from "./Flow.ts"
 import { isHeld, isSettled, isThere, judge } from "./judge.ts"
 import { idOf, type LookInput, look, type Step, sizeOf, type Work } from "./Look.ts"
+import { LookAhead } from "./LookAhead.ts"
 import { Missing } from "./Missing.ts"
 import type { SyncOptions, SyncSettings } from "./SyncOptions.ts"
 
@@ -79,13 +80,18 @@ class Pass<E> {
     const { settings, source } = this.input
     return Effect.scoped(
       Effect.gen(this, function* () {
-        const next = yield* this.works(stop)
+        const ahead = new LookAhead<Work, Step, E | LogFailed>({
+          limits: pageLimits(settings),
+          sizeOf: (work) => sizeOf(source, work),
+          look: (works) => look(this.input, works, this.readmits)
+        })
+        const next = yield* this.works(stop, ahead)
         yield* flow<Work, Step, E | LogFailed | SourceUnreadable>({
           settings,
           stop,
           next,
           sizeOf: (work) => sizeOf(source, work),
-          look: (works) => look(this.input, works, this.readmits),
+          look: (works) => ahead.steps(works),
           carryOut: (steps, held) =>
             this.carryOut(
               steps.map((step) => this.withMove(step)),
@@ -100,7 +106,7 @@ class Pass<E> {
    * What there is to do, once all of it is known, so that a move is recognised whichever end comes first; as it comes
    * where nothing can have moved, or where there is too much to remember.
    */
-  private works(stop: Deferred.Deferred<void>) {
+  private works(stop: Deferred.Deferred<void>, ahead: LookAhead<Work, Step, E | LogFailed>) {
     const { settings } = this.input
     return Effect.gen(this, function* () {
       const pull = yield* Stream.toPull(this.compared())
@@ -117,7 +123,9 @@ class Pass<E> {
       while (!ended && pending.length < settings.pending) {
         const batch = yield* next
         ended = batch === undefined || (yield* Deferred.isDone(stop))
-        for (const work of batch ?? []) pending.push(work)
+        if (batch === undefined) break
+        if (!ended) yield* ahead.begin(batch)
+        for (const work of batch) pending.push(work)
       }
       if (!ended) this.early = true
       let given = false

@@ -153,6 +153,8 @@ const covered = <Known extends Remembered>(
 
 const batchSize = 512
 
+const isNamed = <Known extends Remembered>({ _tag }: Difference<Known>): boolean => _tag !== "Settled"
+
 export interface DifferencesOptions {
   /** Of what is remembered at a time. */
   readonly page: number
@@ -198,7 +200,8 @@ export const differences = <Known extends Remembered, E, E2>(
           const before = merge.settledInAll
           while (out.length + merge.settledInAll - before < batchSize) {
             const needs = merge.run(out)
-            if (needs === "done") break
+            // Whoever looks at what differs does so while the scan goes on.
+            if (needs === "done" || (needs === "scan" && out.some(isNamed))) break
             yield* Effect.mapError(needs === "scan" ? nextScanned : nextRemembered, Option.some)
           }
           if (out.length === 0) return yield* Effect.fail(Option.none())
