@@ -112,6 +112,7 @@ const make = (settings: SyncSettings): Effect.Effect<DryRunService, never, Needs
         failpoints: inert,
         settings,
         options,
+        whileScanning: Effect.void,
         tally,
         acts: estimate.acts(scope, source, tally)
       })

@@ -28,6 +28,8 @@ export interface PassInput<E> extends LookInput<E> {
   readonly settings: SyncSettings
   readonly options: SyncOptions
   readonly acts: Acts<E>
+  /** Run once the scan is under way, before anything else is done: what takes others time meanwhile is begun. */
+  readonly whileScanning: Effect.Effect<void>
 }
 
 export type PassEnd =
@@ -138,7 +140,7 @@ class Pass<E> {
   }
 
   private compared(): Stream.Stream<Work, E | LogFailed | SourceUnreadable> {
-    const { acts, failpoints, options, readModels, source, sourceId } = this.input
+    const { acts, failpoints, options, readModels, source, sourceId, whileScanning } = this.input
     const scan = source.scan(options.only).pipe(
       Stream.mapChunks((chunk) => {
         failpoints.hit("sync.scan")
@@ -147,7 +149,9 @@ class Pass<E> {
       })
     )
     const remembered = (after: RawPath | undefined, page: number) =>
-      readModels.fileStates(sourceId, after === undefined ? undefined : toBytes(after), page)
+      after === undefined
+        ? Effect.zipRight(whileScanning, readModels.fileStates(sourceId, undefined, page))
+        : readModels.fileStates(sourceId, toBytes(after), page)
     // One by one where each is to be read, or to be known as met.
     const countsSettled = options.full !== true && this.seen === undefined
     return differences(scan, remembered, { page: statesPage, countsSettled }).pipe(

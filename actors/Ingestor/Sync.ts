@@ -154,9 +154,10 @@ const syncOne = Effect.fnUntraced(function* (
       () => new SyncSkipped({ sourceId })
     )
   )
-  // The scan begins meanwhile. Nothing is done about what it finds, and nothing said of its end, before this has.
-  const beginning = yield* records.fork(start)
-  const begun: Effect.Effect<Begun, SyncError> = Fiber.join(beginning)
+  // Once the scan is under way. Nothing is done about what it finds, and nothing said of its end, before this has.
+  // An interruption in the moment of its begin would be remembered as its outcome.
+  const beginning = Effect.uninterruptible(yield* Effect.cached(records.fork(Effect.interruptible(start))))
+  const begun: Effect.Effect<Begun, SyncError> = Effect.flatMap(beginning, Fiber.join)
   const closeFailed = (reason: Reason) =>
     Effect.flatMap(begun, ({ command, sync }) => ask(SyncFail.make({ ...command("fail"), sync, reason })))
 
@@ -189,7 +190,8 @@ const syncOne = Effect.fnUntraced(function* (
       settings,
       options,
       tally,
-      acts
+      acts,
+      whileScanning: Effect.asVoid(beginning)
     }).pipe(Effect.either)
     if (Either.isLeft(end)) {
       const error = end.left
@@ -237,7 +239,7 @@ const syncOne = Effect.fnUntraced(function* (
         ? closeFailed({ code: "interrupted", message: "It ended before its time." }).pipe(
             Effect.timeout("5 seconds"),
             Effect.ignore,
-            Effect.zipRight(Fiber.interrupt(beginning))
+            Effect.zipRight(Effect.flatMap(beginning, Fiber.interrupt))
           )
         : Effect.void
     )

@@ -125,6 +125,7 @@ const scanOn = (
     const began = yield* monotonicMs
     const step = yield* scans.next({ scan, examines, ...(begun ? {} : { begin: options }) })
     begun = true
+    ended = step._tag !== "Page" || step.isLast
     if (step._tag === "End") return yield* Effect.fail(Option.none())
     if (step._tag === "Failed") {
       const { code, detail } = step
@@ -132,7 +133,6 @@ const scanOn = (
         Option.some(new SourceUnreadable({ source: toText(options.root), code, detail }))
       )
     }
-    ended = step.isLast
     if (step.lines !== undefined) {
       examines = !isSlow(step.met.length, (yield* monotonicMs) - began)
       return Chunk.unsafeFromArray(scannedOf(step))
@@ -144,6 +144,6 @@ const scanOn = (
   })
   return Stream.ensuring(
     Stream.repeatEffectChunkOption(pull),
-    Effect.suspend(() => (begun ? scans.end(scan) : Effect.void))
+    Effect.suspend(() => (begun && !ended ? scans.end(scan) : Effect.void))
   ).pipe(Stream.bufferChunks({ capacity: 1 }))
 }

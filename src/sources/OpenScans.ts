@@ -18,6 +18,7 @@ interface Open {
   readonly lines: ScanLines
 }
 
+/** One that has come to its end is forgotten by itself. */
 export class OpenScans {
   private readonly open = new Map<number, Open>()
   private readonly ahead = new Map<number, () => ScanStep>()
@@ -37,7 +38,9 @@ export class OpenScans {
     const one = begin === undefined ? this.open.get(scan) : this.begun(begin)
     if (one === undefined) throw new Error(`The scan ${scan} is not open.`)
     this.open.set(scan, one)
-    return one.scan.next(examines)
+    const step = one.scan.next(examines)
+    if (step._tag !== "Page" || step.isLast) this.end(scan)
+    return step
   }
 
   /** Makes the next page before it is asked for, while the one before it is looked at elsewhere. */
