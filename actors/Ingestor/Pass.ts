@@ -4,7 +4,7 @@
  * Decisions come in the order of the scan, so that commits do. What is carried out is given by `Acts`: a dry run takes
  * the same decisions and changes nothing.
  */
-import { Chunk, Deferred, Effect, Option, Stream } from "effect"
+import { Chunk, Deferred, Effect, Option, type Scope, Stream } from "effect"
 import type { DocumentId } from "../../events/Ids.ts"
 import type { FailpointsService } from "../../src/faults/Failpoints.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
@@ -40,6 +40,9 @@ export type PassEnd =
   /** Nothing is there at all, where documents were. */
   | { readonly _tag: "Empty" }
   | { readonly _tag: "Stopped" }
+
+/** Nothing after the last ones. */
+type NextWorks<E> = Effect.Effect<ReadonlyArray<Work> | undefined, E | LogFailed | SourceUnreadable>
 
 const statesPage = 500
 const documentsPage = 500
@@ -111,14 +114,7 @@ class Pass<E> {
   private works(stop: Deferred.Deferred<void>, ahead: LookAhead<Work, Step, E | LogFailed>) {
     const { settings } = this.input
     return Effect.gen(this, function* () {
-      const pull = yield* Stream.toPull(this.compared())
-      const next = Effect.matchEffect(pull, {
-        onSuccess: (chunk) => Effect.succeed(Chunk.toReadonlyArray(chunk)),
-        onFailure: Option.match({
-          onNone: () => Effect.succeed(undefined),
-          onSome: (e) => Effect.fail(e)
-        })
-      })
+      const next = yield* this.compared()
       if (this.early) return next
       const pending: Array<Work> = []
       let ended = false
@@ -139,37 +135,40 @@ class Pass<E> {
     })
   }
 
-  private compared(): Stream.Stream<Work, E | LogFailed | SourceUnreadable> {
+  /** Begins the scan; answers how to get what is to be done, some at a time. */
+  private compared(): Effect.Effect<NextWorks<E>, never, Scope.Scope> {
     const { acts, failpoints, options, readModels, source, sourceId, whileScanning } = this.input
-    const scan = source.scan(options.only).pipe(
-      Stream.mapChunks((chunk) => {
-        failpoints.hit("sync.scan")
-        this.met += chunk.length
-        return chunk
-      })
-    )
     const remembered = (after: RawPath | undefined, page: number) =>
       after === undefined
         ? Effect.zipRight(whileScanning, readModels.fileStates(sourceId, undefined, page))
         : readModels.fileStates(sourceId, toBytes(after), page)
     // One by one where each is to be read, or to be known as met.
     const countsSettled = options.full !== true && this.seen === undefined
-    return differences(scan, remembered, { page: statesPage, countsSettled }).pipe(
-      Stream.mapChunksEffect((chunk) =>
-        Effect.suspend(() => {
-          const works: Array<Work> = []
-          const forgotten: Array<DocumentId> = []
-          for (const difference of chunk) {
-            const work = this.note(difference, forgotten)
-            if (work !== undefined) works.push(work)
-          }
-          const noted = Chunk.unsafeFromArray(works)
-          return forgotten.length === 0
-            ? Effect.succeed(noted)
-            : Effect.as(Effect.forEach(forgotten, acts.forget, { discard: true }), noted)
-        })
-      )
-    )
+    return Effect.gen(this, function* () {
+      const pages = yield* Stream.toPull(source.scan(options.only))
+      const scanned = Effect.matchEffect(pages, {
+        onSuccess: (chunk) =>
+          Effect.sync(() => {
+            failpoints.hit("sync.scan")
+            this.met += chunk.length
+            return Chunk.toReadonlyArray(chunk)
+          }),
+        onFailure: Option.match({ onNone: () => Effect.succeed(undefined), onSome: (e) => Effect.fail(e) })
+      })
+      const found = yield* differences(scanned, remembered, { page: statesPage, countsSettled })
+      return Effect.flatMap(found, (some) => {
+        if (some === undefined) return Effect.succeed(undefined)
+        const works: Array<Work> = []
+        const forgotten: Array<DocumentId> = []
+        for (const difference of some) {
+          const work = this.note(difference, forgotten)
+          if (work !== undefined) works.push(work)
+        }
+        return forgotten.length === 0
+          ? Effect.succeed(works)
+          : Effect.as(Effect.forEach(forgotten, acts.forget, { discard: true }), works)
+      })
+    })
   }
 
   /** What is to be done about it. Most files are the same: nothing is asked of anybody for them. */

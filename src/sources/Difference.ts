@@ -5,7 +5,7 @@
  * A remembered item is missing only where the scan proves that it would have met it: below a directory that could not be
  * read everything is kept.
  */
-import { Chunk, Effect, Fiber, Option, Stream } from "effect"
+import { Effect, Fiber, type Scope } from "effect"
 import type { RawPath } from "./RawPath.ts"
 import type { Exclusion, Scanned, Stamp } from "./SourceReader.ts"
 
@@ -162,52 +162,44 @@ export interface DifferencesOptions {
   readonly countsSettled: boolean
 }
 
-/** `remembered` gives what comes after a path, in order: fewer than `page` where there is no more. */
-export const differences = <Known extends Remembered, E, E2>(
-  scan: Stream.Stream<Scanned, E>,
+/**
+ * Begins the scan, and answers how to go on: each time with what was found next, with nothing after the last of it. `scanned`
+ * gives the next page of the scan, if there is one; `remembered` what comes after a path, in order: fewer than `page` where
+ * there is no more.
+ *
+ * Plain effects, not a stream, which took a sixth of the steps of fibers of a pass without news.
+ */
+export const differences = Effect.fnUntraced(function* <Known extends Remembered, E, E2>(
+  scanned: Effect.Effect<ReadonlyArray<Scanned> | undefined, E>,
   remembered: (after: RawPath | undefined, page: number) => Effect.Effect<ReadonlyArray<Known>, E2>,
   { countsSettled, page }: DifferencesOptions
-): Stream.Stream<Difference<Known>, E | E2> =>
-  Stream.unwrapScoped(
-    Effect.gen(function* () {
-      const pull = yield* Stream.toPull(scan)
-      const merge = new Merge<Known>(countsSettled)
-      let after: RawPath | undefined
-      // The scan begins while the first of what is remembered is read.
-      let first: typeof pull | undefined = Fiber.join(yield* Effect.forkScoped(pull))
-      // Its first request is some fibers away from here.
-      yield* Effect.repeatN(Effect.yieldNow(), 3)
-      const nextScanned: Effect.Effect<void, E | E2> = Effect.suspend(() => {
-        const next = first ?? pull
-        first = undefined
-        return next
-      }).pipe(
-        Effect.map((batch) => merge.scan(Chunk.toReadonlyArray(batch))),
-        Effect.catchAll(
-          Option.match({ onNone: () => Effect.sync(() => merge.scan(undefined)), onSome: Effect.fail<E> })
-        )
-      )
-      const nextRemembered: Effect.Effect<void, E | E2> = Effect.map(
-        Effect.suspend(() => remembered(after, page)),
-        (batch) => {
-          after = batch.at(-1)?.path ?? after
-          merge.remember(batch, batch.length < page)
-        }
-      )
-      const step: Effect.Effect<Chunk.Chunk<Difference<Known>>, Option.Option<E | E2>> = Effect.gen(
-        function* () {
-          const out: Array<Difference<Known>> = []
-          const before = merge.settledInAll
-          while (out.length + merge.settledInAll - before < batchSize) {
-            const needs = merge.run(out)
-            // Whoever looks at what differs does so while the scan goes on.
-            if (needs === "done" || (needs === "scan" && out.some(isNamed))) break
-            yield* Effect.mapError(needs === "scan" ? nextScanned : nextRemembered, Option.some)
-          }
-          if (out.length === 0) return yield* Effect.fail(Option.none())
-          return Chunk.unsafeFromArray(out)
-        }
-      )
-      return Stream.repeatEffectChunkOption(step)
+): Effect.fn.Return<Effect.Effect<ReadonlyArray<Difference<Known>> | undefined, E | E2>, never, Scope.Scope> {
+  const merge = new Merge<Known>(countsSettled)
+  let after: RawPath | undefined
+  // The scan begins while the first of what is remembered is read.
+  let first: typeof scanned | undefined = Fiber.join(yield* Effect.forkScoped(scanned))
+  // Its first request is some fibers away from here.
+  yield* Effect.repeatN(Effect.yieldNow(), 3)
+  const nextScanned = Effect.suspend(() => {
+    const next = first ?? scanned
+    first = undefined
+    return Effect.map(next, (batch) => merge.scan(batch))
+  })
+  const nextRemembered = Effect.suspend(() =>
+    Effect.map(remembered(after, page), (batch) => {
+      after = batch.at(-1)?.path ?? after
+      merge.remember(batch, batch.length < page)
     })
   )
+  return Effect.gen(function* () {
+    const out: Array<Difference<Known>> = []
+    const before = merge.settledInAll
+    while (out.length + merge.settledInAll - before < batchSize) {
+      const needs = merge.run(out)
+      // Whoever looks at what differs does so while the scan goes on.
+      if (needs === "done" || (needs === "scan" && out.some(isNamed))) break
+      yield* needs === "scan" ? nextScanned : nextRemembered
+    }
+    return out.length === 0 ? undefined : out
+  })
+})

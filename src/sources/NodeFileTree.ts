@@ -3,7 +3,7 @@
  * the first of them. The main thread only passes results on.
  */
 import { promises } from "node:fs"
-import { Chunk, Effect, Either, Layer, Option, Scope, Stream } from "effect"
+import { Chunk, Effect, Either, Fiber, Layer, Option, Scope, Stream } from "effect"
 import { monotonicMs } from "../clock/Monotonic.ts"
 import { spawnAnew, type Thread } from "../threads/Thread.ts"
 import {
@@ -142,8 +142,18 @@ const scanOn = (
     const stats = found.map(Either.match({ onLeft: ({ code }) => code, onRight: (stat) => stat }))
     return Chunk.unsafeFromArray(scannedOf(step, stats))
   })
-  return Stream.ensuring(
-    Stream.repeatEffectChunkOption(pull),
-    Effect.suspend(() => (begun && !ended ? scans.end(scan) : Effect.void))
-  ).pipe(Stream.bufferChunks({ capacity: 1 }))
+  return Stream.fromPull(
+    Effect.gen(function* () {
+      const scope = yield* Effect.scope
+      yield* Effect.addFinalizer(() =>
+        Effect.suspend(() => (begun && !ended ? scans.end(scan) : Effect.void))
+      )
+      let ahead: typeof pull | undefined
+      return Effect.gen(function* () {
+        const page = yield* ahead ?? pull
+        ahead = ended ? undefined : Fiber.join(yield* Effect.forkIn(pull, scope))
+        return page
+      })
+    })
+  )
 }

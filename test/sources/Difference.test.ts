@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, FastCheck as fc, Stream } from "effect"
+import { Array as Arr, Effect, FastCheck as fc } from "effect"
 import { type Difference, differences, type Remembered } from "../../src/sources/Difference.ts"
 import { ofLatin1, ofText, type RawPath } from "../../src/sources/RawPath.ts"
 import type { Scanned } from "../../src/sources/SourceReader.ts"
@@ -24,9 +24,10 @@ const byPath = <A extends { readonly path: RawPath }>(all: ReadonlyArray<A>): Re
   [...all].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
 
 const compared = (scanned: ReadonlyArray<Scanned>, known: ReadonlyArray<Remembered>, batch = 2) =>
-  Stream.runCollect(
-    differences(
-      Stream.rechunk(Stream.fromIterable(byPath(scanned)), batch),
+  Effect.gen(function* () {
+    const pages = Arr.chunksOf(byPath(scanned), batch)[Symbol.iterator]()
+    const next = yield* differences(
+      Effect.sync(() => pages.next().value),
       (after, page) =>
         Effect.succeed(
           byPath(known)
@@ -35,7 +36,10 @@ const compared = (scanned: ReadonlyArray<Scanned>, known: ReadonlyArray<Remember
         ),
       { page: batch, countsSettled: true }
     )
-  ).pipe(Effect.map((all) => Chunk.toReadonlyArray(all).map(summary).sort()))
+    const found: Array<string> = []
+    for (let some = yield* next; some !== undefined; some = yield* next) found.push(...some.map(summary))
+    return found.sort()
+  }).pipe(Effect.scoped)
 
 const summary = (difference: Difference<Remembered>): string => {
   switch (difference._tag) {
