@@ -122,7 +122,7 @@ interface PendingPoint {
   readonly ledger: Omit<LedgerRow, "row" | "until">
 }
 
-type FoldedScope = ScopeChange & { readonly counts: WordCounts }
+type FoldedScope = ScopeChange & { readonly counts: WordCounts; readonly named: ProjectScope }
 
 const nothing: FoldedDocument = { version: 0, position: 0, missing: undefined }
 
@@ -220,10 +220,6 @@ class Batch {
       if (wanted.has(chunk) && living.row.payloadDigest.equals(opened.payloadDigest)) wanted.delete(chunk)
       else this.#end(stored, document, chunk, living)
     }
-    const projectScope: ProjectScope = {
-      team: TeamName.make(stored.team),
-      project: ProjectName.make(stored.project)
-    }
     for (const [chunk, index] of wanted) {
       const point = opened.point(index)
       const id = pointId(point.chunkId, stored.position)
@@ -241,7 +237,7 @@ class Batch {
       this.#pending.set(id, {
         point: {
           id,
-          scope: projectScope,
+          scope: document.scope.named,
           documentId: event.documentId,
           chunkId: point.chunkId,
           payload: opened.payload,
@@ -281,7 +277,7 @@ class Batch {
     }
     this.#ended.push({ row: living.row.row, until: stored.position })
     this.#ends.push({
-      scope: { team: TeamName.make(stored.team), project: ProjectName.make(stored.project) },
+      scope: document.scope.named,
       id: pointId(asChunkId(row.chunk), row.from),
       until: stored.position
     })
@@ -329,6 +325,7 @@ class Batch {
       id,
       team,
       project,
+      named: { team: TeamName.make(team), project: ProjectName.make(project) },
       total: stored?.total ?? 0,
       buckets: this.#context.state.buckets(id),
       touched: new Set(),
