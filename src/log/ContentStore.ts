@@ -13,11 +13,11 @@ import { contentMigrations, migrate } from "./migrations/Migrations.ts"
 import type { BlobRow } from "./StoredContent.ts"
 
 /**
- * Bodies below this many bytes are stored as they are. Half a page more or less of a short document changes a data directory,
+ * Bodies that fit into a page are stored as they are. Half a page more or less of a short document changes a data directory,
  * most of which is vectors and index, by a tenth; deflating it, and inflating it for each fold and each search that finds it, is
- * a fourteenth of the processor time of a first ingest and a tenth of a search's.
+ * a tenth of the processor time of a first ingest and of a search's.
  */
-const deflateFrom = 4096
+const deflateFrom = 8192
 
 /** Level 3 is three times as fast as the default on text and a tenth larger. */
 const deflateLevel = 3

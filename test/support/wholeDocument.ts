@@ -28,7 +28,7 @@ const unit = (seed: number): Float32Array => {
 
 /** A document as a whole: bodies, vectors, and the events that name them. */
 export const wholeDocument = (name: string, n: number): WriteRequest => {
-  const text = `${name}: ${"some words that deflate well ".repeat(200)}`
+  const text = `${name}: ${"some words that deflate well ".repeat(400)}`
   const raw = blobOf(`raw ${text}`)
   const body = blobOf(text)
   const descriptor = blobOf(
