@@ -96,7 +96,7 @@ interface Worker {
  */
 const patience = Duration.millis(200)
 /** Before its first answer a thread loads its parsers: who waits meanwhile says nothing of how much there is to do. */
-const loading = Duration.millis(500)
+const loading = Duration.millis(300)
 
 /** Up to `threads` of them; one that does not answer within `timeout` is ended. */
 export const layerInWorkers = (

@@ -33,7 +33,7 @@ describe("a pool of preparing threads", () => {
   it.scopedLive("starts another thread where one document keeps the first for long", () =>
     Effect.gen(function* () {
       // Some seconds of work: whoever comes after it would wait for as long.
-      const long = yield* Effect.fork(prepareText("A sentence of words. ".repeat(500_000)))
+      const long = yield* Effect.fork(prepareText("A sentence of words. ".repeat(1_500_000)))
       yield* Effect.sleep("20 millis")
       const { _tag } = yield* prepare
       assert.strictEqual(_tag, "Prepared")
@@ -43,7 +43,7 @@ describe("a pool of preparing threads", () => {
       Effect.provide(
         layerInWorkers({
           ...options,
-          limits: { maxBytes: 20_000_000, maxChunks: 1_000_000 },
+          limits: { maxBytes: 40_000_000, maxChunks: 1_000_000 },
           threads: 2,
           timeout: Duration.minutes(1)
         })
