@@ -84,25 +84,28 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
     /** One wake-up waiting is as good as many: whoever takes it reads the log's head. */
     const news = yield* Effect.makeLatch(false)
     let isNews = false
+    /** Open from when there is news, or somebody begins to wait, until that was looked at: one wait for the two. */
+    const stir = yield* Effect.makeLatch(false)
     const refresh = Effect.sync(() => {
       isNews = true
       news.unsafeOpen()
+      stir.unsafeOpen()
     })
     const takeNews = Effect.sync(() => {
       isNews = false
       news.unsafeClose()
+      stir.unsafeClose()
     })
 
     let waiting = 0
-    const isAwaited = yield* Effect.makeLatch(false)
     const awaited = <A>(wait: Effect.Effect<A>): Effect.Effect<A> =>
       Effect.acquireUseRelease(
-        Effect.zipRight(
-          isAwaited.open,
-          Effect.sync(() => waiting++)
-        ),
+        Effect.sync(() => {
+          waiting += 1
+          stir.unsafeOpen()
+        }),
         () => wait,
-        () => Effect.suspend(() => (--waiting === 0 ? isAwaited.close : Effect.void))
+        () => Effect.sync(() => waiting--)
       )
     const isSeen = (position: number, visible: number) =>
       visible >= position
@@ -133,9 +136,9 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
         const until = isToSee ? applyAt : Math.min(quietAt, began + longestPutOff)
         if (now >= until) return
         if (isToSee && (waiting > 0 || (yield* readModels.counts()).open === 0)) return
-        const stir = waiting > 0 ? news.await : Effect.raceFirst(news.await, isAwaited.await)
+        const stirred = waiting > 0 ? news.await : stir.await
         // Timers know no shorter time; what is left below one rounds to nothing, and would be waited for again and again.
-        yield* Effect.timeoutOption(stir, Math.ceil(until - now))
+        yield* Effect.timeoutOption(stirred, Math.ceil(until - now))
         if (isNews) quietAt = (yield* monotonicMs) + calm
         yield* takeNews
       }
