@@ -41,9 +41,12 @@ const run = async (one, args) => {
   return signal === null ? (status ?? 1) : 1
 }
 
-// Where code that runs from a cache looks for its threads, and what is measured as a command.
-await Promise.all([buildThreads(join(root, ".cache", "threads")), buildCli(join(root, ".cache", "bin"))])
-keepCode(join(root, ".cache", "bin", "reprise.js"))
+// Where code that runs from a cache looks for its threads, and what is measured as a command. `REPRISE_BUNDLED=1` says that they
+// are there, made of these very sources: then nothing is taken from under one that runs beside this one.
+if (process.env.REPRISE_BUNDLED !== "1") {
+  await Promise.all([buildThreads(join(root, ".cache", "threads")), buildCli(join(root, ".cache", "bin"))])
+  keepCode(join(root, ".cache", "bin", "reprise.js"))
+}
 if (name !== undefined) process.exit(await run(name, rest))
 
 for (const one of names) console.log(`${one}: ${purposeOf(one)}\n`)
