@@ -6,9 +6,12 @@ import { promisify } from "node:util"
 
 const root = join(import.meta.dirname, "..", "..")
 
-/** Bundles `test/crash/<name>.ts`, once in a run of the suite; answers the path of the script. */
+/**
+ * Bundles `test/crash/<name>.ts`, once in a run of the suite, which is the process that the test files have in common: a bundle
+ * of another run may be of other sources. Answers the path of the script.
+ */
 export const bundleChild = async (name: string): Promise<string> => {
-  const folder = join(root, ".cache", "crash", name)
+  const folder = join(root, ".cache", "crash", String(process.ppid), name)
   const script = join(folder, `${name}.cjs`)
   if (existsSync(script)) return script
   const part = `${folder}.${process.pid}`
