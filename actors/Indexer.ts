@@ -136,9 +136,8 @@ export const layer: Layer.Layer<Indexer, never, Log | ReadModels | Projections |
         const until = isToSee ? applyAt : Math.min(quietAt, began + longestPutOff)
         if (now >= until) return
         if (isToSee && (waiting > 0 || (yield* readModels.counts()).open === 0)) return
-        const stirred = waiting > 0 ? news.await : stir.await
         // Timers know no shorter time; what is left below one rounds to nothing, and would be waited for again and again.
-        yield* Effect.timeoutOption(stirred, Math.ceil(until - now))
+        yield* Effect.timeoutOption(stir.await, Math.ceil(until - now))
         if (isNews) quietAt = (yield* monotonicMs) + calm
         yield* takeNews
       }

@@ -72,6 +72,22 @@ describe("a look ahead", () => {
       )
   )
 
+  it.scoped(
+    "looks before anybody asks at what there is room for, and at nothing after the first that there is none for",
+    () =>
+      Effect.gen(function* () {
+        const seen: Array<number> = []
+        const ahead = new LookAhead<Item, number, never>({
+          limits: { items: 6, bytes: 3 },
+          sizeOf: ({ bytes }) => bytes,
+          look: (some) => Effect.sync(() => some.map(({ name }) => seen.push(name)))
+        })
+        for (const item of itemsOf([1, 2, 1, 0])) yield* ahead.begin([item])
+        yield* Effect.yieldNow()
+        assert.deepStrictEqual(seen, [0, 1])
+      })
+  )
+
   it.scoped("that fails fails the page of what it looked at", () =>
     Effect.gen(function* () {
       const [item] = itemsOf([1])
