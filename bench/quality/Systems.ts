@@ -17,15 +17,20 @@ export type Search = (query: string) => Rankings
 /** `bm25()` over the porter tokenizer; every word of the query, quoted, may match. */
 export const fts5 = ({ documents }: Collection): Search => {
   const db = new Database(":memory:")
-  db.exec("CREATE VIRTUAL TABLE docs USING fts5 (id UNINDEXED, text, tokenize = 'porter unicode61')")
-  const insert = db.prepare("INSERT INTO docs (id, text) VALUES (?, ?)")
-  for (const { id, text } of documents) insert.run(id, text)
+  db.exec("CREATE VIRTUAL TABLE docs USING fts5 (text, tokenize = 'porter unicode61', content = '')")
+  const insert = db.prepare("INSERT INTO docs (rowid, text) VALUES (?, ?)")
+  // Ranked by row where scores are equal, which is by id: a row's other columns need not be read for it.
+  const inOrder = documents.toSorted((one, other) => (one.id < other.id ? -1 : 1))
+  for (const [row, { text }] of inOrder.entries()) insert.run(row, text)
   const select = db
-    .prepare<[string], string>("SELECT id FROM docs WHERE docs MATCH ? ORDER BY bm25(docs), id LIMIT 10")
+    .prepare<[string], number>(
+      "SELECT rowid FROM docs WHERE docs MATCH ? ORDER BY bm25(docs), rowid LIMIT 10"
+    )
     .pluck()
   return (query) => {
     const words = Array.from(query.matchAll(/[\p{L}\p{N}]+/gu), (match): string => match[0])
-    return { fts5: words.length === 0 ? [] : select.all(words.map((word) => `"${word}"`).join(" OR ")) }
+    const rows = words.length === 0 ? [] : select.all(words.map((word) => `"${word}"`).join(" OR "))
+    return { fts5: rows.flatMap((row) => inOrder[row]?.id ?? []) }
   }
 }
 
@@ -33,11 +38,57 @@ export const fts5 = ({ documents }: Collection): Search => {
 export const hashingWeight = 0.2
 const depth = 100
 
+/** The best documents, best first and the earlier of equals; one that scores nothing is none. */
+const top = (scores: Float64Array): ReadonlyArray<number> => {
+  const best: Array<number> = []
+  for (let document = 0; document < scores.length; document++) {
+    const score = scores[document] ?? 0
+    if (score === 0 || (best.length === depth && score <= (scores[best[depth - 1] ?? 0] ?? 0))) continue
+    let at = Math.min(best.length, depth - 1)
+    for (; at > 0 && (scores[best[at - 1] ?? 0] ?? 0) < score; at--) best[at] = best[at - 1] ?? 0
+    best[at] = document
+  }
+  return best
+}
+
+/**
+ * What `denseScore` gives a query with each document, to the bit: the additions of each keep their order. Those of four
+ * documents are under way at a time, because one alone waits for each of its own.
+ */
+const scoresOver = (documents: ReadonlyArray<Float32Array>): ((query: Float32Array) => Float64Array) => {
+  const width = documents[0]?.length ?? 0
+  const whole = documents.length - (documents.length % 4)
+  const all = new Float64Array(documents.length * width)
+  for (const [document, one] of documents.entries()) all.set(one, document * width)
+  return (query) => {
+    const asked = Float64Array.from(query)
+    const scores = Float64Array.from(documents, (one, document) =>
+      document < whole ? 0 : denseScore(query, one)
+    )
+    for (let document = 0; document < whole; document += 4) {
+      const first = document * width
+      let a = 0
+      let b = 0
+      let c = 0
+      let d = 0
+      for (let at = 0; at < width; at++) {
+        const weight = asked[at] ?? 0
+        a += weight * (all[first + at] ?? 0)
+        b += weight * (all[first + width + at] ?? 0)
+        c += weight * (all[first + 2 * width + at] ?? 0)
+        d += weight * (all[first + 3 * width + at] ?? 0)
+      }
+      scores.set([a, b, c, d], document)
+    }
+    return scores
+  }
+}
+
 /** Ours, in every mode. */
 export const ours = ({ documents }: Collection): Search => {
   const analyzer = makeAnalyzer({ language: "english", unicodeVersion: process.versions.unicode ?? "" })
   const analyses = documents.map(({ text }) => analyzer.analyze(text))
-  const dense = analyses.map((analysis) => hashingFeatures(analysis))
+  const denseScores = scoresOver(analyses.map((analysis) => hashingFeatures(analysis)))
   const postings = new Map<number, Array<readonly [document: number, weight: number]>>()
   const words = new Map<string, { stem: string; frequency: number }>()
   analyses.forEach((analysis, document) => {
@@ -71,21 +122,14 @@ export const ours = ({ documents }: Collection): Search => {
         sparseScores[document] = (sparseScores[document] ?? 0) + (vector.weights[term] ?? 0) * weight
       }
     })
-    const asked = hashingFeatures(analyzer.analyze(read.text))
-    const denseScores = Float64Array.from(dense, (one) => denseScore(asked, one))
-    const best = new Set([...top(sparseScores), ...top(denseScores)])
+    const nearness = denseScores(hashingFeatures(analyzer.analyze(read.text)))
+    const best = new Set([...top(sparseScores), ...top(nearness)])
     return Array.from(best, (document) => ({
       chunkId: documents[document]?.id ?? "",
       sparse: sparseScores[document] ?? 0,
-      dense: denseScores[document] ?? 0
+      dense: nearness[document] ?? 0
     }))
   }
-
-  const top = (scores: Float64Array): ReadonlyArray<number> =>
-    Array.from(scores.keys())
-      .filter((document) => scores[document] !== 0)
-      .sort((one, other) => (scores[other] ?? 0) - (scores[one] ?? 0) || one - other)
-      .slice(0, depth)
 
   const modes: ReadonlyArray<Mode> = ["sparse", "dense", "hybrid"]
   return (query) => {
