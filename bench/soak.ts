@@ -17,7 +17,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { Effect, Fiber, Layer, Logger, LogLevel, Schedule, Schema } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Logger, LogLevel, Schedule, Schema } from "effect"
 import { defaultScope } from "../events/Ids.ts"
 import { filesIn } from "../src/runtime/DataDirectory.ts"
 import * as Embedded from "../src/runtime/Embedded.ts"
@@ -58,6 +58,8 @@ interface Sample {
 interface Worked {
   readonly documents: number
   readonly searches: number
+  /** Of them: dense alone, with the provider away even when it was asked again. */
+  readonly refused: number
   readonly replays: number
   readonly collections: number
   readonly seconds: number
@@ -104,7 +106,7 @@ const work = (directory: string) =>
     const files = join(directory, "files")
     mkdirSync(files)
     const live = new Map<number, number>()
-    const tally = { worked: 0, searches: 0, replays: 0, collections: 0 }
+    const tally = { worked: 0, searches: 0, refused: 0, replays: 0, collections: 0 }
     let next = 0
 
     const submit = (id: number, version: number) => {
@@ -149,7 +151,12 @@ const work = (directory: string) =>
       tally.searches++
       const query = random() < 0.5 ? words(random, 3) : markerOf(anyLive(), 0)
       const mode = (["hybrid", "sparse", "dense"] as const)[tally.searches % 3] ?? "hybrid"
-      return reader.search({ scope, query, mode, limit: 10, filter: {}, waitMs: 0 })
+      return reader.search({ scope, query, mode, limit: 10, filter: {}, waitMs: 0 }).pipe(
+        Effect.catchIf(
+          ({ _tag }) => mode === "dense" && _tag === "ProviderUnavailable",
+          () => Effect.sync(() => tally.refused++)
+        )
+      )
     })
     const replay = Effect.suspend(() => {
       tally.replays++
@@ -190,7 +197,9 @@ const work = (directory: string) =>
     yield* writer.settled
     const seconds = (performance.now() - started) / 1000
     yield* Fiber.interrupt(sampling)
-    yield* Fiber.interrupt(searching)
+    const searched = yield* Fiber.interrupt(searching)
+    if (Exit.isFailure(searched) && !Cause.isInterruptedOnly(searched.cause))
+      return yield* Effect.failCause(searched.cause)
 
     const { clean } = yield* reader.verify({ level: "full", recompute: true })
     if (!clean) return yield* Effect.dieMessage("The index differs from its recomputation.")
@@ -216,6 +225,7 @@ const work = (directory: string) =>
     const worked: Worked = {
       documents: tally.worked,
       searches: tally.searches,
+      refused: tally.refused,
       replays: tally.replays,
       collections: tally.collections,
       seconds: Math.round(seconds),
@@ -291,7 +301,7 @@ const main = Effect.gen(function* () {
   const bound = Number(values.bound)
   const holds = values.short ? worked.peakMiB <= peakBoundMiB : worked.growth < bound
   console.log(`documents      ${worked.documents} in ${worked.seconds} s
-searches       ${worked.searches}
+searches       ${worked.searches}, refused ${worked.refused}
 replays        ${worked.replays}
 gc             ${worked.collections}
 resident MiB   median ${worked.medianMiB}, peak ${worked.peakMiB}, at each tenth ${worked.tenths.join(" ")}

@@ -7,7 +7,7 @@
  */
 import { Effect, Layer, Option, Ref, type Scope } from "effect"
 import type { Spec } from "../../events/Generation.ts"
-import { type ProjectScope, scopeKey } from "../../events/Ids.ts"
+import type { ProjectScope } from "../../events/Ids.ts"
 import { stopwatch } from "../clock/Monotonic.ts"
 import type { Analyzer } from "../documents/Analyzer.ts"
 import { queryVector, tokenId } from "../documents/SparseVector.ts"
@@ -21,6 +21,7 @@ import type { Head } from "../log/Log.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import { defaultDepth, fuse } from "./Fusion.ts"
 import { KeptTexts } from "./KeptTexts.ts"
+import { KeptWords } from "./KeptWords.ts"
 import { liveGeneration } from "./LiveGeneration.ts"
 import { QueryTooLong, type ReadQuery, readQuery } from "./Query.ts"
 import { reach } from "./Reach.ts"
@@ -34,7 +35,6 @@ import {
   type SearchService
 } from "./Search.ts"
 import { type Asked, readHits } from "./SearchHits.ts"
-import { WordIndex } from "./WordIndex.ts"
 
 export interface SearchOptions {
   /** How many analysed chunks the log engine keeps in memory. */
@@ -219,7 +219,7 @@ export const make = (
         const { view } = seen
         if (view._tag === "Log") return seen
         const { state } = view.open
-        const isBehind = yield* reading(() => state.consistently(() => words.catchUpStep(state, scope)))
+        const isBehind = yield* reading(() => state.consistently(() => catchUpStep(words, state, scope)))
         if (!isBehind) return seen
         yield* Effect.yieldNow()
       }
@@ -314,28 +314,26 @@ const readAt = (
   }
   const { spec } = view.row
   const analyzer = analyzerOf(spec)
-  const withFrequencies = (at: number, of: object, key: string, frequencies: Frequencies) => {
+  const withFrequencies = (at: number, owner: object, version: number, frequencies: Frequencies) => {
     const read = readQuery(query, analyzer, {
       frequency: (stem) => frequencies.frequency(tokenId(stem)),
-      candidates: (word, distance) => words.of(of, key).candidates(word, distance, frequencies.words),
+      candidates: (word, distance) =>
+        words.of(scope, owner, version).candidates(word, distance, frequencies.words),
       wordFrequency: frequencies.words.frequency
     })
     if (read instanceof QueryTooLong) return read
     const sparse = mode === "dense" ? undefined : queryVector(read.terms, frequencies)
     return { at, query: read, sparse: sparse?.ids.length === 0 ? undefined : sparse, analyzer }
   }
-  const ofLog = (at: number) =>
-    withFrequencies(at, logIndex, `${scopeKey(scope)} ${at}`, logIndex.frequencies(spec, scope, at))
+  const ofLog = (at: number) => withFrequencies(at, logIndex, at, logIndex.frequencies(spec, scope, at))
   const ofState = (state: GenerationState) =>
-    withFrequencies(state.checkpoint, state, keyOf(state, scope), stateFrequencies(state, scope))
+    withFrequencies(state.checkpoint, state, state.forgotten, stateFrequencies(state, scope))
   if (view._tag === "Generation") return view.open.state.consistently(() => ofState(view.open.state))
   const { at, state } = view
   if (state === undefined) return ofLog(at)
   // The state may have moved on since: then it tells of another position.
   return state.consistently(() => (state.checkpoint === at ? ofState(state) : ofLog(at)))
 }
-
-const keyOf = (state: GenerationState, scope: ProjectScope): string => `${scopeKey(scope)} ${state.forgotten}`
 
 const stateFrequencies = (
   state: GenerationState,
@@ -350,25 +348,5 @@ const stateFrequencies = (
   }
 }
 
-/** Projects whose words are kept. */
-const mostKept = 4
-
-/** The words that were needed last: they are read only where a query has an unknown one. */
-class KeptWords {
-  #kept: ReadonlyArray<{ readonly of: object; readonly key: string; readonly index: WordIndex }> = []
-
-  /** Of a state or of the log, and what tells apart whose words they are there. */
-  of(of: object, key: string): WordIndex {
-    const found = this.#kept.find((one) => one.of === of && one.key === key)
-    const kept = found ?? { of, key, index: new WordIndex() }
-    this.#kept = [kept, ...this.#kept.filter((one) => one !== kept)].slice(0, mostKept)
-    return kept.index
-  }
-
-  /** Of what is kept of a project, reads some of what came in since; true while there is more. */
-  catchUpStep(state: GenerationState, scope: ProjectScope): boolean {
-    const key = keyOf(state, scope)
-    const kept = this.#kept.find((one) => one.of === state && one.key === key)
-    return kept?.index.catchUpStep(stateFrequencies(state, scope).words) ?? false
-  }
-}
+const catchUpStep = (words: KeptWords, state: GenerationState, scope: ProjectScope): boolean =>
+  words.found(scope, state, state.forgotten)?.catchUpStep(stateFrequencies(state, scope).words) ?? false
