@@ -34,7 +34,7 @@ import {
   schema,
   schemaVersion
 } from "./StateSchema.ts"
-import { forgetAll, forgetEnded, StateChanges } from "./StateWriting.ts"
+import { forgetAll, forgetEnded, forgetPassed, StateChanges } from "./StateWriting.ts"
 import { skippedPrefix } from "./VersionPoints.ts"
 import { decodeIds } from "./WordIds.ts"
 
@@ -339,15 +339,17 @@ export class GenerationState {
     ).run(JSON.stringify(passed))
   }
 
-  /** Forgets rows that ended at or below the horizon. First step of a sweep: the engine's rows follow later. */
+  /**
+   * Forgets rows that ended at or below the horizon, and words that no row has any more. First step of a sweep: the engine's
+   * rows follow later.
+   */
   sweep(horizon: number): void {
     this.changes.settle()
-    this.db
-      .transaction(() => {
-        this.#prepare("DELETE FROM ledger WHERE until_position <= ?").run(horizon)
-        this.setNumber("horizon", horizon)
-      })
-      .immediate()
+    const forgotten = this.db.transaction(() => {
+      this.setNumber("horizon", horizon)
+      return forgetPassed(this.db, horizon)
+    })
+    if (forgotten.immediate()) this.changes.counted.clear()
   }
 
   /** Rows of a document that have ended, whatever still sees them. */

@@ -159,6 +159,17 @@ const writeFrequencies = (prepare: Prepare, what: "words" | "tokens", changes: F
 export const forgetEnded = (db: Database, documents: ReadonlyArray<Buffer>): void => {
   const rows = db.prepare<[Buffer]>(`DELETE FROM ledger WHERE document = ? AND until_position < ${forever}`)
   for (const document of documents) rows.run(document)
+  forgetUnused(db)
+}
+
+/** Forgets what ended at or below the horizon, and words that no row has any more. Answers whether there was such a row. */
+export const forgetPassed = (db: Database, horizon: number): boolean => {
+  const { changes } = db.prepare<[number]>("DELETE FROM ledger WHERE until_position <= ?").run(horizon)
+  if (changes > 0) forgetUnused(db)
+  return changes > 0
+}
+
+const forgetUnused = (db: Database): void => {
   const used = new Set<number>()
   const ended = db.prepare<[], { words: Buffer }>(
     `SELECT words FROM ledger WHERE until_position < ${forever}`
@@ -168,17 +179,21 @@ export const forgetEnded = (db: Database, documents: ReadonlyArray<Buffer>): voi
   for (const { id } of uncounted(db, "words")) if (!used.has(id)) forgetWord.run(id)
   const forgetToken = db.prepare<[number, number]>("DELETE FROM tokens WHERE scope = ? AND token = ?")
   for (const { scope, token } of uncounted(db, "tokens")) forgetToken.run(scope, token)
+  for (const table of ["words", "tokens"] as const)
+    db.exec(`DELETE FROM ${frequenciesOf[table]} WHERE block NOT IN (SELECT id / ${perBlock} FROM ${table})`)
   noteForgotten(db)
 }
 
 /** Those that no living chunk has. */
-const uncounted = (db: Database, table: "words" | "tokens") =>
-  db
-    .prepare<[], { id: number; scope: number; token: number; frequencies: Buffer }>(
-      `SELECT id, scope, token, frequencies FROM ${table} JOIN ${frequenciesOf[table]} ON block = id / ${perBlock}`
-    )
-    .all()
-    .filter(({ frequencies, id }) => frequencyIn(frequencies, id) === 0)
+const uncounted = (db: Database, table: "words" | "tokens") => {
+  const blocks = db.prepare<[], [number, Buffer]>(`SELECT block, frequencies FROM ${frequenciesOf[table]}`)
+  const frequencies = new Map(blocks.raw().iterate())
+  const found: Array<{ readonly id: number; readonly scope: number; readonly token: number }> = []
+  const all = db.prepare<[], (typeof found)[number]>(`SELECT id, scope, token FROM ${table}`)
+  for (const one of all.iterate())
+    if (frequencyIn(frequencies.get(Math.floor(one.id / perBlock)), one.id) === 0) found.push(one)
+  return found
+}
 
 /** Forgets everything that was folded. */
 export const forgetAll = (db: Database): void => {

@@ -1,0 +1,103 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { defaultScope } from "../../events/Ids.ts"
+import type { Projection, ProjectionContext } from "../../src/index/Projection.ts"
+import { recompute } from "../../src/index/Recompute.ts"
+import { verify } from "../../src/index/Verify.ts"
+import { isClean } from "../../src/index/VerifyReport.ts"
+import { commitDocument, removeDocument } from "../support/corpus.ts"
+import { catchUp, makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
+
+/** Of the words that are looked at, those that the state knows: whether a chunk holds them. */
+const known = ({ state }: Projection): Readonly<Record<string, boolean>> => {
+  const scope = state.scope(defaultScope.team, defaultScope.project)
+  if (scope === undefined) return {}
+  const words = state.words(scope.id)
+  const looked = ["crane", "ferry", "harbour", "tide"]
+  const found = [...words.between(1, 20)].filter(({ word }) => looked.includes(word))
+  return Object.fromEntries(found.map(({ word }) => [word, words.frequency(word) > 0]))
+}
+
+/** What was folded before a sweep and after it is what a fold from the beginning makes. */
+const isWhole = (context: ProjectionContext, projection: Projection) =>
+  Effect.gen(function* () {
+    const recomputed = yield* recompute(context, projection)
+    assert.isTrue(recomputed.equal, JSON.stringify(recomputed))
+    assert.isTrue(isClean(yield* verify(projection, { level: "full", repair: false })))
+  })
+
+/** A projection of a log with words that live, that ended, and that did both. */
+const world = Effect.gen(function* () {
+  const { contextFor, log, row } = yield* makeDirectory
+  const commit = (name: string, version: number, ...words: ReadonlyArray<string>) =>
+    Effect.provide(commitDocument(name, paragraphs(...words), version), log)
+  yield* commit("a.md", 1, "harbour", "ferry")
+  yield* commit("b.md", 1, "ferry", "tide")
+  const remove = (name: string) => Effect.provide(removeDocument(name), log)
+  const context = contextFor(".")
+  const projection = yield* opened(context, row(1))
+  const before = projection.state.checkpoint
+  yield* remove("a.md")
+  yield* catchUp(projection)
+  return { before, commit, context, projection, remove }
+})
+
+describe("a sweep of a generation's state", () => {
+  it.scoped(
+    "forgets the words that no chunk has any more, and counts them from nothing when they come again",
+    () =>
+      Effect.gen(function* () {
+        const { commit, context, projection } = yield* world
+        assert.deepStrictEqual(known(projection), { ferry: true, harbour: false, tide: true })
+        projection.state.sweep(projection.state.checkpoint)
+        yield* projection.engine.sweep(projection.state.horizon)
+        assert.deepStrictEqual(known(projection), { ferry: true, tide: true })
+        yield* commit("c.md", 1, "crane", "harbour", "ferry")
+        yield* catchUp(projection)
+        assert.deepStrictEqual(known(projection), { crane: true, ferry: true, harbour: true, tide: true })
+        yield* isWhole(context, projection)
+      })
+  )
+
+  it.scoped("keeps the words of what ended where it may still be asked for", () =>
+    Effect.gen(function* () {
+      const { before, projection } = yield* world
+      const { forgotten } = projection.state
+      projection.state.sweep(before)
+      assert.deepStrictEqual(known(projection), { ferry: true, harbour: false, tide: true })
+      // Nobody who keeps words has to read them anew.
+      assert.strictEqual(projection.state.forgotten, forgotten)
+    })
+  )
+
+  it.scoped("keeps the words of what ended later than it reaches", () =>
+    Effect.gen(function* () {
+      const { context, projection, remove } = yield* world
+      const { checkpoint } = projection.state
+      yield* remove("b.md")
+      yield* catchUp(projection)
+      projection.state.sweep(checkpoint)
+      yield* projection.engine.sweep(checkpoint)
+      assert.deepStrictEqual(known(projection), { ferry: false, tide: false })
+      yield* isWhole(context, projection)
+    })
+  )
+
+  it.scoped("forgets all words of a project of which nothing is left", () =>
+    Effect.gen(function* () {
+      const { log, contextFor, row } = yield* makeDirectory
+      yield* Effect.provide(commitDocument("a.md", paragraphs("harbour"), 1), log)
+      const context = contextFor(".")
+      const projection = yield* opened(context, row(1))
+      yield* Effect.provide(removeDocument("a.md"), log)
+      yield* catchUp(projection)
+      projection.state.sweep(projection.state.checkpoint)
+      yield* projection.engine.sweep(projection.state.horizon)
+      assert.deepStrictEqual(known(projection), {})
+      yield* Effect.provide(commitDocument("b.md", paragraphs("ferry", "harbour"), 1), log)
+      yield* catchUp(projection)
+      assert.deepStrictEqual(known(projection), { ferry: true, harbour: true })
+      yield* isWhole(context, projection)
+    })
+  )
+})
