@@ -162,26 +162,30 @@ export const forgetEnded = (db: Database, documents: ReadonlyArray<Buffer>): voi
   forgetUnused(db)
 }
 
-/** Forgets what ended at or below the horizon, and words that no row has any more. Answers whether there was such a row. */
+/** Forgets what ended at or below the horizon, and words that no row has any more. Answers whether there were such words. */
 export const forgetPassed = (db: Database, horizon: number): boolean => {
   const { changes } = db.prepare<[number]>("DELETE FROM ledger WHERE until_position <= ?").run(horizon)
-  if (changes > 0) forgetUnused(db)
-  return changes > 0
+  return changes > 0 && forgetUnused(db)
 }
 
-const forgetUnused = (db: Database): void => {
+/** Answers whether there was anything to forget. */
+const forgetUnused = (db: Database): boolean => {
   const used = new Set<number>()
   const ended = db.prepare<[], { words: Buffer }>(
     `SELECT words FROM ledger WHERE until_position < ${forever}`
   )
   for (const { words } of ended.iterate()) for (const id of decodeIds(words)) used.add(id)
+  const words = uncounted(db, "words").filter(({ id }) => !used.has(id))
+  const tokens = uncounted(db, "tokens")
+  if (words.length + tokens.length === 0) return false
   const forgetWord = db.prepare<[number]>("DELETE FROM words WHERE id = ?")
-  for (const { id } of uncounted(db, "words")) if (!used.has(id)) forgetWord.run(id)
+  for (const { id } of words) forgetWord.run(id)
   const forgetToken = db.prepare<[number, number]>("DELETE FROM tokens WHERE scope = ? AND token = ?")
-  for (const { scope, token } of uncounted(db, "tokens")) forgetToken.run(scope, token)
+  for (const { scope, token } of tokens) forgetToken.run(scope, token)
   for (const table of ["words", "tokens"] as const)
     db.exec(`DELETE FROM ${frequenciesOf[table]} WHERE block NOT IN (SELECT id / ${perBlock} FROM ${table})`)
   noteForgotten(db)
+  return true
 }
 
 /** Those that no living chunk has. */

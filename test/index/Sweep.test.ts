@@ -70,6 +70,22 @@ describe("a sweep of a generation's state", () => {
     })
   )
 
+  it.scoped("lets those who keep words keep them where it forgets none", () =>
+    Effect.gen(function* () {
+      const { commit, projection, remove } = yield* world
+      yield* commit("c.md", 1, "ferry", "tide")
+      projection.state.sweep(projection.state.checkpoint)
+      const { forgotten } = projection.state
+      yield* catchUp(projection)
+      yield* remove("b.md")
+      yield* catchUp(projection)
+      assert.isAbove(projection.state.endedUpTo(projection.state.checkpoint), 0)
+      projection.state.sweep(projection.state.checkpoint)
+      assert.strictEqual(projection.state.forgotten, forgotten)
+      assert.deepStrictEqual(known(projection), { ferry: true, tide: true })
+    })
+  )
+
   it.scoped("keeps the words of what ended later than it reaches", () =>
     Effect.gen(function* () {
       const { context, projection, remove } = yield* world
