@@ -1,12 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
-import type { Projection, ProjectionContext } from "../../src/index/Projection.ts"
-import { recompute } from "../../src/index/Recompute.ts"
-import { verify } from "../../src/index/Verify.ts"
-import { isClean } from "../../src/index/VerifyReport.ts"
+import type { Projection } from "../../src/index/Projection.ts"
 import { commitDocument, removeDocument } from "../support/corpus.ts"
-import { catchUp, makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
+import { catchUp, isWhole, makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
 
 /** Of the words that are looked at, those that the state knows: whether a chunk holds them. */
 const known = ({ state }: Projection): Readonly<Record<string, boolean>> => {
@@ -17,14 +14,6 @@ const known = ({ state }: Projection): Readonly<Record<string, boolean>> => {
   const found = [...words.between(1, 20)].filter(({ word }) => looked.includes(word))
   return Object.fromEntries(found.map(({ word }) => [word, words.frequency(word) > 0]))
 }
-
-/** What was folded before a sweep and after it is what a fold from the beginning makes. */
-const isWhole = (context: ProjectionContext, projection: Projection) =>
-  Effect.gen(function* () {
-    const recomputed = yield* recompute(context, projection)
-    assert.isTrue(recomputed.equal, JSON.stringify(recomputed))
-    assert.isTrue(isClean(yield* verify(projection, { level: "full", repair: false })))
-  })
 
 /** A projection of a log with words that live, that ended, and that did both. */
 const world = Effect.gen(function* () {

@@ -1,9 +1,13 @@
 /** A data directory with a log, for projections of it: documents are appended, folded, and looked for. */
 import { join } from "node:path"
+import { assert } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { armed } from "../../src/faults/Failpoints.ts"
 import { make as makeEmbeddedIndex } from "../../src/index/EmbeddedIndex.ts"
 import { openProjection, type Projection, type ProjectionContext } from "../../src/index/Projection.ts"
+import { recompute } from "../../src/index/Recompute.ts"
+import { verify } from "../../src/index/Verify.ts"
+import { isClean } from "../../src/index/VerifyReport.ts"
 import * as SqliteLog from "../../src/log/SqliteLog.ts"
 import { openSnapshot } from "../../src/log/SqliteSnapshot.ts"
 import { firstSpec, generation, openGeneration, promoteGeneration, testAnalyzer } from "./corpus.ts"
@@ -41,3 +45,11 @@ export const catchUp = (projection: Projection) =>
 
 export const opened = (context: ProjectionContext, row: Parameters<typeof openProjection>[1]) =>
   Effect.tap(openProjection(context, row), catchUp)
+
+/** Documents, frequencies and words are those of a fold from the beginning, and the engine has what they say. */
+export const isWhole = (context: ProjectionContext, projection: Projection) =>
+  Effect.gen(function* () {
+    const recomputed = yield* recompute(context, projection)
+    assert.isTrue(recomputed.equal, JSON.stringify(recomputed))
+    assert.isTrue(isClean(yield* verify(projection, { level: "full", repair: false })))
+  })
