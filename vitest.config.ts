@@ -32,7 +32,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: [...configDefaults.exclude, ...leftOut],
     globalSetup: ["test/support/globalSetup.ts"],
-    setupFiles: ["test/support/properties.ts"],
+    setupFiles: ["test/support/properties.ts", "test/support/eventLoop.ts"],
     // A bound for what hangs, not for what is slow: other work shares the machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -7,7 +7,6 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { setImmediate as breathe } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { bundleChild } from "../support/bundledChild.ts"
 import { reportCount } from "../support/figures.ts"
@@ -31,9 +30,9 @@ describe.skipIf(!canTrace)("a log on a disk that fails", () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
   /** How many calls failed. */
-  const survives = (injection: Injection): number => {
+  const survives = async (injection: Injection): Promise<number> => {
     const data = join(folder, `data-${++runs}`)
-    const run = traced(join(folder, "trace"), script, [data, String(documents)], [injection])
+    const run = await traced(join(folder, "trace"), script, [data, String(documents)], [injection])
     assert.strictEqual(run.code, 0, `${injection}: ${run.errors}`)
     const injected = run.calls.filter(({ isInjected }) => isInjected).length
     const acknowledged = acknowledgedIn(run.lines)
@@ -62,13 +61,12 @@ describe.skipIf(!canTrace)("a log on a disk that fails", () => {
   ] as const) {
     it(`${what}: a typed failure, nothing acknowledged is lost, and it goes on when there is room`, async () => {
       let injected = 0
-      for (const when of whens) injected += survives(`${call}:error=${error}:when=${when}`)
+      for (const when of whens) injected += await survives(`${call}:error=${error}:when=${when}`)
       assert.isAbove(injected, 0)
       if (thorough)
         for (let nth = 1, failed = 1; failed > 0; nth++) {
-          failed = survives(`${call}:error=${error}:when=${nth}`)
+          failed = await survives(`${call}:error=${error}:when=${nth}`)
           injected += failed
-          await breathe()
         }
       reportCount({
         figure: "full or EIO at the nth write",

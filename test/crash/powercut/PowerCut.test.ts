@@ -81,7 +81,7 @@ const judgeLog =
 describe.skipIf(!canTrace)("D2: after a power cut", bound, () => {
   describe("a log in a new directory", () => {
     const recording = recorded(async (one) => {
-      one.record(await bundleChild("appendingChild"), [join(one.home, "data"), "", "6", "0"])
+      await one.record(await bundleChild("appendingChild"), [join(one.home, "data"), "", "6", "0"])
     })
     it("holds what was acknowledged, each append whole or absent, with its content, and goes on", () =>
       judged(recording(), "newLog", judgeLog(6)))
@@ -92,7 +92,7 @@ describe.skipIf(!canTrace)("D2: after a power cut", bound, () => {
       const script = await bundleChild("appendingChild")
       const data = join(one.home, "data")
       await runChild(script, [data, "log.append.after:3:kill", "6", "0"])
-      one.record(script, [data, "", "8", "3"])
+      await one.record(script, [data, "", "8", "3"])
     })
     it("holds what was acknowledged, each append whole or absent, with its content, and goes on", () =>
       judged(recording(), "log", judgeLog(11)))
@@ -102,7 +102,7 @@ describe.skipIf(!canTrace)("D2: after a power cut", bound, () => {
     const archive = { text: "" }
     const recording = recorded(async (one) => {
       mkdirSync(join(one.home, "elsewhere"))
-      one.record(await bundleChild("archivingChild"), [one.home])
+      await one.record(await bundleChild("archivingChild"), [one.home])
       archive.text = readFileSync(join(one.home, "elsewhere", "log.ndjson"), "utf8")
     })
     it("are whole where they were answered for: backup, export, restore, import", () =>
@@ -114,7 +114,7 @@ describe.skipIf(!canTrace)("D2: after a power cut", bound, () => {
       const directory = join(one.home, "index")
       // A folder that is gone is filled anew: what is looked at here is what stands in it.
       await begin(directory)
-      one.record(await bundleChild("unseenChild"), [directory])
+      await one.record(await bundleChild("unseenChild"), [directory])
     })
     it("holds what was marked, and goes on", () =>
       judged(recording(), "unseen", ({ home, promised, what }) =>
@@ -147,7 +147,7 @@ describe.skipIf(!canTrace)("D2: after a power cut", bound, () => {
     const answeredOf = (promised: ReadonlyArray<string>) =>
       promised.filter((line) => line.startsWith("{")).length
     const recording = recorded(async (one) => {
-      one.record(await bundleChild("errandChild"), [JSON.stringify(errandOf(one.home))])
+      await one.record(await bundleChild("errandChild"), [JSON.stringify(errandOf(one.home))])
     })
 
     it("holds what was answered, as document, version and point, and its index is the fold of its log", () =>

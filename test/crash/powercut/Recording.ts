@@ -40,11 +40,11 @@ export class Recording {
   }
 
   /** Records a script that works in {@link home}. What stands there already counts as synced. */
-  record(script: string, args: ReadonlyArray<string>): void {
+  async record(script: string, args: ReadonlyArray<string>): Promise<void> {
     const base = join(this.#folder, "base")
     rmSync(base, { recursive: true, force: true })
     cpSync(this.home, base, { recursive: true })
-    const { calls, code, errors } = traced(join(this.#folder, "trace"), script, args)
+    const { calls, code, errors } = await traced(join(this.#folder, "trace"), script, args)
     if (code !== 0) throw new Error(`The recorded process ended with ${code}: ${errors}`)
     this.#disk = new TracedDisk(this.home, base, calls)
     rmSync(join(this.#folder, "trace"))

@@ -3,8 +3,9 @@
  * here into calls with their bytes. A call that another thread interrupts in the trace has a beginning and an end; what
  * it writes may be there from its beginning on, what it promises (an fsync) holds from its end on.
  */
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
+import { text } from "node:stream/consumers"
 
 const calls = [
   "openat,close,dup,dup2,dup3",
@@ -41,27 +42,27 @@ export interface Traced {
 export type Injection = `${string}:error=${"EIO" | "ENOSPC"}:when=${string}`
 
 /** Runs a script with Node to its end, and records into `file`. */
-export const traced = (
+export const traced = async (
   file: string,
   script: string,
   args: ReadonlyArray<string>,
   injections: ReadonlyArray<Injection> = []
-): Traced => {
-  const { status, stderr, stdout } = spawnSync(
+): Promise<Traced> => {
+  const child = spawn(
     "strace",
     [
       ...["-f", "--seccomp-bpf", "-xx", "-s", "16777216", "-e", `trace=${calls}`, "-e", "signal=none"],
       ...injections.flatMap((injection) => ["-e", `inject=${injection}`]),
       ...["-o", file, process.execPath, script, ...args]
     ],
-    { encoding: "utf8", timeout: 120_000 }
+    { stdio: ["ignore", "pipe", "pipe"], timeout: 120_000 }
   )
-  return {
-    calls: readCalls(readFileSync(file, "latin1")),
-    lines: stdout.split("\n"),
-    code: status,
-    errors: stderr
-  }
+  const [code, output, errors] = await Promise.all([
+    new Promise<number | null>((resolve, reject) => child.on("error", reject).on("close", resolve)),
+    text(child.stdout),
+    text(child.stderr)
+  ])
+  return { calls: readCalls(readFileSync(file, "latin1")), lines: output.split("\n"), code, errors }
 }
 
 const line = /^(\d+) +(?:<\.\.\. (\w+) resumed>(.*)|(\w+)\((.*))$/
@@ -69,14 +70,14 @@ const line = /^(\d+) +(?:<\.\.\. (\w+) resumed>(.*)|(\w+)\((.*))$/
 /** Strings are in hexadecimal, so that no other bracket stands before the end. */
 const answer = /\) += (-?\d+)[^"]*$/
 
-const readCalls = (text: string): ReadonlyArray<Call> => {
+const readCalls = (trace: string): ReadonlyArray<Call> => {
   const found: Array<Call> = []
   const unfinished = new Map<
     string,
     { readonly name: string; readonly text: string; readonly begun: number }
   >()
   let at = 0
-  for (const one of text.split("\n")) {
+  for (const one of trace.split("\n")) {
     at += 1
     const [, pid = "", resumed, rest = "", name = "", begin = ""] = line.exec(one) ?? []
     if (begin.endsWith("<unfinished ...>")) {
