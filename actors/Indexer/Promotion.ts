@@ -64,6 +64,8 @@ export class Promotion extends Context.Tag("reprise/actors/Indexer/Promotion")<
 
 /** How often the last stretch is tried before appends are held for it. */
 const attemptsUnheld = 3
+/** Points that ended again, from which on they are swept: of a long history an index has little more than what lives. */
+const mostEnded = 20_000
 
 export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections | Coordinator | Indexer> =
   Layer.effect(
@@ -104,13 +106,23 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
         }
       })
 
+      /** Nobody was shown what ended in a generation that is being built, and nobody is to search among it. */
+      const sweepEnded = (generation: GenerationId) =>
+        projections.sweep(generation, { graceMs: Number.POSITIVE_INFINITY, dryRun: false })
+
       /** Applies up to the head; answers how many events that were. */
       const catchUp = (generation: GenerationId, onProgress: PromotionOptions["onProgress"]) =>
         Effect.gen(function* () {
           let events = 0
+          let ended = 0
           while (true) {
             const applied = yield* projections.advance(generation)
             events += applied.events
+            ended += applied.ended
+            if (ended >= mostEnded) {
+              yield* sweepEnded(generation)
+              ended = 0
+            }
             const head = yield* log.head
             const { checkpoint } = applied
             yield* onProgress({ generation, checkpoint, head: head.position, phase: "applying" })
@@ -173,6 +185,7 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
         const generation = yield* open(options)
         yield* abandonOthers(generation)
         const events = yield* untilBuilt(generation, options)
+        yield* sweepEnded(generation)
         const { checkpoint } = yield* projections.status(generation)
         yield* options.onProgress({ generation, checkpoint, head: checkpoint, phase: "verifying" })
         failpoints.hit("generation.verify.before")

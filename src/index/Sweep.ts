@@ -4,7 +4,8 @@
  *
  * A query of a generation is made at the position where it was verified, or above: what ended up to there nobody was ever
  * shown, and a generation that is being built is asked by nobody. Of the rest, grace is given. In either case what a dead
- * process sent has landed by then: an insert that comes later than its point's removal would bring it back.
+ * process sent has landed by then: an insert that comes later than its point's removal would bring it back. To the embedded
+ * engine a dead process sends nothing.
  */
 import { Clock, Effect } from "effect"
 import { Failpoints } from "../faults/Failpoints.ts"
@@ -13,11 +14,11 @@ import type { EngineError } from "./Index.ts"
 import { passedBy } from "./Passed.ts"
 import type { OpenGeneration } from "./Projection.ts"
 
-/** Longer than an engine's write may be under way, whoever sent it. */
+/** Longer than a write over the network may be under way, whoever sent it. */
 const latestWriteMs = 600_000
 
 export interface SweepOptions {
-  /** Longer than any query or late write of an engine may take. */
+  /** Longer than any query or late write of an engine may take. Infinite: only what nobody was ever shown goes. */
   readonly graceMs: number
   /** Counts what would go and deletes nothing. */
   readonly dryRun: boolean
@@ -42,7 +43,8 @@ export const sweep: (
   const now = yield* Clock.currentTimeMillis
   const { checkpoint } = state
   const unasked = row.state === "building" ? checkpoint : (row.verifiedPosition ?? 0)
-  const settled = passedBy(state.passed, now - Math.min(graceMs, latestWriteMs))
+  const landedMs = row.spec.engine === "embedded" ? 0 : Math.min(graceMs, latestWriteMs)
+  const settled = passedBy(state.passed, now - landedMs)
   const reached = Math.max(state.horizon, Math.min(unasked, settled), passedBy(state.passed, now - graceMs))
   const horizon = Math.min(reached, checkpoint)
   const points = state.endedUpTo(horizon)

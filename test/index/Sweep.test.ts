@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, TestClock } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
 import type { Projection } from "../../src/index/Projection.ts"
+import { sweep } from "../../src/index/Sweep.ts"
 import { commitDocument, removeDocument } from "../support/corpus.ts"
 import { catchUp, isWhole, makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
 
@@ -28,7 +29,7 @@ const world = Effect.gen(function* () {
   const before = projection.state.checkpoint
   yield* remove("a.md")
   yield* catchUp(projection)
-  return { before, commit, context, projection, remove }
+  return { before, commit, context, projection, remove, row: row(1) }
 })
 
 describe("a sweep of a generation's state", () => {
@@ -103,6 +104,40 @@ describe("a sweep of a generation's state", () => {
       yield* catchUp(projection)
       assert.deepStrictEqual(known(projection), { ferry: true, harbour: true })
       yield* isWhole(context, projection)
+    })
+  )
+})
+
+describe("a sweep that waits for no grace", () => {
+  const options = { graceMs: Number.POSITIVE_INFINITY, dryRun: true }
+
+  it.scoped("takes what had ended where the generation was verified, and nothing that ended later", () =>
+    Effect.gen(function* () {
+      const { before, projection, row } = yield* world
+      const at = (verifiedPosition: number) => sweep({ ...row, verifiedPosition }, projection, options)
+      assert.deepStrictEqual(yield* at(before), { horizon: before, points: 0 })
+      const { checkpoint } = projection.state
+      assert.deepStrictEqual(yield* at(checkpoint), { horizon: checkpoint, points: 2 })
+    })
+  )
+
+  it.scoped("takes what has ended of a generation that is being built", () =>
+    Effect.gen(function* () {
+      const { projection, row } = yield* world
+      const building = { ...row, state: "building", verifiedPosition: undefined } as const
+      const { checkpoint } = projection.state
+      assert.deepStrictEqual(yield* sweep(building, projection, options), { horizon: checkpoint, points: 2 })
+    })
+  )
+
+  it.scoped("takes nothing that a write may bring back which a dead process sent over the network", () =>
+    Effect.gen(function* () {
+      const { projection, row } = yield* world
+      const verifiedPosition = projection.state.checkpoint
+      const remote = { ...row, verifiedPosition, spec: { ...row.spec, engine: "qdrant" as const } }
+      assert.strictEqual((yield* sweep(remote, projection, options)).points, 0)
+      yield* TestClock.adjust("11 minutes")
+      assert.strictEqual((yield* sweep(remote, projection, options)).points, 2)
     })
   )
 })

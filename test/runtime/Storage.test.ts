@@ -204,6 +204,20 @@ describe("gc", () => {
     }).pipe(Effect.provide(layer(small)))
   )
 
+  onClock("has no points to take after a replay: what had ended does not come back", () =>
+    Effect.gen(function* () {
+      for (const day of ["Monday", "Tuesday", "Wednesday"]) yield* push("note", `The meeting is on ${day}.`)
+      yield* push("other", "The ferry leaves on Friday.")
+      yield* withdraw("other")
+      assert.strictEqual(yield* points, 4)
+      assert.isTrue((yield* replay).fingerprint.equal)
+      assert.strictEqual(yield* points, 1)
+      assert.strictEqual((yield* collect()).points, 0)
+      assert.deepStrictEqual(yield* found("meeting"), ["The meeting is on Wednesday."])
+      assert.isTrue(yield* clean)
+    }).pipe(Effect.provide(layer(small)))
+  )
+
   onClock("leaves a log from which replay gives the same fingerprint and computes nothing", ({ forward }) =>
     Effect.gen(function* () {
       yield* push("note", `${kept}\n\nIt begins at nine.`)
