@@ -87,7 +87,15 @@ export const reachedBySync: ReadonlyArray<FailpointName> = [
   "removals.approve.after"
 ]
 
+const sweeping: ReadonlyArray<FailpointName> = [
+  "sweep.state.before",
+  "sweep.state.after",
+  "sweep.engine.before",
+  "sweep.engine.after"
+]
+
 const promoting: ReadonlyArray<FailpointName> = [
+  ...sweeping,
   "generation.open.before",
   "generation.open.after",
   "generation.verify.before",
@@ -132,10 +140,7 @@ export const reachedByCollect: ReadonlyArray<FailpointName> = [
   "index.row",
   "index.marker.before",
   "index.marker.after",
-  "sweep.state.before",
-  "sweep.state.after",
-  "sweep.engine.before",
-  "sweep.engine.after",
+  ...sweeping,
   "collect.mark",
   "collect.sweep.before",
   "collect.sweep.after"
