@@ -12,7 +12,7 @@
  * there the peak is, against 1,024 MiB).
  *
  * Under the image's `MALLOC_ARENA_MAX=2`: an arena keeps what was freed in it, and which one a thread is given is chance. With as
- * many as glibc likes the size rises for an hour, until the largest of the threads that come and go had each of them once.
+ * many as glibc likes the size rises for as long as threads that come and go are given one that was small before.
  */
 import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"

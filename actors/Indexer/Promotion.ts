@@ -64,7 +64,7 @@ export class Promotion extends Context.Tag("reprise/actors/Indexer/Promotion")<
 
 /** How often the last stretch is tried before appends are held for it. */
 const attemptsUnheld = 3
-/** Points that ended again, from which on they are swept: of a long history an index has little more than what lives. */
+/** So many points that have ended are swept while more is applied: of a long history files hold little more than what lives. */
 const mostEnded = 20_000
 
 export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections | Coordinator | Indexer> =
