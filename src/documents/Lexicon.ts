@@ -10,7 +10,7 @@ import { murmur3 } from "./Murmur3.ts"
 import { SpellingTable } from "./SpellingTable.ts"
 
 /** Distinct spellings remembered, in each of two vocabularies. */
-const mostSpellings = 65_536
+const mostSpellings = 32_768
 
 /** What the language says of a spelling. */
 export interface Language {
@@ -84,7 +84,9 @@ export class Vocabulary implements Words {
   #begin(word: string): number {
     const number = this.words.length
     const known = this.#former?.recall(word)
-    const term = this.#termOf(known?.stem ?? this.#language.stem(word))
+    const stem = known?.stem ?? this.#language.stem(word)
+    // One text where the stem is the word: most names, numbers and identifiers are remembered once.
+    const term = this.#termOf(stem === word ? word : stem)
     if (number >= this.terms.length) {
       this.terms = grown(this.terms, Uint32Array)
       this.stopped = grown(this.stopped, Uint8Array)

@@ -281,7 +281,7 @@ export class SpellingTable {
   }
 
   #put(slice: string, first: number, second: number, third: number, fourth: number): number {
-    const { isStopped, number, token } = this.#learn(detached(slice))
+    const { isStopped, number, token } = this.#learn(detached(slice, third >= 0))
     this.#size += 1
     if (2 * slotSize * this.#size > this.#views.slots.length) this.#widen()
     const at = this.#free(first, second, third, fourth)
@@ -356,5 +356,11 @@ const grown = <A extends Uint16Array | Int32Array | Uint32Array>(
   return longer
 }
 
-/** A string of its own: a slice would keep the whole text alive for as long as it is remembered. */
-const detached = (text: string): string => Buffer.from(text, "utf16le").toString("utf16le")
+/**
+ * A string of its own: a slice would keep the whole text alive for as long as it is remembered. A byte for each character of
+ * ASCII, two for any other.
+ */
+const detached = (text: string, isPlain: boolean): string => {
+  const encoding = isPlain ? "latin1" : "utf16le"
+  return Buffer.from(text, encoding).toString(encoding)
+}
