@@ -13,11 +13,12 @@
  * installed is left out, and said to be.
  */
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { commandLine, flags } from "./commands/Flags.ts"
 import { writeCorpus } from "./ingest/Corpus.ts"
 import { blocking, busy, ingest } from "./ingest/Ours.ts"
 import { askPeer } from "./peers/Peer.ts"
@@ -37,13 +38,6 @@ const { values } = parseArgs({
 const rounds = values.short ? 1 : Number(values.rounds)
 const documents = Number(values.documents ?? (values.short ? 200 : 2000))
 const here = fileURLToPath(import.meta.url)
-const commandLine = join(process.cwd(), ".cache", "bin", "reprise.js")
-
-/** What commands set for themselves before they begin. Everything here runs under it, the peers as well. */
-const flags = Array.from(
-  readFileSync(join(dirname(commandLine), "start.cjs"), "utf8").matchAll(/setFlagsFromString\("(.+?)"\)/g),
-  ([, flag = ""]) => flag
-)
 
 type Numbers = Readonly<Record<string, number>>
 

@@ -11,7 +11,7 @@
  * not, or if the growth is above `--bound` (1; not judged with --short, two minutes, where the heap is still settling:
  * there the peak is, against 1,024 MiB).
  *
- * Under the image's `MALLOC_ARENA_MAX=2`: an arena keeps what was freed in it, and which one a thread is given is chance. With as
+ * Under V8's flags of a command and the image's `MALLOC_ARENA_MAX=2`: an arena keeps what was freed in it, and which one a thread is given is chance. With as
  * many as glibc likes the size rises for as long as threads that come and go are given one that was small before.
  */
 import { spawn } from "node:child_process"
@@ -30,6 +30,7 @@ import { Settings } from "../src/runtime/Settings.ts"
 import { reportCount } from "../test/support/figures.ts"
 import { type Misbehaviour, makeProviderServer } from "../test/support/ProviderServer.ts"
 import { type Random, randomOf } from "../test/support/random.ts"
+import { flags } from "./commands/Flags.ts"
 
 const { values } = parseArgs({
   options: {
@@ -277,6 +278,7 @@ const child = (directory: string, provider: string) =>
     const started = spawn(
       process.execPath,
       [
+        ...flags,
         fileURLToPath(import.meta.url),
         ...process.argv.slice(2),
         "--directory",
