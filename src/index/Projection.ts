@@ -221,15 +221,15 @@ export const openProjection: (
     let committed = state.checkpoint
     /** Commits what is held. */
     const settle = Effect.suspend(() =>
-      state.changes.held === 0
-        ? Effect.void
-        : Effect.zipRight(
+      state.changes.areHeld
+        ? Effect.zipRight(
             engine.mark(markerOf(ref, state)),
             Effect.sync(() => {
               state.changes.settle()
               committed = state.checkpoint
             })
           )
+        : Effect.void
     ).pipe(Effect.zipRight(unseen(false)))
     let isDirty = false
     yield* Effect.addFinalizer(() =>
@@ -262,7 +262,7 @@ export const openProjection: (
       isDirty = true
       const marker = yield* engine.marker
       const isOursStill = marker?.logId === ref.logId && marker.epoch === ref.epoch
-      if (state.changes.held === 0) committed = state.checkpoint
+      if (!state.changes.areHeld) committed = state.checkpoint
       if (!state.isCurrent || !isOursStill || marker.checkpoint < committed) {
         return yield* new EngineMismatch({
           engine: row.spec.engine,

@@ -29,6 +29,11 @@ export class StateChanges {
     return this.#held
   }
 
+  /** Changes are held, be it such as have no row. */
+  get areHeld(): boolean {
+    return this.#db.inTransaction
+  }
+
   /** A batch begins. One before it that came to no commit takes back what is held: its counts are mixed with theirs. */
   begin(): void {
     if (this.counted.isOpen) this.abandon()

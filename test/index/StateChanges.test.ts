@@ -220,6 +220,31 @@ describe("the state of a generation that is folded from afar", () => {
     })
   )
 
+  it.scoped("is held also where batches leave no row, and no engine is filled anew for it", () =>
+    Effect.gen(function* () {
+      const { contextFor, row } = yield* building
+      // Most events alone say nothing of points: that a generation was opened, that a document was submitted.
+      const context: ProjectionContext = { ...fromAfar(contextFor(".")), limits: { points: 8, events: 1 } }
+      const ref = refOf(row(2), context.snapshot.head())
+      const marked = Effect.scoped(Effect.flatMap(context.engine.openReadOnly(ref), ({ marker }) => marker))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const projection = yield* openProjection(context, row(2))
+          const { checkpoint, inserted } = yield* projection.advance
+          assert.deepStrictEqual([checkpoint, inserted], [1, 0])
+          assert.strictEqual((yield* projection.advance).checkpoint, 2)
+        })
+      )
+      assert.strictEqual((yield* marked)?.checkpoint, 2)
+      const again = yield* openProjection(context, row(2))
+      yield* again.advance
+      yield* again.settle
+      assert.strictEqual((yield* marked)?.checkpoint, 3)
+      yield* catchUp(again)
+      yield* isWholeHistory(context, again)
+    })
+  )
+
   it.scoped("is committed before it is verified or swept between two batches", () =>
     Effect.gen(function* () {
       const { contextFor, row } = yield* building
