@@ -14,6 +14,7 @@ import { LogIndex } from "../../src/index/LogIndex.ts"
 import { openProjection, openStateForReading, refOf } from "../../src/index/Projection.ts"
 import { make as makeProjections } from "../../src/index/Projections.ts"
 import { recompute } from "../../src/index/Recompute.ts"
+import { sweep } from "../../src/index/Sweep.ts"
 import { verify } from "../../src/index/Verify.ts"
 import { isClean } from "../../src/index/VerifyReport.ts"
 import { readIndex } from "../model/IndexFile.ts"
@@ -401,64 +402,76 @@ describe("a projection", () => {
     })
   )
 
-  it.scoped("that is sound is read back once; a change of anything sends verification to find out what", () =>
-    Effect.gen(function* () {
-      const { contextFor, directory, log, row } = yield* makeDirectory
-      yield* Effect.provide(history, log)
-      const context = contextFor(".")
-      const file = join(directory, "index", "g001-e1", "default.default.sqlite")
-      const sound = join(directory, "sound.sqlite")
-      yield* Effect.scoped(opened(context, row(1)))
-      copyFileSync(file, sound)
-      /** Verification of what stands there now; `scanned` where one reading was not enough. */
-      const verified = Effect.scoped(
+  for (const isSwept of [false, true])
+    it.scoped(
+      `that is sound${isSwept ? ", and swept," : ""} is read back once; a change of anything sends verification to find out what`,
+      () =>
         Effect.gen(function* () {
-          const projection = yield* openProjection(context, row(1))
-          let scanned = false
-          const { engine } = projection
-          const watched = {
-            ...engine,
-            scan: (at: number, scope?: ProjectScope) =>
-              Stream.suspend(() => {
-                scanned = true
-                return engine.scan(at, scope)
-              })
+          const { contextFor, directory, log, row } = yield* makeDirectory
+          yield* Effect.provide(history, log)
+          const context = contextFor(".")
+          const file = join(directory, "index", "g001-e1", "default.default.sqlite")
+          const sound = join(directory, "sound.sqlite")
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const projection = yield* opened(context, row(1))
+              if (!isSwept) return
+              assert.isAbove((yield* sweep(row(1), projection, { graceMs: 0, dryRun: false })).points, 0)
+            })
+          )
+          copyFileSync(file, sound)
+          /** Verification of what stands there now; `scanned` where one reading was not enough. */
+          const verified = Effect.scoped(
+            Effect.gen(function* () {
+              const projection = yield* openProjection(context, row(1))
+              let scanned = false
+              const { engine } = projection
+              const watched = {
+                ...engine,
+                scan: (at: number, scope?: ProjectScope) =>
+                  Stream.suspend(() => {
+                    scanned = true
+                    return engine.scan(at, scope)
+                  })
+              }
+              const report = yield* verify(
+                { ...projection, engine: watched },
+                { level: "full", repair: false }
+              )
+              return { isClean: isClean(report), scanned }
+            })
+          )
+          assert.deepStrictEqual(yield* verified, { isClean: true, scanned: false })
+          const first = "WHERE ordinal = (SELECT min(ordinal) FROM points WHERE until_position > 1000)"
+          // Of a word that living points have: what belongs to ended ones alone is nobody's difference.
+          const most =
+            "WHERE (segment, first_token) = (SELECT segment, first_token FROM postings ORDER BY length(members) DESC LIMIT 1)"
+          for (const sql of [
+            `UPDATE points SET payload = '{}' ${first}`,
+            `UPDATE points SET document_id = id ${first}`,
+            `UPDATE points SET until_position = 5000 ${first}`,
+            `UPDATE points SET dense = zeroblob(length(dense)) ${first}`,
+            `DELETE FROM points ${first}`,
+            `UPDATE postings SET weights = zeroblob(length(weights)) ${most}`,
+            `UPDATE postings SET members = CAST(substr(members, 3, 2) || substr(members, 1, 2) || substr(members, 5) AS BLOB) ${most}`,
+            // The same postings in another order: a search that goes through them in theirs would refuse them.
+            "UPDATE postings SET members = CAST(substr(members, 3, 2) || substr(members, 1, 2) || substr(members, 5) AS BLOB), weights = CAST(substr(weights, 5, 4) || substr(weights, 1, 4) || substr(weights, 9) AS BLOB) WHERE substr(ends, 1, 1) > x'01'",
+            `UPDATE postings SET tokens = CAST(substr(tokens, 1, 1) || x'ff' || substr(tokens, 3) AS BLOB) ${most}`,
+            `DELETE FROM postings ${most}`,
+            `INSERT INTO postings SELECT segment, 1, x'01000000', x'01000000', x'0000', x'0000803f' FROM postings ${most}`,
+            "UPDATE codes SET codes = zeroblob(length(codes))",
+            "UPDATE codes SET scales = zeroblob(length(scales))",
+            "UPDATE codes SET errors = zeroblob(length(errors))",
+            "DELETE FROM segments"
+          ]) {
+            copyFileSync(sound, file)
+            const db = new Database(file)
+            db.exec(sql)
+            db.close()
+            assert.deepStrictEqual(yield* verified, { isClean: false, scanned: true }, sql)
           }
-          const report = yield* verify({ ...projection, engine: watched }, { level: "full", repair: false })
-          return { isClean: isClean(report), scanned }
         })
-      )
-      assert.deepStrictEqual(yield* verified, { isClean: true, scanned: false })
-      const first = "WHERE ordinal = (SELECT min(ordinal) FROM points WHERE until_position > 1000)"
-      // Of a word that living points have: what belongs to ended ones alone is nobody's difference.
-      const most =
-        "WHERE (segment, first_token) = (SELECT segment, first_token FROM postings ORDER BY length(members) DESC LIMIT 1)"
-      for (const sql of [
-        `UPDATE points SET payload = '{}' ${first}`,
-        `UPDATE points SET document_id = id ${first}`,
-        `UPDATE points SET until_position = 5000 ${first}`,
-        `UPDATE points SET dense = zeroblob(length(dense)) ${first}`,
-        `DELETE FROM points ${first}`,
-        `UPDATE postings SET weights = zeroblob(length(weights)) ${most}`,
-        `UPDATE postings SET members = CAST(substr(members, 3, 2) || substr(members, 1, 2) || substr(members, 5) AS BLOB) ${most}`,
-        // The same postings in another order: a search that goes through them in theirs would refuse them.
-        "UPDATE postings SET members = CAST(substr(members, 3, 2) || substr(members, 1, 2) || substr(members, 5) AS BLOB), weights = CAST(substr(weights, 5, 4) || substr(weights, 1, 4) || substr(weights, 9) AS BLOB) WHERE substr(ends, 1, 1) > x'01'",
-        `UPDATE postings SET tokens = CAST(substr(tokens, 1, 1) || x'ff' || substr(tokens, 3) AS BLOB) ${most}`,
-        `DELETE FROM postings ${most}`,
-        `INSERT INTO postings SELECT segment, 1, x'01000000', x'01000000', x'0000', x'0000803f' FROM postings ${most}`,
-        "UPDATE codes SET codes = zeroblob(length(codes))",
-        "UPDATE codes SET scales = zeroblob(length(scales))",
-        "UPDATE codes SET errors = zeroblob(length(errors))",
-        "DELETE FROM segments"
-      ]) {
-        copyFileSync(sound, file)
-        const db = new Database(file)
-        db.exec(sql)
-        db.close()
-        assert.deepStrictEqual(yield* verified, { isClean: false, scanned: true }, sql)
-      }
-    })
-  )
+    )
 
   it.scoped("and the log engine give the same candidates with the same scores", () =>
     Effect.gen(function* () {

@@ -16,7 +16,7 @@ import { encoderOf, type VectorEncoder, vectorsAtOnce } from "./VectorEncoder.ts
 export interface ReadSegment {
   /** Those visible at the position asked for, in order. */
   readonly points: ReadPoints
-  /** Every point stands in the segment, with its own postings and codes, and nothing else does. */
+  /** Every point stands in the segment, with its own postings and codes. What belongs to points that are gone is left alone. */
   readonly isSound: boolean
   /** The ordinal to go on from. */
   readonly next: number | undefined
@@ -39,11 +39,13 @@ export const readSegment = (file: ProjectFile, at: number, from: number): ReadSe
   let payloadDigest = digestBytes(payload)
   let member = 0
   const end = next ?? Number.MAX_SAFE_INTEGER
-  for (let begin = from; member < members.length; ) {
+  for (let begin = from, isOver = false; !isOver; ) {
     const rows = file.rows(begin, end, pageRows)
     for (const row of rows) {
-      // A member whose point is gone would have to be told from one that was lost: whoever derives anew can.
-      if (numberOf(row[0]) !== members[member]) return notSound
+      const ordinal = numberOf(row[0])
+      // Whether one was swept or lost the ledger tells.
+      for (; member < members.length && (members[member] ?? 0) < ordinal; member++) derived.pass(member)
+      if (members[member] !== ordinal) return notSound
       const sparse = typedBytes(row[7], Uint32Array)
       const dense = typedBytes(row[8], Float32Array)
       if (sparse === undefined || sparse.length % 2 !== 0 || dense?.length !== file.dimensions)
@@ -56,13 +58,11 @@ export const readSegment = (file: ProjectFile, at: number, from: number): ReadSe
       }
       if (numberOf(row[4]) <= at && at < numberOf(row[5]) && !points.add(row, payloadDigest)) return notSound
     }
-    const last = rows.at(-1)
-    if (last === undefined) return notSound
-    begin = numberOf(last[0]) + 1
-    if (rows.length < pageRows && member < members.length) return notSound
+    begin = numberOf(rows.at(-1)?.[0] ?? begin) + 1
+    isOver = rows.length < pageRows
   }
-  const isLast = file.rows((members.at(-1) ?? 0) + 1, end, 1).length === 0
-  return { points: points.all(), isSound: isLast && derived.isSound(), next }
+  for (; member < members.length; member++) derived.pass(member)
+  return { points: points.all(), isSound: derived.isSound(), next }
 }
 
 const noPoints: ReadPoints = { count: 0, bytes: new Uint8Array(0), windows: new Float64Array(0) }
@@ -120,10 +120,13 @@ class Derived {
   readonly #expected = new Sums()
   readonly #encoder: VectorEncoder
   #stored: CodeBlock | undefined
+  #block = -1
   /** Members whose codes are still to be compared: how many, and the first one's place in its block. */
   #pending = 0
   #first = 0
   #codesDiffer = false
+  /** Of each member 1 where its point is gone; made with the first one. */
+  #gone: Uint8Array | undefined
 
   constructor(file: ProjectFile, segment: number, count: number) {
     this.#file = file
@@ -139,12 +142,21 @@ class Derived {
     this.#expected.addPoint(member, sparse)
 
     const place = member % this.#size
-    if (place === 0) {
+    const block = Math.floor(member / this.#size)
+    if (block !== this.#block) {
       this.#compareCodes()
-      this.#stored = this.#file.segments.block(this.#segment, Math.floor(member / this.#size), this.#count)
+      this.#block = block
+      this.#stored = this.#file.segments.block(this.#segment, block, this.#count)
     } else if (this.#pending === vectorsAtOnce) this.#compareCodes()
     if (this.#pending === 0) this.#first = place
     this.#encoder.put(this.#pending++, dense)
+  }
+
+  /** In place of {@link add}, where a member's point is gone. */
+  pass(member: number): void {
+    this.#compareCodes()
+    this.#gone ??= new Uint8Array(this.#count)
+    this.#gone[member] = 1
   }
 
   #compareCodes(): void {
@@ -167,7 +179,7 @@ class Derived {
     if (this.#codesDiffer) return false
     const stored = new Sums()
     for (const block of this.#file.segments.postings(this.#segment))
-      if (!stored.addPostings(block, this.#count)) return false
+      if (!stored.addPostings(block, this.#count, this.#gone)) return false
     return stored.equals(this.#expected)
   }
 }
@@ -198,11 +210,16 @@ class Sums {
     this.#count += sparse.length / 2
   }
 
-  /** False where members of a token do not ascend, or are no members: whatever they add up to. */
-  addPostings({ ends, members, tokens, weights }: PostingBlock, count: number): boolean {
+  /** False where members of a token do not ascend, or are no members: whatever they add up to. Those that are gone do not count. */
+  addPostings(
+    { ends, members, tokens, weights }: PostingBlock,
+    count: number,
+    gone: Uint8Array | undefined
+  ): boolean {
     const all = new Uint32Array(weights.buffer, weights.byteOffset, weights.length)
     let [a, b] = [this.#a, this.#b]
     let at = 0
+    let passed = 0
     for (let row = 0; row < tokens.length; row++) {
       const [token, end] = [tokens[row] ?? 0, ends[row] ?? 0]
       const [ofTokenA, ofTokenB] = [Math.imul(token, tokenA), Math.imul(token, tokenB)]
@@ -210,13 +227,17 @@ class Sums {
         const [member, bits] = [members[at] ?? count, all[at] ?? 0]
         if (member <= last || member >= count) return false
         last = member
+        if (gone?.[member] === 1) {
+          passed += 1
+          continue
+        }
         a = (a + mixed(ofTokenA + Math.imul(member, memberA) + Math.imul(bits, weightA), mixA)) | 0
         b = (b + mixed(ofTokenB + Math.imul(member, memberB) + Math.imul(bits, weightB), mixB)) | 0
       }
     }
     this.#a = a
     this.#b = b
-    this.#count += at
+    this.#count += at - passed
     return true
   }
 
