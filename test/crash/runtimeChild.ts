@@ -1,5 +1,5 @@
 /**
- * The embedded runtime in a process of its own, to be killed: one argument, a `ChildTask` as JSON. Prints a line of JSON
+ * The process that has the log, to be killed: one argument, a `ChildTask` as JSON. Prints a line of JSON
  * for each act that was done, then `done`. What stands on standard output was promised.
  */
 import { readdirSync, writeSync } from "node:fs"
@@ -152,6 +152,7 @@ const embedded = Embedded.layer({
   command: "test",
   ...(task.acts.some(({ act }) => act === "park") ? { model: refusing() } : {}),
   acceptRollback: task.acceptRollback ?? false,
+  ...(task.lanes && { lanes: task.lanes }),
   failpoints
 }).pipe(Layer.provideMerge(Layer.succeed(Failpoints, armed(failpoints))))
 

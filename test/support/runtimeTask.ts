@@ -1,5 +1,6 @@
 /** What a child process does with a data directory: `test/crash/runtimeChild.ts` performs it. */
 import type { Schema } from "effect"
+import type { Lane } from "../../events/Job.ts"
 import type { Receipt } from "../../events/Receipt.ts"
 import type { VerifyReport } from "../../src/index/VerifyReport.ts"
 import type { Replayed } from "../../src/runtime/Reprise.ts"
@@ -28,6 +29,8 @@ export interface ChildTask {
   /** Every failpoint that is reached is named on standard error. */
   readonly note?: boolean
   readonly acceptRollback?: boolean
+  /** What the process works on itself: all of it, unless given. */
+  readonly lanes?: ReadonlyArray<Lane>
   readonly acts: ReadonlyArray<Act>
 }
 

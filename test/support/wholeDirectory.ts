@@ -118,7 +118,8 @@ const liveGenerationOf = (rows: ReadonlyArray<LogRow>, what: string) => {
   return { generation: String(live), pair: pair ?? { chunker: "", model: "" } }
 }
 
-const ledgerOf = (rows: ReadonlyArray<LogRow>): ReadonlyMap<string, number> => {
+/** Inputs whose vectors were recorded, by model. */
+export const ledgerOf = (rows: ReadonlyArray<LogRow>): ReadonlyMap<string, number> => {
   const paid = new Map<string, number>()
   for (const row of rows) {
     if (row.type.toString("utf8") !== "VectorsRecorded") continue
