@@ -7,6 +7,7 @@ import { Context, Effect, Exit, Layer, Scope } from "effect"
 import type { DocumentId, GenerationId } from "../../events/Ids.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import type { ThreadFailed } from "../threads/Thread.ts"
+import { closeApart } from "./Closing.ts"
 import { eraseDocuments } from "./Erasure.ts"
 import type { EngineError, GenerationRef } from "./Index.ts"
 import { EngineMismatch } from "./Index.ts"
@@ -109,7 +110,7 @@ export const make = (
       Effect.suspend(() => {
         const known = open.get(generation)
         open.delete(generation)
-        return known === undefined ? Effect.void : Scope.close(known.scope, Exit.void)
+        return known === undefined ? Effect.void : closeApart(known.scope)
       })
 
     const opened = (generation: GenerationId) =>

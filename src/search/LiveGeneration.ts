@@ -2,6 +2,7 @@
  * The live generation as readers hold it open: engine and state, or the state alone where the engine does not serve.
  */
 import { Effect, ExecutionStrategy, Exit, Scope } from "effect"
+import { closeApart } from "../index/Closing.ts"
 import type { GenerationState } from "../index/GenerationState.ts"
 import {
   type OpenGeneration,
@@ -48,7 +49,7 @@ const held = Effect.fnUntraced(function* <A, E, R>(
   let current: Held<A> | undefined
   const all = yield* Scope.Scope
   const closeUnread = (one: Held<A>) =>
-    one !== current && one.readers === 0 ? Scope.close(one.scope, Exit.void) : Effect.void
+    one !== current && one.readers === 0 ? closeApart(one.scope) : Effect.void
   const replace = Effect.suspend(() => {
     const former = current
     current = undefined
