@@ -6,4 +6,10 @@ import { Effect, Exit, Fiber, Scope } from "effect"
  * them afterwards: what it opened next would hold that record, and with each closing and opening all that was ever opened before.
  */
 export const closeApart = (scope: Scope.CloseableScope): Effect.Effect<void> =>
-  Scope.close(scope, Exit.void).pipe(Effect.forkDaemon, Effect.flatMap(Fiber.await), Effect.flatten)
+  Scope.close(scope, Exit.void).pipe(
+    Effect.forkDaemon,
+    Effect.flatMap(Fiber.await),
+    Effect.flatten,
+    // Whoever is interrupted meanwhile waits: nobody opens again what is still being closed.
+    Effect.uninterruptible
+  )

@@ -232,11 +232,10 @@ export const openProjection: (
         : Effect.void
     ).pipe(Effect.zipRight(unseen(false)))
     let isDirty = false
+    // A state ahead of its engine would have that filled anew.
+    const abandon = Effect.sync(() => state.changes.abandon())
     yield* Effect.addFinalizer(() =>
-      Effect.sandbox(isDirty ? Effect.void : settle).pipe(
-        // A state ahead of its engine would have that filled anew.
-        Effect.catchAll(() => Effect.sync(() => state.changes.abandon()))
-      )
+      isDirty ? abandon : Effect.catchAll(Effect.sandbox(settle), () => abandon)
     )
     let leads = false
     /** Other clients are pointed at the live generation. Where that fails, nothing of ours depends on it. */
@@ -279,7 +278,10 @@ export const openProjection: (
         yield* lead
         return { checkpoint: state.checkpoint, events: 0, inserted: 0, ended: 0, atHead: true }
       }
-      const isLast = batch.change.checkpoint >= upTo || state.changes.held >= mostHeld
+      const isLast =
+        batch.change.checkpoint >= upTo ||
+        state.changes.held >= mostHeld ||
+        batch.change.checkpoint - committed >= mostHeldEvents
       const holds = isFar && !isServed() && !isLast
       yield* unseen(isFar && !isServed())
       failpoints.hit("index.apply.before")
@@ -384,3 +386,5 @@ const farLimits: FoldLimits = { points: 4_000, events: 4_000 }
 
 /** Points of changes that are committed together while a generation is folded that nobody is served from. */
 const mostHeld = 20_000
+/** Where they have few points. */
+const mostHeldEvents = 100_000

@@ -158,9 +158,10 @@ const killed = (name: WayName) =>
             const first = yield* running
             return { first, ended: endedOf(first, data, double, what) }
           }
-          yield* living
+          const { ends } = yield* living
           const first = yield* task({ failpoints, note: failpoints === "" })
           const again = yield* task({ acts: [act, { act: "repair" }] })
+          assert.deepStrictEqual(ends, [], `${what}: the worker that was to live on`)
           return { first, ended: endedOf(again, data, double, what) }
         }).pipe(Effect.scoped)
       return { run, uninterrupted: yield* run("") }
@@ -187,9 +188,12 @@ const signalOf = (child: ChildProcess) =>
     child.once("exit", (_, signal) => resume(Effect.succeed(signal)))
   })
 
-/** The hits of a failpoint at which a way is killed: spread from the first to the last. */
+/** The hits of a failpoint at which a way is killed: the first, and others up to the last. */
 const hitsOf = (count: number): ReadonlyArray<number> =>
-  Array.from({ length: Math.max(1, times) }, (_, n) => 1 + Math.floor((n * count) / Math.max(1, times)))
+  Array.from(
+    { length: Math.max(1, times) },
+    (_, n) => 1 + Math.round((n * (count - 1)) / Math.max(1, times - 1))
+  )
 
 const killAt = (name: WayName, failpoint: string) =>
   Effect.gen(function* () {
@@ -197,6 +201,7 @@ const killAt = (name: WayName, failpoint: string) =>
     for (const hit of hitsOf(uninterrupted.first.reached.get(failpoint) ?? 1)) {
       const what = `${name} killed at ${failpoint}, hit ${hit}`
       const { ended, first } = yield* run(`${failpoint}:${hit}:kill`)
+      assert.isFalse(first.overdue, `${what}: ${first.account}`)
       // How work falls into groups is the scheduler's: later hits need not come again.
       assert.isTrue(first.signal === "SIGKILL" || (hit > 1 && first.done), `${what}: ${first.account}`)
       assert.deepStrictEqual(ended, uninterrupted.ended, what)
@@ -217,8 +222,9 @@ for (const name of wayNames) {
           "at every failpoint that it reaches",
           () =>
             Effect.gen(function* () {
-              const { uninterrupted } = yield* Killed
-              for (const one of uninterrupted.first.reached.keys()) yield* killAt(name, one)
+              const { reached } = (yield* Killed).uninterrupted.first
+              assert.isAbove(reached.size, 0)
+              for (const one of reached.keys()) yield* killAt(name, one)
             }),
           7_200_000
         )

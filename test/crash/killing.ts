@@ -62,6 +62,7 @@ export const killing = (
               const data = one.fresh()
               const what = `${name} killed at ${failpoint}, hit ${hit}`
               const end = await one.run(data, { failpoints: `${failpoint}:${hit}:kill` })
+              assert.isFalse(end.overdue, `${what}: ${end.account}`)
               // How work falls into groups is the scheduler's: later hits need not come again.
               if (hit === 1) assert.strictEqual(end.signal, "SIGKILL", `${what}: ${end.account}`)
               else assert.isTrue(end.signal === "SIGKILL" || end.done, `${what}: ${end.account}`)

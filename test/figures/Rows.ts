@@ -50,11 +50,16 @@ export const rows: ReadonlyArray<Row> = [
   {
     figure: "kills, distributed",
     option: "distributed",
-    ci: 10,
+    ci: 12,
     long: 500,
-    // A kill every six seconds, a document every 60 ms.
-    run: tests(["test/e2e/Distributed.test.ts"], (asked, seed) => ({
-      ...(asked > 10 ? { REPRISE_DISTRIBUTED: String(Math.max(1_001, asked * 100)) } : {}),
+    // A kill every six seconds, a document every 60 ms; and some at each failpoint.
+    run: tests(["test/e2e/Distributed.test.ts", "test/crash/NatsKill.test.ts"], (asked, seed) => ({
+      ...(asked > 12
+        ? {
+            REPRISE_DISTRIBUTED: String(Math.max(1_001, asked * 100)),
+            ...(asked >= 250 ? { REPRISE_KILLS: String(Math.floor(asked / 250)) } : {})
+          }
+        : {}),
       REPRISE_SEED: String(seed)
     }))
   },

@@ -473,6 +473,65 @@ describe("a projection", () => {
         })
     )
 
+  it.scoped("whose swept points have left something that searches cannot read is not sound", () =>
+    Effect.gen(function* () {
+      const { contextFor, directory, log, row } = yield* makeDirectory
+      const context = { ...contextFor("."), limits: { points: 10_000, events: 1_000 } }
+      const file = join(directory, "index", "g001-e1", "default.default.sqlite")
+      const sound = join(directory, "sound.sqlite")
+      // More than a block of codes, all of them in front of the one that stays.
+      const many = paragraphs(...Array.from({ length: 2_100 }, (_, n) => `gone${n}`))
+      yield* Effect.provide(
+        Effect.zipRight(
+          commitDocument("many.md", many, 1),
+          commitDocument("one.md", paragraphs("harbour"), 1)
+        ),
+        log
+      )
+      yield* Effect.scoped(opened(context, row(1)))
+      yield* Effect.provide(removeDocument("many.md"), log)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const projection = yield* opened(context, row(1))
+          assert.isAbove((yield* sweep(row(1), projection, { graceMs: 0, dryRun: false })).points, 2_048)
+        })
+      )
+      copyFileSync(file, sound)
+      const report = Effect.scoped(
+        Effect.flatMap(openProjection(context, row(1)), (projection) =>
+          Effect.exit(verify(projection, { level: "full", repair: false }))
+        )
+      )
+      const isSound = Effect.map(report, (exit) => Exit.isSuccess(exit) && isClean(exit.value))
+      assert.isTrue(yield* isSound)
+      const damages: Readonly<Record<string, (db: Database.Database) => Database.RunResult>> = {
+        "a block of codes is gone": (db) => db.prepare("DELETE FROM codes WHERE block = 0").run(),
+        "a block of codes is cut": (db) =>
+          db.prepare("UPDATE codes SET scales = substr(scales, 5) WHERE block = 0").run(),
+        "a first token's only member becomes the next one's": (db) => {
+          const rows = db.prepare<[], { first: number; ends: Buffer; members: Buffer }>(
+            "SELECT first_token AS first, ends, members FROM postings WHERE length(ends) > 8"
+          )
+          const found = rows
+            .all()
+            .find(
+              ({ ends, members }) =>
+                ends.readUInt32LE(0) === 1 && members.readUInt16LE(0) < members.readUInt16LE(2)
+            )
+          const ends = Buffer.concat([Buffer.alloc(4), found?.ends.subarray(4) ?? Buffer.alloc(0)])
+          return db.prepare("UPDATE postings SET ends = ? WHERE first_token = ?").run(ends, found?.first)
+        }
+      }
+      for (const [what, damage] of Object.entries(damages)) {
+        copyFileSync(sound, file)
+        const db = new Database(file)
+        assert.isAbove(damage(db).changes, 0, what)
+        db.close()
+        assert.isFalse(yield* isSound, what)
+      }
+    })
+  )
+
   it.scoped("and the log engine give the same candidates with the same scores", () =>
     Effect.gen(function* () {
       const { contextFor, log, row, snapshot } = yield* makeDirectory

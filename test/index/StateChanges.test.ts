@@ -6,6 +6,7 @@ import { Effect, Exit, identity } from "effect"
 import { ProjectName, TeamName } from "../../events/Ids.ts"
 import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
 import { GenerationState } from "../../src/index/GenerationState.ts"
+import { EngineMismatch } from "../../src/index/Index.ts"
 import {
   openProjection,
   openStateForReading,
@@ -215,6 +216,45 @@ describe("the state of a generation that is folded from afar", () => {
       assert.strictEqual(left?.checkpoint, reached)
       const again = yield* openProjection(context, row(2))
       assert.strictEqual(again.state.checkpoint, reached)
+      yield* catchUp(again)
+      yield* isWholeHistory(context, again)
+    })
+  )
+
+  it.scoped("takes back what is held when it is closed after its engine could not be asked", () =>
+    Effect.gen(function* () {
+      const { contextFor, row } = yield* building
+      const context = fromAfar(contextFor("."))
+      const ref = refOf(row(2), context.snapshot.head())
+      let asked = 0
+      const failing: ProjectionContext = {
+        ...context,
+        engine: {
+          ...context.engine,
+          open: (one) =>
+            Effect.map(context.engine.open(one), (engine) => ({
+              ...engine,
+              marker: Effect.suspend(() =>
+                ++asked === 4
+                  ? new EngineMismatch({ engine: "embedded", reason: "absent", detail: "It is away." })
+                  : engine.marker
+              )
+            }))
+        }
+      }
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const projection = yield* openProjection(failing, row(2))
+          yield* projection.advance
+          yield* projection.advance
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(projection.advance)))
+        })
+      )
+      const left = yield* Effect.scoped(
+        Effect.flatMap(context.engine.openReadOnly(ref), ({ marker }) => marker)
+      )
+      const again = yield* openProjection(context, row(2))
+      assert.deepStrictEqual([left?.checkpoint, again.state.checkpoint], [0, 0])
       yield* catchUp(again)
       yield* isWholeHistory(context, again)
     })

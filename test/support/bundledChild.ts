@@ -36,6 +36,8 @@ export interface ChildEnd {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
   readonly errors: string
+  /** It was ended from here, because its time was over. */
+  readonly overdue: boolean
 }
 
 /** Runs a child to its end, at most `limitMs`; `onLine` sees each line of its output as it comes. */
@@ -49,7 +51,11 @@ export const runChild = (
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...keeping(script) }
     })
-    const limit = setTimeout(() => child.kill("SIGKILL"), options.limitMs ?? 20_000)
+    let overdue = false
+    const limit = setTimeout(() => {
+      overdue = true
+      child.kill("SIGKILL")
+    }, options.limitMs ?? 20_000)
     const lines: Array<string> = []
     let rest = ""
     let errors = ""
@@ -66,6 +72,6 @@ export const runChild = (
     })
     child.on("close", (code, signal) => {
       clearTimeout(limit)
-      resolve({ lines, code, signal, errors })
+      resolve({ lines, code, signal, errors, overdue })
     })
   })

@@ -141,22 +141,27 @@ class Derived {
   add(member: number, sparse: Uint32Array, dense: Float32Array): void {
     this.#expected.addPoint(member, sparse)
 
-    const place = member % this.#size
-    const block = Math.floor(member / this.#size)
-    if (block !== this.#block) {
-      this.#compareCodes()
-      this.#block = block
-      this.#stored = this.#file.segments.block(this.#segment, block, this.#count)
-    } else if (this.#pending === vectorsAtOnce) this.#compareCodes()
-    if (this.#pending === 0) this.#first = place
+    this.#enter(member)
+    if (this.#pending === vectorsAtOnce) this.#compareCodes()
+    if (this.#pending === 0) this.#first = member % this.#size
     this.#encoder.put(this.#pending++, dense)
   }
 
   /** In place of {@link add}, where a member's point is gone. */
   pass(member: number): void {
+    this.#enter(member)
     this.#compareCodes()
     this.#gone ??= new Uint8Array(this.#count)
     this.#gone[member] = 1
+  }
+
+  /** A search reads every block, be all its members gone: each has to be there, and whole. */
+  #enter(member: number): void {
+    const block = Math.floor(member / this.#size)
+    if (block === this.#block) return
+    this.#compareCodes()
+    this.#block = block
+    this.#stored = this.#file.segments.block(this.#segment, block, this.#count)
   }
 
   #compareCodes(): void {
@@ -210,7 +215,10 @@ class Sums {
     this.#count += sparse.length / 2
   }
 
-  /** False where members of a token do not ascend, or are no members: whatever they add up to. Those that are gone do not count. */
+  /**
+   * False where a token has no members, or such as do not ascend or are none: whatever they add up to. Those that are gone do not
+   * count.
+   */
   addPostings(
     { ends, members, tokens, weights }: PostingBlock,
     count: number,
@@ -222,6 +230,7 @@ class Sums {
     let passed = 0
     for (let row = 0; row < tokens.length; row++) {
       const [token, end] = [tokens[row] ?? 0, ends[row] ?? 0]
+      if (end <= at) return false
       const [ofTokenA, ofTokenB] = [Math.imul(token, tokenA), Math.imul(token, tokenB)]
       for (let last = -1; at < end; at++) {
         const [member, bits] = [members[at] ?? count, all[at] ?? 0]
