@@ -66,7 +66,8 @@ export const make = (options: EmbeddedIndexOptions, failpoints: FailpointsServic
   return Engine.of({
     open: openAs("write"),
     openReadOnly: openAs("read"),
-    drop: (ref) => attempt(() => drop(options.directory, ref, failpoints))
+    drop: (ref) => attempt(() => drop(options.directory, ref, failpoints)),
+    hasFiles: (ref) => existsSync(generationFolder(options.directory, ref))
   })
 }
 
@@ -188,7 +189,7 @@ const droppedSuffix = ".dropped"
 
 /**
  * Gone under its name at once, in pieces later: a reader finds a generation whole or absent. For good when this returns: its
- * state is deleted next, and where that is gone nobody looks for the rest.
+ * state is deleted next, and where both are gone nobody looks for the rest.
  */
 const drop = (directory: string, ref: GenerationRef, failpoints: FailpointsService): void => {
   const folder = generationFolder(directory, ref)

@@ -220,6 +220,8 @@ export interface EngineService {
   readonly openReadOnly: (ref: GenerationRef) => Effect.Effect<EngineGeneration, EngineError, Scope.Scope>
   /** Deletes everything of the generation. Nothing to delete is no error. */
   readonly drop: (ref: GenerationRef) => Effect.Effect<void, EngineError>
+  /** Whether files of the generation are here; of an engine elsewhere none are. */
+  readonly hasFiles?: (ref: GenerationRef) => boolean
 }
 
 export class Engine extends Context.Tag("reprise/index/Engine")<Engine, EngineService>() {}

@@ -68,18 +68,18 @@ export class Projections extends Context.Tag("reprise/index/Projections")<
 >() {}
 
 /**
- * Generations of which a crash between a promotion and its drop, or an earlier epoch, left something: a drop deletes the state
- * last, so that where it is gone the rest is, too.
+ * Generations of which a crash between a promotion and its drop, or an earlier epoch, left something. A drop deletes the state last:
+ * where it is gone the rest is, too, unless somebody deleted it by hand. That much is seen of files that are here.
  */
 export const leftOver = (
   rows: ReadonlyArray<GenerationRow>,
   head: { readonly logId: string; readonly epoch: number },
-  statePath: (ref: GenerationRef) => string
+  isLeft: (ref: GenerationRef) => boolean
 ): ReadonlyArray<GenerationRef> =>
   rows.flatMap((row) => {
     const ref = refOf(row, head)
     return Array.from({ length: head.epoch }, (_, at) => ({ ...ref, epoch: at + 1 })).filter(
-      (one) => (row.state === "retired" || one.epoch < head.epoch) && existsSync(statePath(one))
+      (one) => (row.state === "retired" || one.epoch < head.epoch) && isLeft(one)
     )
   })
 
@@ -154,7 +154,11 @@ export const make = (
 
     const clear = lock.withPermits(1)(
       Effect.gen(function* () {
-        const left = leftOver(context.snapshot.generations(), context.snapshot.head(), context.statePath)
+        const left = leftOver(
+          context.snapshot.generations(),
+          context.snapshot.head(),
+          (ref) => existsSync(context.statePath(ref)) || (context.engine.hasFiles?.(ref) ?? false)
+        )
         for (const ref of left) {
           yield* context.engine.drop(ref)
           context.deleteState(context.statePath(ref))

@@ -2,11 +2,12 @@
  * What the files of generations say without being opened for writing: asked by the main thread, so that the thread of the
  * index is started only where there is something for it to do.
  */
+import { existsSync } from "node:fs"
 import { Effect } from "effect"
 import type { GenerationId } from "../../events/Ids.ts"
 import type { LogService } from "../log/Log.ts"
 import type { ReadModelsService } from "../log/ReadModels.ts"
-import { vouched } from "./EmbeddedIndex.ts"
+import { generationFolder, vouched } from "./EmbeddedIndex.ts"
 import { GenerationState } from "./GenerationState.ts"
 import type { GenerationRef } from "./Index.ts"
 import { identityOf, refOf } from "./Projection.ts"
@@ -43,7 +44,12 @@ export const standing = ({ indexDirectory, log, readModels, statePath }: Standin
   isLeftOver: Effect.zipWith(
     readModels.generations,
     log.head,
-    (rows, head) => leftOver(rows, head, statePath).length > 0
+    (rows, head) =>
+      leftOver(
+        rows,
+        head,
+        (ref) => existsSync(statePath(ref)) || existsSync(generationFolder(indexDirectory, ref))
+      ).length > 0
   ).pipe(Effect.orElseSucceed(() => true))
 })
 

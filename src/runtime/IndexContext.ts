@@ -130,7 +130,8 @@ const engines = (
     return {
       open: (ref) => of(ref).open(ref),
       openReadOnly: (ref) => of(ref).openReadOnly(ref),
-      drop: (ref) => of(ref).drop(ref)
+      drop: (ref) => of(ref).drop(ref),
+      hasFiles: (ref) => of(ref).hasFiles?.(ref) ?? false
     }
   })
 

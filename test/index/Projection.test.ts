@@ -1,4 +1,4 @@
-import { copyFileSync, readdirSync, rmSync } from "node:fs"
+import { copyFileSync, existsSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
@@ -355,6 +355,30 @@ describe("a projection", () => {
       )
     })
   )
+
+  for (const folder of ["state", "index"])
+    it.scoped(
+      `that a crash left behind its promotion is cleared, though its ${folder} was deleted by hand`,
+      () =>
+        Effect.gen(function* () {
+          const { contextFor, directory, log, row } = yield* makeDirectory
+          yield* Effect.provide(history, log)
+          const context = contextFor(".")
+          yield* Effect.scoped(opened(context, row(1)))
+          yield* Effect.provide(
+            Effect.all([openGeneration(2, firstSpec, "replay"), promoteGeneration(2), retireGeneration(1)]),
+            log
+          )
+          rmSync(join(directory, folder), { recursive: true })
+          const projections = yield* makeProjections({ ...context, deleteState: GenerationState.delete })
+          assert.strictEqual(yield* projections.clear, 1)
+          const left = ["state", "index"]
+            .map((one) => join(directory, one))
+            .flatMap((one) => (existsSync(one) ? readdirSync(one) : []))
+          assert.deepStrictEqual(left, [])
+          assert.strictEqual(yield* projections.clear, 0)
+        })
+    )
 
   it.scoped("is mended point by point, from the log, whatever was changed by hand", () =>
     Effect.gen(function* () {
