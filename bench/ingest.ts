@@ -8,6 +8,8 @@
  * Further: a pass without news as a process of its own; whether an embedder that takes 30 ms for a batch of 32 is kept at
  * work; and how long the main thread is held at most while documents come in and searches are answered.
  *
+ * Everything runs under the flags of V8 that commands set, the peers as well.
+ *
  * Prints a table of medians with their spread, ratios of pairs, and, as the last line, JSON. Exits 1 where a bound is missed;
  * `--short` is one small round without peers, and misses a gross regression alone. What `npm run bench:peers` has not
  * installed is left out, and said to be.

@@ -11,8 +11,9 @@
  * not, or if the growth is above `--bound` (1; not judged with --short, two minutes, where the heap is still settling:
  * there the peak is, against 1,024 MiB).
  *
- * Under V8's flags of a command and the image's `MALLOC_ARENA_MAX=2`: an arena keeps what was freed in it, and which one a thread is given is chance. With as
- * many as glibc likes the size rises for as long as threads that come and go are given one that was small before.
+ * Under V8's flags of a command and the image's `MALLOC_ARENA_MAX=2`: an arena keeps what was freed in it, and which one a
+ * thread is given is chance. With as many as glibc likes the size rises for as long as threads that come and go are given one
+ * that was small before.
  */
 import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"

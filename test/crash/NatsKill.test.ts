@@ -81,7 +81,7 @@ const actsOf = (name: WayName, root: string): readonly [before: ReadonlyArray<Ac
   }
 }
 
-/** With all settings of the process that has the log: those that a worker has no use for do it no harm. */
+/** What a worker has to have in common with the process that has the log. */
 const environmentOf = (settings: EncodedSettings, nats: string) => ({
   REPRISE_BUS: "nats",
   REPRISE_NATS_URL: nats,

@@ -6,7 +6,7 @@ import { Effect, Exit, identity } from "effect"
 import { ProjectName, TeamName } from "../../events/Ids.ts"
 import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
 import { GenerationState } from "../../src/index/GenerationState.ts"
-import { EngineMismatch } from "../../src/index/Index.ts"
+import { type EngineGeneration, EngineMismatch } from "../../src/index/Index.ts"
 import {
   openProjection,
   openStateForReading,
@@ -53,14 +53,18 @@ const fromAfar = (context: ProjectionContext): ProjectionContext => ({
     })
 })
 
-/** With an engine that keeps each write at once, whoever reads. */
-const atOnce = (context: ProjectionContext): ProjectionContext => ({
+/** What it opens for writing is changed. */
+const withEngine = (
+  context: ProjectionContext,
+  change: (engine: EngineGeneration) => EngineGeneration
+): ProjectionContext => ({
   ...context,
-  engine: {
-    ...context.engine,
-    open: (ref) => Effect.map(context.engine.open(ref), ({ unseen: _, ...engine }) => engine)
-  }
+  engine: { ...context.engine, open: (ref) => Effect.map(context.engine.open(ref), change) }
 })
+
+/** With an engine that keeps each write at once, whoever reads. */
+const atOnce = (context: ProjectionContext): ProjectionContext =>
+  withEngine(context, ({ unseen: _, ...engine }) => engine)
 const engines = {
   "that keeps each write at once": atOnce,
   "that keeps them at a mark": identity<ProjectionContext>
@@ -113,21 +117,14 @@ describe("the state of a generation that is folded from afar", () => {
       const { contextFor, row } = yield* building
       const plain = fromAfar(contextFor("."))
       const said: Array<boolean> = []
-      const context: ProjectionContext = {
-        ...plain,
-        engine: {
-          ...plain.engine,
-          open: (ref) =>
-            Effect.map(plain.engine.open(ref), (engine) => ({
-              ...engine,
-              unseen: (isUnseen) =>
-                Effect.zipRight(
-                  Effect.sync(() => said.push(isUnseen)),
-                  engine.unseen?.(isUnseen) ?? Effect.void
-                )
-            }))
-        }
-      }
+      const context = withEngine(plain, (engine) => ({
+        ...engine,
+        unseen: (isUnseen) =>
+          Effect.zipRight(
+            Effect.sync(() => said.push(isUnseen)),
+            engine.unseen?.(isUnseen) ?? Effect.void
+          )
+      }))
       const live = yield* openProjection(context, row(1))
       yield* catchUp(live)
       yield* live.settle
@@ -226,22 +223,16 @@ describe("the state of a generation that is folded from afar", () => {
       const { contextFor, row } = yield* building
       const context = fromAfar(contextFor("."))
       const ref = refOf(row(2), context.snapshot.head())
+      // It is asked once when it is opened, and once for each batch: for the third one it is away.
       let asked = 0
-      const failing: ProjectionContext = {
-        ...context,
-        engine: {
-          ...context.engine,
-          open: (one) =>
-            Effect.map(context.engine.open(one), (engine) => ({
-              ...engine,
-              marker: Effect.suspend(() =>
-                ++asked === 4
-                  ? new EngineMismatch({ engine: "embedded", reason: "absent", detail: "It is away." })
-                  : engine.marker
-              )
-            }))
-        }
-      }
+      const failing = withEngine(context, (engine) => ({
+        ...engine,
+        marker: Effect.suspend(() =>
+          ++asked === 4
+            ? new EngineMismatch({ engine: "embedded", reason: "absent", detail: "It is away." })
+            : engine.marker
+        )
+      }))
       yield* Effect.scoped(
         Effect.gen(function* () {
           const projection = yield* openProjection(failing, row(2))

@@ -67,7 +67,7 @@ describe("whatever is interleaved, lost, repeated, refused or killed", () => {
     })
   }
 
-  // 300016 breaks again with its bug planted; the others mean other schedules by now: what they met is held by the tests of
+  // 300016 and 2956291 break again with their bugs planted; the others mean other schedules by now: what they met is held by the tests of
   // the Indexer (upkeep that fails) and of Reach (answers that go back), too.
   for (const once of [1020, 204_530, 300_016, 300_702, 300_733, 2_956_291])
     it(`seed ${once}, which broke a promise once, keeps all of them`, () => {
