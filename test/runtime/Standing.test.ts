@@ -1,5 +1,5 @@
 import { rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { setImmediate } from "node:timers/promises"
 import type { Worker } from "node:worker_threads"
 import { assert, describe, it } from "@effect/vitest"
@@ -11,7 +11,14 @@ import { Log } from "../../src/log/Log.ts"
 import { indexDirectory, statePath } from "../../src/runtime/IndexContext.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
 import { SearchRequest } from "../../src/search/Search.ts"
-import { commitDocument, generation } from "../support/corpus.ts"
+import {
+  commitDocument,
+  firstSpec,
+  generation,
+  openGeneration,
+  promoteGeneration,
+  retireGeneration
+} from "../support/corpus.ts"
 import { addRoot, withRuntime } from "../support/embeddedRuntime.ts"
 import { catchUp, makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
@@ -39,7 +46,9 @@ const applied = Effect.gen(function* () {
   })
   return {
     checkpoint,
+    log,
     found: asked.checkpoint(generation(1)),
+    isLeftOver: asked.isLeftOver,
     state: statePath(directory, { generation: generation(1), epoch: 1 }),
     root: join(index, "g001-e1", "generation.sqlite"),
     points: join(index, "g001-e1", "default.default.sqlite")
@@ -85,6 +94,29 @@ describe("what the files of a generation say", () => {
         const files = yield* applied
         yield* harm(files)
         assert.isUndefined(yield* files.found)
+      })
+    )
+})
+
+describe("files of generations that are over", () => {
+  for (const [what, deleted] of [
+    ["state and index", () => []],
+    ["a state without index", ({ root }: Applied) => [dirname(root)]],
+    ["an index without state", ({ state }: Applied) => [state]]
+  ] as const)
+    it.scoped(`are there as ${what}, until they are deleted`, () =>
+      Effect.gen(function* () {
+        const files = yield* applied
+        assert.isFalse(yield* files.isLeftOver)
+        yield* Effect.provide(
+          Effect.all([openGeneration(2, firstSpec, "replay"), promoteGeneration(2), retireGeneration(1)]),
+          files.log
+        )
+        for (const one of deleted(files)) rmSync(one, { recursive: true })
+        assert.isTrue(yield* files.isLeftOver)
+        rmSync(files.state, { force: true })
+        rmSync(dirname(files.root), { recursive: true, force: true })
+        assert.isFalse(yield* files.isLeftOver)
       })
     )
 })
