@@ -9,8 +9,11 @@
 import { murmur3 } from "./Murmur3.ts"
 import { SpellingTable } from "./SpellingTable.ts"
 
-/** Distinct spellings remembered, in each of two vocabularies. */
-const mostSpellings = 32_768
+/**
+ * Distinct spellings that a vocabulary remembers, some 12 MB. Words beyond them are learnt anew again and again: a
+ * replay of a corpus with 50,000 words took twice the processor time where half as many were remembered.
+ */
+const mostSpellings = 65_536
 
 /** What the language says of a spelling. */
 export interface Language {
@@ -30,6 +33,24 @@ export interface Words {
   readonly tokens: Uint32Array
 }
 
+/** What is left of a vocabulary that was full: it is not looked up by spellings any more. */
+class Former {
+  readonly #words: Words & { readonly stopped: Uint8Array }
+  readonly #numbers: ReadonlyMap<string, number>
+
+  constructor(words: Words & { readonly stopped: Uint8Array }, numbers: ReadonlyMap<string, number>) {
+    this.#words = words
+    this.#numbers = numbers
+  }
+
+  recall(word: string): { readonly stem: string; readonly isStopped: boolean } | undefined {
+    const number = this.#numbers.get(word)
+    if (number === undefined) return undefined
+    const { stems, stopped, terms } = this.#words
+    return { stem: stems[terms[number] ?? 0] ?? "", isStopped: stopped[number] === 1 }
+  }
+}
+
 export class Lexicon {
   readonly #language: Language
   #vocabulary: Vocabulary
@@ -41,7 +62,7 @@ export class Lexicon {
 
   /** For the length of one text. */
   begin(): Vocabulary {
-    if (this.#vocabulary.isFull) this.#vocabulary = new Vocabulary(this.#language, this.#vocabulary)
+    if (this.#vocabulary.isFull) this.#vocabulary = new Vocabulary(this.#language, this.#vocabulary.former())
     return this.#vocabulary
   }
 }
@@ -56,14 +77,13 @@ export class Vocabulary implements Words {
   /** Spellings, each of which leads to the number of its word. */
   readonly spellings: SpellingTable
   readonly #language: Language
-  #former: Vocabulary | undefined
+  readonly #former: Former | undefined
   readonly #wordNumbers = new Map<string, number>()
   readonly #stemNumbers = new Map<string, number>()
 
-  constructor(language: Language, former: Vocabulary | undefined) {
+  constructor(language: Language, former: Former | undefined) {
     this.#language = language
     this.#former = former
-    former?.forgetFormer()
     this.spellings = new SpellingTable((spelling) => {
       const word = language.normalise(spelling)
       const number = this.#wordNumbers.get(word) ?? this.#begin(word)
@@ -76,9 +96,10 @@ export class Vocabulary implements Words {
     return this.spellings.size >= mostSpellings
   }
 
-  /** Once it is a former one itself. */
-  forgetFormer(): void {
-    this.#former = undefined
+  /** What the next one may ask it. Its spellings are let go with it. */
+  former(): Former {
+    const { stems, stopped, terms, tokens, words } = this
+    return new Former({ stems, stopped, terms, tokens, words }, this.#wordNumbers)
   }
 
   #begin(word: string): number {
@@ -94,7 +115,7 @@ export class Vocabulary implements Words {
     this.words.push(word)
     this.#wordNumbers.set(word, number)
     this.terms[number] = term
-    this.stopped[number] = (known?.stopped ?? this.#language.isStopped(word)) ? 1 : 0
+    this.stopped[number] = (known?.isStopped ?? this.#language.isStopped(word)) ? 1 : 0
     return number
   }
 
@@ -107,12 +128,6 @@ export class Vocabulary implements Words {
     this.#stemNumbers.set(stem, term)
     this.tokens[term] = murmur3(stem)
     return term
-  }
-
-  recall(word: string): { readonly stem: string; readonly stopped: boolean } | undefined {
-    const number = this.#wordNumbers.get(word)
-    if (number === undefined) return undefined
-    return { stem: this.stems[this.terms[number] ?? 0] ?? "", stopped: this.stopped[number] === 1 }
   }
 }
 
