@@ -43,6 +43,21 @@ export const readHeadFile = (path: string): Head | undefined => {
 export const writeHeadFile = (path: string, head: Head): void =>
   replaceFile(path, sectorOf(head), { sync: false })
 
+/**
+ * As {@link writeHeadFile}, of a log that was put in place: where the file that stands there has seen more of this very log, or
+ * another end of it, that stays a witness, and whoever opens the copy decides about what it lacks.
+ */
+export const writeHeadOfCopy = (path: string, head: Head): void => {
+  const standing = readHeadFile(path)
+  if (standing === undefined || !hasSeenMore(standing, head)) writeHeadFile(path, head)
+}
+
+const hasSeenMore = (seen: Head, { epoch, hash, logId, position }: Head): boolean =>
+  seen.logId === logId &&
+  (seen.epoch > epoch ||
+    (seen.epoch === epoch &&
+      (seen.position > position || (seen.position === position && seen.hash !== hash))))
+
 /** The file that is there, or a new one where it was deleted. */
 export const overwriteHeadFile = (path: string, head: Head): void => {
   const descriptor = openSync(path, constants.O_WRONLY | constants.O_CREAT, 0o600)

@@ -13,10 +13,11 @@ import {
   makeDirectory
 } from "./DirectoryFormat.ts"
 import { sync } from "./Folders.ts"
-import { readHeadFile, writeHeadFile } from "./HeadFile.ts"
+import { readHeadFile, writeHeadFile, writeHeadOfCopy } from "./HeadFile.ts"
 import { SourceDamaged, TargetNotEmpty } from "./LogArchive.ts"
 import { fileNames, openForReading } from "./LogDatabase.ts"
 import { type VerificationReport, verifyDirectory } from "./LogVerification.ts"
+import { deleteSideFiles, unfinishedFolders } from "./SideFiles.ts"
 import { openSnapshot } from "./SqliteSnapshot.ts"
 import { acquireLock, type Holder } from "./WriterLock.ts"
 
@@ -106,8 +107,10 @@ export const restore = (
     if (witnessed !== undefined) writeHeadFile(join(part, fileNames.head), witnessed)
     const report = verified(part, source)
     createDirectory(directory)
-    // From here on the folder says that content without a log is no more than what this began.
+    // From here on the log that is still in the folder says that content without one is no more than what this began.
+    sync(part)
     sync(directory)
+    deleteSideFiles(directory)
     // The log last, when the content is there for good: without it the directory still counts as empty.
     for (const name of [fileNames.content, fileNames.log]) {
       for (const side of ["-wal", ""]) {
@@ -118,7 +121,7 @@ export const restore = (
       }
       sync(directory)
     }
-    if (witnessed !== undefined) writeHeadFile(join(directory, fileNames.head), witnessed)
+    if (witnessed !== undefined) writeHeadOfCopy(join(directory, fileNames.head), witnessed)
     return reportOf(report)
   } finally {
     clearUnfinished(directory)
@@ -127,13 +130,18 @@ export const restore = (
   }
 }
 
-const partOf = (directory: string): string => join(directory, "restore.part")
+const partOf = (directory: string): string => join(directory, unfinishedFolders.restore)
 
-/** Content that a restore put in place before it came to the log: it would stand in the way of the next one. */
+/**
+ * Content that a restore put in place before it came to the log, which it still has then: it would stand in the way of the
+ * next one. Any other content without a log is not ours to delete.
+ */
 const clearUnfinished = (directory: string): void => {
-  if (!existsSync(partOf(directory)) || existsSync(join(directory, fileNames.log))) return
-  for (const side of ["-wal", ""]) rmSync(join(directory, `${fileNames.content}${side}`), { force: true })
+  if (!existsSync(join(partOf(directory), fileNames.log)) || existsSync(join(directory, fileNames.log)))
+    return
+  rmSync(join(directory, fileNames.content), { force: true })
   sync(directory)
+  deleteSideFiles(directory)
 }
 
 /** One snapshot, however long the copy takes: the connection's own read transaction holds it. */

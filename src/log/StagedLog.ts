@@ -9,14 +9,13 @@ import { ContentStore } from "./ContentStore.ts"
 import { prepareInsert } from "./EventRow.ts"
 import { sync } from "./Folders.ts"
 import type { ChainedRow } from "./HashChain.ts"
-import { writeHeadFile } from "./HeadFile.ts"
+import { writeHeadOfCopy } from "./HeadFile.ts"
 import type { BlobPut, VectorPut } from "./Log.ts"
 import type { ArchiveHeader } from "./LogArchive.ts"
 import { fileNames, openForWriting } from "./LogDatabase.ts"
 import { logMigrations, migrate } from "./migrations/Migrations.ts"
 import { foldedEvents, rebuildReadModels } from "./readModels/Rebuild.ts"
-
-const folderName = "import.part"
+import { deleteSideFiles, unfinishedFolders } from "./SideFiles.ts"
 
 /** Bodies and vectors are written this many at a time, or sooner at this many bytes. */
 const contentBatch = { count: 500, bytes: 16 * 1024 * 1024 }
@@ -34,7 +33,7 @@ export class StagedLog {
   /** What an earlier, interrupted import left in the directory is removed. */
   constructor(directory: string) {
     this.#directory = directory
-    this.#folder = join(directory, folderName)
+    this.#folder = join(directory, unfinishedFolders.import)
     rmSync(this.#folder, { recursive: true, force: true })
     mkdirSync(this.#folder)
     this.#log = openForWriting(join(this.#folder, fileNames.log))
@@ -82,15 +81,16 @@ export class StagedLog {
       SELECT json_extract(data, '$.documentId'), max(json_extract(data, '$.orderKey')) FROM events
       WHERE type IN ('DocumentSubmitted', 'DocumentRemoved') GROUP BY 1`)
     this.#content.db.prepare("INSERT OR REPLACE INTO meta VALUES ('log_id', ?)").run(header.logId)
+    for (const db of [this.#content.db, this.#log]) moveIntoDatabase(db)
     this.#close()
+    deleteSideFiles(this.#directory)
     for (const name of [fileNames.content, fileNames.log]) {
       sync(join(this.#folder, name))
-      for (const side of ["-wal", "-shm"]) rmSync(join(this.#directory, `${name}${side}`), { force: true })
       renameSync(join(this.#folder, name), join(this.#directory, name))
       // The content is there for good before the log is there at all.
       sync(this.#directory)
     }
-    writeHeadFile(join(this.#directory, fileNames.head), header)
+    writeHeadOfCopy(join(this.#directory, fileNames.head), header)
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
@@ -115,9 +115,17 @@ export class StagedLog {
     this.#bytes = 0
   }
 
-  /** The last connection to close moves the WAL into the database. */
   #close(): void {
     this.#log.close()
     this.#content.db.close()
   }
+}
+
+/**
+ * All of what was written, since the database's file alone takes its place. Closed, SQLite would do it as well, and say
+ * nothing where it cannot: the disk is full, or somebody has the file open.
+ */
+const moveIntoDatabase = (db: Database): void => {
+  if (db.prepare<[], { busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)").get()?.busy !== 0)
+    throw new Error(`${db.name} is being read by another program. Run it again when that is over`)
 }

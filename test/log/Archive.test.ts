@@ -1,14 +1,14 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import SqliteDatabase from "better-sqlite3"
 import { Effect } from "effect"
 import { sha256 } from "../../events/index.ts"
-import { armed, Failpoints } from "../../src/faults/Failpoints.ts"
+import { armed, Failpoints, type FailpointsService } from "../../src/faults/Failpoints.ts"
 import * as Archive from "../../src/log/Archive.ts"
 import { DirectoryInvalid } from "../../src/log/DirectoryFormat.ts"
 import { chainHash, genesis } from "../../src/log/HashChain.ts"
-import { LogLocked } from "../../src/log/Log.ts"
+import { LogBehindIndex, LogLocked } from "../../src/log/Log.ts"
 import {
   ArchiveMissing,
   ArchiveRefused,
@@ -428,6 +428,96 @@ describe("log export and import", () => {
         Effect.provideService(Archive.importFrom(file, imported), Failpoints, armed("import.batch:1:throw"))
       )
       assert.isFalse((yield* Archive.importFrom(file, imported)).alreadyThere)
+    })
+  )
+})
+
+describe("a copy that is put in place", () => {
+  /** What a process that was killed left, of which somebody deleted the databases alone. */
+  const killed = (home: string) =>
+    Effect.sync(() => {
+      const living = join(home, "living")
+      const { close, core } = openTestWriter(living)
+      core.writeGroup([wholeDocument("former", 0)])
+      cpSync(living, join(home, "killed"), { recursive: true })
+      close()
+      for (const name of ["log.sqlite", "content.sqlite"]) rmSync(join(home, "killed", name))
+      assert.includeMembers(readdirSync(join(home, "killed")), ["log.sqlite-wal", "content.sqlite-wal"])
+      return join(home, "killed")
+    })
+
+  for (const how of ["restored", "imported"] as const)
+    it.scopedLive(`is ${how} beside the write-ahead log of a former one, which it takes nothing of`, () =>
+      Effect.gen(function* () {
+        const { directory, file } = yield* exported
+        const home = join(directory, "..")
+        const backup = join(home, "backup")
+        yield* Archive.backup(directory, backup)
+        const place = yield* killed(home)
+        yield* how === "restored" ? Archive.restore(backup, place) : Archive.importFrom(file, place)
+        assert.deepStrictEqual((yield* Archive.verify(place)).damages, [])
+        assert.strictEqual(eventsOf(place), eventsOf(directory))
+        assert.strictEqual(contentOf(place), contentOf(directory))
+        openTestWriter(place).close()
+      })
+    )
+
+  for (const how of ["restored", "imported"] as const)
+    it.scopedLive(`O3: is ${how} beside a head file that has seen more of it, which stays a witness`, () =>
+      Effect.gen(function* () {
+        const { directory, file } = yield* exported
+        const backup = join(directory, "..", "backup")
+        yield* Archive.backup(directory, backup)
+        const { close, core } = openTestWriter(directory)
+        core.writeGroup([wholeDocument("lost", 9)])
+        close()
+        for (const name of ["log.sqlite", "content.sqlite"]) rmSync(join(directory, name))
+        yield* how === "restored" ? Archive.restore(backup, directory) : Archive.importFrom(file, directory)
+        const refusal = yield* Effect.flip(
+          Effect.try({ try: () => openTestWriter(directory), catch: (cause) => cause })
+        )
+        assert.instanceOf(refusal, LogBehindIndex)
+        const accepted = openTestWriter(directory, { acceptRollback: true })
+        assert.strictEqual(accepted.core.head.epoch, 2)
+        accepted.close()
+      })
+    )
+
+  it.scopedLive(
+    "is not put where content stands without its log, whatever a former restore left beside it",
+    () =>
+      Effect.gen(function* () {
+        const { directory } = yield* filled
+        const backup = join(directory, "..", "backup")
+        yield* Archive.backup(directory, backup)
+        const before = contentOf(directory)
+        // As one that was killed when the log had its place already.
+        mkdirSync(join(directory, "restore.part"))
+        rmSync(join(directory, "log.sqlite"))
+        assert.instanceOf(yield* Effect.flip(Archive.restore(backup, directory)), TargetNotEmpty)
+        assert.strictEqual(contentOf(directory), before)
+      })
+  )
+
+  it.scopedLive("is refused where not all of it could be moved into the files that take their place", () =>
+    Effect.gen(function* () {
+      const { directory, file, imported } = yield* exported
+      let reader: SqliteDatabase.Database | undefined
+      const reading: FailpointsService = {
+        hit: (name) => {
+          if (name !== "import.batch") return
+          reader = new SqliteDatabase(join(imported, "import.part", "log.sqlite"), { readonly: true })
+          reader.exec("BEGIN; SELECT count(*) FROM events")
+        }
+      }
+      const refusal = yield* Effect.flip(
+        Effect.provideService(Archive.importFrom(file, imported), Failpoints, reading)
+      )
+      assert.include(refusal.message, "is being read by another program")
+      assert.isFalse(existsSync(join(imported, "log.sqlite")))
+      reader?.close()
+      yield* Archive.importFrom(file, imported)
+      assert.strictEqual(eventsOf(imported), eventsOf(directory))
     })
   )
 })
