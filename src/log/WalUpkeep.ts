@@ -3,10 +3,12 @@
  */
 import type { Database } from "better-sqlite3"
 import type { FailpointsService } from "../faults/Failpoints.ts"
-import { walPages } from "./LogDatabase.ts"
+import { fileIdentity, walPages } from "./LogDatabase.ts"
 
 export class WalUpkeep {
   readonly #pages: number
+  /** Which file each database's log was when it was looked at first. */
+  readonly #opened = new WeakMap<Database, string>()
   readonly #failpoints: FailpointsService
   #next: number
 
@@ -15,6 +17,25 @@ export class WalUpkeep {
     this.#pages = pages
     this.#failpoints = failpoints
     this.#next = pages
+  }
+
+  /**
+   * Throws where a database's log is another file by now, or deleted: what is written would go with this process. What was
+   * acknowledged is moved into the database first.
+   */
+  assertThere(databases: ReadonlyArray<Database>): void {
+    for (const db of databases) {
+      if (!db.open) continue
+      const path = `${db.name}-wal`
+      const found = fileIdentity(path)
+      const opened = this.#opened.get(db) ?? found
+      this.#opened.set(db, opened)
+      if (opened === found) continue
+      walPages(db, "PASSIVE")
+      throw new Error(
+        `${path} was replaced or deleted while it was open. Stop this process and start it again.`
+      )
+    }
   }
 
   /** Pinned by a reader, it tries again as they grow. Answers why it could not, if so; never throws. */

@@ -89,6 +89,7 @@ export class WriterCore {
     this.#head = this.#log.tip()
     this.#writer = Number(this.#log.meta("writer"))
     this.#identities = identitiesOf([options.paths.log, options.paths.content, options.paths.lock])
+    this.#wal.assertThere([this.#log.db, this.#content.db])
   }
 
   get head(): Head {
@@ -375,6 +376,7 @@ export class WriterCore {
   /** Before each group: the files are the ones that were opened, and open. */
   #ready(): void {
     assertSameFiles(this.#identities)
+    this.#wal.assertThere([this.#log.db, this.#content.db])
     if (!this.#stopped) return
     const acknowledged = this.head
     this.#collection = undefined

@@ -452,6 +452,27 @@ describe("the log's writer", () => {
       renameSync(join(directory, "elsewhere"), join(directory, "log.sqlite"))
     })
   )
+
+  for (const file of ["log.sqlite", "content.sqlite"])
+    it.scoped(
+      `D11: refuses to write once ${file}'s write-ahead log was deleted, and keeps what it answered`,
+      () =>
+        Effect.gen(function* () {
+          const directory = yield* temporaryDirectory
+          const { core } = yield* opened(directory)
+          core.writeGroup([wholeDocument("a", 0)])
+          rmSync(join(directory, `${file}-wal`))
+          const [outcome] = core.writeGroup([wholeDocument("b", 1)]).outcomes
+          assert.match(outcome?._tag === "Failed" ? outcome.reason : "", /-wal was replaced or deleted/)
+          // What a process that is killed now leaves of the two.
+          const left = join(yield* temporaryDirectory, file)
+          copyFileSync(join(directory, file), left)
+          const db = new SqliteDatabase(left, { readonly: true })
+          const table = file === "log.sqlite" ? "events" : "blobs"
+          assert.isAbove(Number(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get()), 0)
+          db.close()
+        })
+    )
 })
 
 describe("opening for writing", () => {
