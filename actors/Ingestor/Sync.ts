@@ -161,9 +161,10 @@ const syncOne = Effect.fnUntraced(function* (
   const closeFailed = (reason: Reason) =>
     Effect.flatMap(begun, ({ command, sync }) => ask(SyncFail.make({ ...command("fail"), sync, reason })))
 
-  const failed = (uri: string, reason: Reason) =>
+  /** `said`: to whoever waits. */
+  const failed = (uri: string, reason: Reason, said = reason.message) =>
     Effect.suspend(() => {
-      tally.fail("failed", { uri, reason: reason.message })
+      tally.fail("failed", { uri, reason: said })
       return closeFailed(reason)
     })
 
@@ -171,7 +172,7 @@ const syncOne = Effect.fnUntraced(function* (
     const opened = yield* openSource(ports, row).pipe(Effect.either)
     if (Either.isLeft(opened)) {
       if (opened.left._tag !== "SourceUnreadable") return yield* opened.left
-      return yield* failed(opened.left.source, { code: opened.left.code, message: opened.left.message })
+      return yield* failed(opened.left.source, opened.left.reason, opened.left.message)
     }
     const { source, uri } = opened.right
     const known = yield* knownOf(readModels, row)
@@ -196,7 +197,7 @@ const syncOne = Effect.fnUntraced(function* (
     if (Either.isLeft(end)) {
       const error = end.left
       if (error._tag !== "SourceUnreadable") return yield* error
-      return yield* failed(uri, { code: error.code, message: error.message })
+      return yield* failed(uri, error.reason, error.message)
     }
     const isNews =
       isUsed() || sweep || known !== "files" || end.right._tag !== "Complete" || !tally.isWithoutNews

@@ -36,7 +36,7 @@ const open = (tree: FileTreeService, limits: FilesLimits): SourceReader["Type"] 
         new SourceUnreadable({
           source: settings.root,
           code: "PatternRefused",
-          detail: cause instanceof PatternRefused ? cause.message : String(cause)
+          detail: `One of its patterns cannot be used${cause instanceof PatternRefused ? `: ${cause.detail}` : "."}`
         })
     })
     const root = ofText(settings.root)

@@ -13,9 +13,12 @@ const maxStars = 3
 /** A pattern that nobody could match in reasonable time, or that leaves the root. */
 export class PatternRefused extends Error {
   override readonly name = "PatternRefused"
+  /** Why, without the pattern. */
+  readonly detail: string
 
   constructor(pattern: string, detail: string) {
     super(`The pattern ${JSON.stringify(pattern.slice(0, 100))} cannot be used: ${detail}`)
+    this.detail = detail
   }
 }
 

@@ -19,6 +19,11 @@ export class SourceUnreadable extends Schema.TaggedError<SourceUnreadable>()("So
   override get message() {
     return `The source ${JSON.stringify(this.source)} cannot be read: ${this.detail} Nothing of it was removed. Make it available and sync again.`
   }
+  /** For the log, where it stays for ever: without the source's name, which is a path, and may be a person's. */
+  get reason(): Reason {
+    const message = `It cannot be read: ${this.detail} Nothing of it was removed. Make it available and sync again.`
+    return { code: this.code, message }
+  }
 }
 
 /** One item cannot be read. Its document stays as it is; the next sync tries again. */
