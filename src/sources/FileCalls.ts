@@ -176,7 +176,10 @@ const readOne = (calls: FileCalls, path: RawPath, maxBytes: number): FileRead =>
     const unfitNow = unfitFor(before, maxBytes)
     if (unfitNow !== undefined) return unfitNow
     if (before.inode !== seen.inode || before.device !== seen.device) return { _tag: "Changed" }
-    if (calls.location(file, path) !== path) return { _tag: "Elsewhere" }
+    const location = calls.location(file, path)
+    // So the system says of what was deleted, or replaced under its name, since it was opened.
+    if (location === `${path} (deleted)`) return { _tag: "Changed" }
+    if (location !== path) return { _tag: "Elsewhere" }
     const bytes = new Uint8Array(before.size)
     let length = 0
     while (length < bytes.length) {

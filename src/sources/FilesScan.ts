@@ -7,7 +7,7 @@
  * Synchronous, as all calls of files: it runs in their thread, and what it meets crosses a page at a time.
  */
 import type { Reason } from "../../events/Document.ts"
-import { type FileCalls, readAll } from "./FileCalls.ts"
+import { type FileCalls, type ListedEntry, readAll } from "./FileCalls.ts"
 import { codeOf, isBroken, meaning, readAttempts, readPauseMs, whyUnreadable } from "./FileCodes.ts"
 import { descriptorOf } from "./FileDescriptor.ts"
 import type { DirectoryEntry, FileKind, FileStat } from "./FileTree.ts"
@@ -253,7 +253,7 @@ export class FilesScan {
       const listing = this.calls.list(absolute)
       try {
         for (let some = listing.next(); some.length > 0; some = listing.next()) {
-          const known = some.map(({ kind, name }) => ({ name, kind: kind ?? this.kindAt(absolute, name) }))
+          const known = some.flatMap((entry) => this.kindOf(absolute, entry))
           entries.add(known)
           for (const { kind, name } of known) {
             if (kind !== "file") continue
@@ -281,11 +281,14 @@ export class FilesScan {
       : within
   }
 
-  private kindAt(directory: RawPath, name: RawPath): FileKind {
+  /** Nothing where it is gone by now. Throws where nobody can tell what it is: then the directory proves nothing. */
+  private kindOf(directory: RawPath, { kind, name }: ListedEntry): ReadonlyArray<DirectoryEntry> {
+    if (kind !== undefined) return [{ name, kind }]
     try {
-      return this.calls.examine(append(asPrefix(directory), name)).kind
-    } catch {
-      return "special"
+      return [{ name, kind: this.calls.examine(append(asPrefix(directory), name)).kind }]
+    } catch (cause) {
+      if (codeOf(cause) === "ENOENT") return []
+      throw cause
     }
   }
 

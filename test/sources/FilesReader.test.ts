@@ -223,6 +223,36 @@ describe("the scan of a files source", () => {
     })
   )
 
+  it.scopedLive("S1: takes nothing for no document of which nobody can tell what it is", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryRoot
+      yield* write(root, { "a.md": "a", "sub/b.md": "b", "sub/gone.md": "c" })
+      // As file systems do that do not say in a listing what an entry is.
+      const calls = (code: (path: string) => string | undefined): FileCalls => ({
+        ...nodeCalls,
+        list: (directory) => {
+          const listing = nodeCalls.list(directory)
+          return { ...listing, next: () => listing.next().map(({ name }) => ({ name, kind: undefined })) }
+        },
+        examine: (path) => {
+          const refused = code(toText(path))
+          if (refused !== undefined) throw Object.assign(new Error(refused), { code: refused })
+          return nodeCalls.examine(path)
+        }
+      })
+      const scanned = (code: (path: string) => string | undefined) =>
+        Effect.gen(function* () {
+          const source = yield* (yield* SourceReader).open(settingsOf(root))
+          return Chunk.toReadonlyArray(yield* Stream.runCollect(source.scan()))
+        }).pipe(Effect.provide(Layer.provide(filesReader(), layerInThread(calls(code)))))
+      const gone = yield* scanned((path) => (path.endsWith("gone.md") ? "ENOENT" : undefined))
+      assert.deepStrictEqual([items(gone), excluded(gone)], [["a.md", "sub/b.md"], []])
+      const failing = yield* scanned((path) => (path.endsWith("b.md") ? "EIO" : undefined))
+      assert.deepStrictEqual([items(failing), unreadable(failing)], [["a.md"], ["EIO sub/ broken"]])
+      assert.deepStrictEqual(excluded(failing), [])
+    })
+  )
+
   it.scopedLive("S1: fails where its root is missing, is no directory, or cannot be listed", () =>
     Effect.gen(function* () {
       const root = yield* temporaryRoot
@@ -411,6 +441,26 @@ describe("reading one file of a source", () => {
         }
       })
       assert.strictEqual(Buffer.from(bytes).toString(), "bbbb")
+    })
+  )
+
+  it.scopedLive("S2: reads what took a file's place in the moment when it was opened", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryRoot
+      yield* write(root, { "a.md": "former", "b.md": "newer" })
+      let replaced = false
+      const calls: FileCalls = {
+        ...nodeCalls,
+        stat: (file) => {
+          if (!replaced) renameSync(join(root, "b.md"), join(root, "a.md"))
+          replaced = true
+          return nodeCalls.stat(file)
+        }
+      }
+      const { bytes } = yield* Effect.gen(function* () {
+        return yield* readOne(yield* (yield* SourceReader).open(settingsOf(root)), rawPath("a.md"))
+      }).pipe(Effect.provide(Layer.provide(filesReader(), layerInThread(calls))))
+      assert.strictEqual(Buffer.from(bytes).toString(), "newer")
     })
   )
 
