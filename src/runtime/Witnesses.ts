@@ -3,6 +3,7 @@
  */
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
+import { Schema } from "effect"
 import { Digest, Position } from "../../events/Ids.ts"
 import { readWitness } from "../index/StateWitness.ts"
 import type { Witness } from "../log/HeadFile.ts"
@@ -14,13 +15,18 @@ export const stateWitnesses = (directory: string): ReadonlyArray<Witness> => {
     .filter((name) => name.endsWith(".sqlite"))
     .flatMap((name) => {
       const seen = readWitness(join(folder, name))
-      if (seen === undefined || seen.position === 0) return []
+      // What is damaged has seen nothing that could be told: it is derived, and made anew.
+      if (seen === undefined || seen.position === 0 || !isSeen(seen)) return []
       const { epoch, logId, position, hash } = seen
       return [
         {
           name: `state of generation ${name.replace(/-e\d+\.sqlite$/, "")}`,
-          head: { logId, epoch, position: Position.make(position), hash: Digest.make(hash) }
+          head: { logId, epoch, position, hash }
         }
       ]
     })
 }
+
+const isSeen = Schema.is(
+  Schema.Struct({ logId: Schema.String, epoch: Schema.Int, position: Position, hash: Digest })
+)
