@@ -34,6 +34,7 @@ import type { CommandConflict, LogFailed } from "../log/Log.ts"
 import { ReadModels } from "../log/ReadModels.ts"
 import { findSource } from "../runtime/Names.ts"
 import { Push, PushInvalid } from "../runtime/Push.ts"
+import { keyAfterAll } from "../runtime/Removals.ts"
 import { type SourceUnknown, Writer } from "../runtime/Reprise.ts"
 import type { CommandMessage } from "./WireBody.ts"
 
@@ -170,8 +171,7 @@ export const makePublicCommands = Effect.gen(function* () {
         scope,
         documentId,
         reason: "requested",
-        // After everything that was accepted so far, and before whatever comes next.
-        orderKey: `${own ? (row.orderKey ?? "") : ""}~`,
+        orderKey: keyAfterAll(own ? row : { orderKey: undefined }),
         arrivalOrder: true
       })
     )

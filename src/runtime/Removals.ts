@@ -2,6 +2,7 @@
  * What a name means to who wants to remove it, and what removing it comes to: the same for the writer and for a dry run.
  */
 import { Effect, Either, Stream } from "effect"
+import type { CommandAnswer } from "../../events/Commands.ts"
 import type { ProjectScope } from "../../events/Ids.ts"
 import { emptyReceipt, type Receipt } from "../../events/Receipt.ts"
 import type { ContentService } from "../log/Content.ts"
@@ -34,6 +35,29 @@ export const removalOf = Effect.fnUntraced(function* (
   }
   const row = found.right
   return row.removed !== undefined && row.open === undefined ? { _tag: "Gone" } : { _tag: "Document", row }
+})
+
+/**
+ * After everything that was accepted of the document so far, and before whatever its sender says next: a space is below all that
+ * a revision may go on with, as `v1` does in `v1.1`.
+ */
+export const keyAfterAll = ({ orderKey }: Pick<DocumentRow, "orderKey">): string => `${orderKey ?? ""} `
+
+/**
+ * Asks for a removal with {@link keyAfterAll}. Where something newer was accepted since the document was looked at, the removal
+ * came late and changed nothing: it is looked at and asked for again. `times` counts that.
+ */
+export const removingAfterAll = Effect.fnUntraced(function* <E>(
+  readModels: Pick<ReadModelsService, "document">,
+  row: DocumentRow,
+  ask: (row: DocumentRow, times: number) => Effect.Effect<CommandAnswer, E>
+): Effect.fn.Return<CommandAnswer, E | LogFailed> {
+  let newest = row
+  for (let times = 0; ; times++) {
+    const answer = yield* ask(newest, times)
+    if (answer.outcome !== "superseded") return answer
+    newest = (yield* readModels.document(row.documentId)) ?? newest
+  }
 })
 
 /** Its receipt, but for the position. A name that nothing has is one that was not taken, as a path of `add` is. */

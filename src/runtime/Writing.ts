@@ -26,7 +26,7 @@ import { erasing } from "./Erasing.ts"
 import { findSource } from "./Names.ts"
 import { outage } from "./Outage.ts"
 import { fullVerifyUpTo, noGeneration } from "./Reading.ts"
-import { type Removal, receiptOf, removalOf } from "./Removals.ts"
+import { keyAfterAll, type Removal, receiptOf, removalOf, removingAfterAll } from "./Removals.ts"
 import { type Replayed, type RepriseWriter, SourceUnknown, Writer } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
 import { collecting } from "./Storage.ts"
@@ -88,24 +88,22 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
   const removeOne = Effect.fnUntraced(function* (removal: Removal) {
     const receipt = receiptOf(removal)
     if (removal._tag === "Gone" || removal._tag === "Unknown") return receipt
-    const id = yield* commandId
-    const { sequence } = yield* coordinator.ask(
+    const removed =
       removal._tag === "Source"
-        ? new SourceRemove({
-            commandId: id,
-            scope: removal.source.scope,
-            sourceId: removal.source.sourceId
+        ? Effect.flatMap(commandId, (id) => {
+            const { scope, sourceId } = removal.source
+            return coordinator.ask(new SourceRemove({ commandId: id, scope, sourceId }))
           })
-        : new DocumentRemove({
-            commandId: id,
-            scope: removal.row.scope,
-            documentId: removal.row.documentId,
-            reason: "requested",
-            // After everything that was accepted so far, and before whatever the next sync brings.
-            orderKey: `${removal.row.orderKey ?? ""}~`
-          })
-    )
-    return { ...receipt, position: sequence }
+        : removingAfterAll(readModels, removal.row, (row) =>
+            Effect.flatMap(commandId, (id) => {
+              const { documentId, scope } = row
+              const orderKey = keyAfterAll(row)
+              return coordinator.ask(
+                new DocumentRemove({ commandId: id, scope, documentId, reason: "requested", orderKey })
+              )
+            })
+          )
+    return { ...receipt, position: (yield* removed).sequence }
   })
 
   const remove: RepriseWriter["remove"] = Effect.fn("Writer.remove")(function* (names, { scope }) {
