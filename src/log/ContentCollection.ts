@@ -30,6 +30,8 @@ export interface CollectionRules {
   readonly keptInputs: ReadonlyArray<string>
   /** Documents of which nothing is kept but what a live, open or parked version needs. */
   readonly erased: ReadonlySet<string>
+  /** Documents of which nothing that ended is kept. */
+  readonly ended: ReadonlySet<string>
   /** Sources whose settings go. */
   readonly erasedSources: ReadonlySet<string>
   /** Counts what would go and deletes nothing. */
@@ -214,10 +216,14 @@ export class ContentCollection {
       kept.add(liveVersion)
       if (liveVersion !== submittedVersion) this.#markSubmission(document, liveVersion)
     }
-    if (this.#rules.erased.has(documentId))
-      for (const { digest } of this.#log.named.all(documentId, documentId, documentId, documentId))
-        this.#erasedBodies.set(digest, { team, project })
-    const endedVersions = this.#rules.erased.has(documentId) ? [] : this.#log.ended.all(documentId)
+    const named = this.#rules.erased.has(documentId)
+      ? this.#log.named
+      : this.#rules.ended.has(documentId)
+        ? this.#log.namedByEnded
+        : undefined
+    for (const { digest } of named?.all({ documentId }) ?? [])
+      this.#erasedBodies.set(digest, { team, project })
+    const endedVersions = named === undefined ? this.#log.ended.all(documentId) : []
     for (const [at, { endedAt, ended, version }] of endedVersions.entries())
       if (at < this.#rules.keepVersions || ended > this.#rules.horizon || this.#isRecent(endedAt))
         kept.add(version)
@@ -303,12 +309,18 @@ const prepareLog = (db: Database) => ({
   submission: db.prepare<[string, number], { raw: string; descriptor: string }>(`
     SELECT json_extract(data, '$.raw') AS raw, json_extract(data, '$.descriptor') AS descriptor FROM events
     WHERE stream = ? AND type = 'DocumentSubmitted' AND json_extract(data, '$.version') = ?`),
-  named: db.prepare<[string, string, string, string], { digest: string }>(`
+  named: db.prepare<[{ documentId: string }], { digest: string }>(`
     SELECT json_extract(data, '$.raw') AS digest FROM events
-      WHERE stream = 'document-' || ? AND type = 'DocumentSubmitted'
-    UNION SELECT text_blob FROM chunkings WHERE document_id = ?
-    UNION SELECT text_blob FROM contents WHERE document_id = ?
-    UNION SELECT descriptor FROM contents WHERE document_id = ?`),
+      WHERE stream = 'document-' || @documentId AND type = 'DocumentSubmitted'
+    UNION SELECT text_blob FROM chunkings WHERE document_id = @documentId
+    UNION SELECT text_blob FROM contents WHERE document_id = @documentId
+    UNION SELECT descriptor FROM contents WHERE document_id = @documentId`),
+  namedByEnded: db.prepare<[{ documentId: string }], { digest: string }>(`
+    WITH gone AS (SELECT version FROM versions WHERE document_id = @documentId AND ended IS NOT NULL)
+    SELECT json_extract(data, '$.raw') AS digest FROM events
+      WHERE stream = 'document-' || @documentId AND type = 'DocumentSubmitted' AND json_extract(data, '$.version') IN gone
+    UNION SELECT text_blob FROM contents WHERE document_id = @documentId AND version IN gone
+    UNION SELECT descriptor FROM contents WHERE document_id = @documentId AND version IN gone`),
   ended: db.prepare<[string], { version: number; ended: number; endedAt: number }>(`
     SELECT v.version, v.ended, e.recorded_at AS endedAt FROM versions v JOIN events e ON e.position = v.ended
     WHERE v.document_id = ? AND v.ended IS NOT NULL ORDER BY v.version DESC`),

@@ -18,6 +18,7 @@ import { Content } from "../log/Content.ts"
 import { Log, type LogFailed } from "../log/Log.ts"
 import { type DocumentRow, everyDocument, ReadModels, type SourceRow } from "../log/ReadModels.ts"
 import { findDocument, sourceNamed } from "./Names.ts"
+import { keyAfterAll, removingAfterAll } from "./Removals.ts"
 import type { DocumentUnknown } from "./Reprise.ts"
 import type { Settings } from "./Settings.ts"
 import { collectionRules } from "./Storage.ts"
@@ -27,6 +28,11 @@ export type EraseError = ProjectionsError | CommandError | LogFailed | DocumentU
 
 interface Selected {
   readonly documents: Map<DocumentId, DocumentRow>
+  /**
+   * Documents that stand where one of them stood before it moved: what ended of them goes, for it may be of that one. What is
+   * there now stays.
+   */
+  readonly places: Set<DocumentId>
   readonly sources: Map<SourceId, SourceRow>
 }
 
@@ -36,7 +42,8 @@ const commandsAtOnce = 64
 /** What an erasure cannot reach: said each time, because nobody else would. */
 const beyond = [
   "backups, exports and other copies of the data directory: they are yours to delete",
-  "the log's events: ids, SHA-256 digests of bytes and text, sizes, times, and whatever senders wrote into ids and order keys of commands",
+  "the log's events: ids, SHA-256 digests of bytes and text, sizes, times, why something failed (where a sync of an earlier version did, the path of its source), and whatever senders wrote into ids and order keys of commands",
+  "what processes that were killed left in the system's temporary folder (reprise-*)",
   "messages that were published over NATS before: nats.eventsMaxAge bounds how long they stay",
   "blocks of the disk that the file system has freed"
 ]
@@ -59,23 +66,27 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
       Effect.sync(() => selected.documents.set(row.documentId, row))
     )
 
-  /** A document that moved has its former versions under its former ids. */
-  const formerOf = Effect.fnUntraced(function* (selected: Selected, row: DocumentRow) {
-    const waiting = [row]
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      if (!selected.documents.has(next.documentId)) selected.documents.set(next.documentId, next)
+  /** A document that moved has its former versions under its former ids, whoever has these by now. */
+  const formerOf = Effect.fnUntraced(function* ({ documents, places }: Selected, row: DocumentRow) {
+    const waiting = [{ next: row, isWhole: true }]
+    for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) {
+      const { isWhole, next } = one
+      if (isWhole) documents.set(next.documentId, next)
+      else places.add(next.documentId)
       for (let version = 1; version <= next.submittedVersion; version++) {
         const submission = yield* readModels.submission(next.documentId, version)
         const { movedFrom } = submission ?? {}
-        if (movedFrom === undefined || selected.documents.has(movedFrom)) continue
+        if (movedFrom === undefined || documents.has(movedFrom)) continue
         const former = yield* readModels.document(movedFrom)
-        if (former?.removed === "moved") waiting.push(former)
+        if (former === undefined) continue
+        const isNoOther = isWhole && former.removed === "moved"
+        if (isNoOther || !places.has(movedFrom)) waiting.push({ next: former, isWhole: isNoOther })
       }
     }
   })
 
   const select = Effect.fnUntraced(function* ({ names, scope }: EraseOptions) {
-    const selected: Selected = { documents: new Map(), sources: new Map() }
+    const selected: Selected = { documents: new Map(), places: new Set(), sources: new Map() }
     if (names === "everything") {
       for (const source of yield* readModels.sources(scope)) selected.sources.set(source.sourceId, source)
       yield* documentsOf(selected, { scope })
@@ -101,18 +112,22 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
   })
 
   /** The id says what is erased, so that a run which is repeated appends nothing twice. */
-  const say = ({ documentId, orderKey, scope, submittedVersion }: DocumentRow) =>
-    coordinator.ask(
-      new DocumentRemove({
-        commandId: CommandId.make(`erase-${documentId}-${submittedVersion}`),
-        scope,
-        documentId,
-        reason: "requested",
-        orderKey: `${orderKey ?? ""}~`,
-        arrivalOrder: true,
-        erase: true
-      })
-    )
+  const say = (selected: DocumentRow) =>
+    removingAfterAll(readModels, selected, (row, times) => {
+      const { documentId, scope, submittedVersion } = row
+      const again = times === 0 ? "" : `-${times}`
+      return coordinator.ask(
+        new DocumentRemove({
+          commandId: CommandId.make(`erase-${documentId}-${submittedVersion}${again}`),
+          scope,
+          documentId,
+          reason: "requested",
+          orderKey: keyAfterAll(row),
+          arrivalOrder: true,
+          erase: true
+        })
+      )
+    })
 
   const removeSource = ({ scope, sourceId, streamVersion }: SourceRow) =>
     coordinator.ask(
@@ -140,6 +155,7 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
       )
     }
     const documents = [...selected.documents.keys()]
+    const places = [...selected.places].filter((id) => !selected.documents.has(id))
     const { position } = yield* log.head
     const stores: Array<Certificate["stores"][number]> = []
     if (!options.dryRun) {
@@ -150,7 +166,8 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
         if (state === "building") yield* projections.reset(generation)
         if (state !== "live" && state !== "building") continue
         if (spec.engine === "qdrant") yield* untilLanded
-        const points = state === "live" ? yield* projections.eraseDocuments(generation, documents) : 0
+        const ended = [...documents, ...places]
+        const points = state === "live" ? yield* projections.eraseDocuments(generation, ended) : 0
         stores.push({
           store: `generation ${generation}`,
           what: "points, with their ledger and words",
@@ -162,6 +179,7 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
       ...collectionRules(storage, started),
       horizon: 0,
       erased: new Set(documents),
+      ended: new Set(places),
       erasedSources: new Set(sources.map(({ sourceId }) => sourceId)),
       dryRun: options.dryRun
     })
@@ -173,7 +191,7 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
       const { copies, remembered } = yield* log.purge(documents)
       stores.push(
         { store: "log.sqlite", what: "remembered paths and attempts", removed: remembered },
-        { store: "before-migration", what: "copies of databases", removed: copies }
+        { store: "before-migration, restore.part, import.part", what: "copies of databases", removed: copies }
       )
     }
     const shared =

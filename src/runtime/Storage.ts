@@ -46,6 +46,7 @@ export const collecting = Effect.fnUntraced(function* (settings: Settings["stora
       ...collectionRules(settings, started),
       horizon: Math.min(...swept.map(({ horizon }) => horizon)),
       erased: new Set(),
+      ended: new Set(),
       erasedSources: new Set(),
       dryRun
     })

@@ -1,7 +1,10 @@
 /** What a collection keeps, a step at a time between the writes of others. */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
+  buildJobId,
   CodeFingerprint,
   DocumentRemoved,
   defaultScope,
@@ -38,6 +41,7 @@ const rules: CollectionRules = {
   horizon: Number.POSITIVE_INFINITY,
   keptInputs: [],
   erased: new Set(),
+  ended: new Set(),
   erasedSources: new Set(),
   dryRun: false
 }
@@ -266,6 +270,45 @@ describe("a collection of content", () => {
       write(core, requestOf([], { vectors: [vector] }))
       assert.strictEqual(collected(core, { keptInputs: [inputHash] }).vectors, 0)
       assert.strictEqual(collected(core).vectors, 1)
+    })
+  )
+
+  it.scoped("keeps nothing that ended of the documents that it is told, whatever is kept of others", () =>
+    Effect.gen(function* () {
+      const core = yield* opened
+      write(core, generation)
+      for (const [at, name] of ["gone", "kept", "live"].entries()) write(core, wholeDocument(name, at))
+      write(core, requestOf([removal("gone"), removal("kept")]))
+      const ended = new Set([documentNamed("gone"), documentNamed("live")])
+      assert.strictEqual(collected(core, { horizon: 0, ended }).shared, 0)
+      const text = (name: string) => `${name}: ${"some words that deflate well ".repeat(400)}`
+      assert.deepStrictEqual(
+        ["gone", "kept", "live"].map((name) => has(core, text(name))),
+        [false, true, true]
+      )
+    })
+  )
+
+  it.scoped("is followed by a purge, which forgets attempts at builds, and an import that was cut off", () =>
+    Effect.gen(function* () {
+      const core = yield* opened
+      write(core, generation)
+      for (const [at, name] of ["erased", "kept"].entries()) {
+        write(core, wholeDocument(name, at))
+        const jobId = buildJobId(1, "embed", documentNamed(name), 1, { chunker, model })
+        const attempt = { jobId, attempt: 1, lane: "embed", worker: "w", startedAt: 1, solo: false } as const
+        write(core, requestOf([], { operational: [{ kind: "attemptStarted", ...attempt }] }))
+      }
+      const folder = join(
+        core.withDatabases(({ name }) => dirname(name)),
+        "import.part"
+      )
+      mkdirSync(folder)
+      writeFileSync(join(folder, "content.sqlite"), "of an import that was cut off")
+      assert.deepInclude(core.collect({ _tag: "Purge", documents: [documentNamed("erased")] }), {
+        purged: { remembered: 1, copies: 1 }
+      })
+      assert.isFalse(existsSync(folder))
     })
   )
 

@@ -21,6 +21,7 @@ const rules: CollectionRules = {
   horizon: 0,
   keptInputs: [],
   erased: new Set(),
+  ended: new Set(),
   erasedSources: new Set(),
   dryRun: true
 }

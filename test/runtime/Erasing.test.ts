@@ -102,6 +102,56 @@ describe("erase", () => {
     }).pipe(Effect.provide(layer(small)))
   )
 
+  it.scopedLive("takes former versions where another file stands by now, and leaves that one", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const write = (path: string, text: string) => writeFileSync(join(root, path), text)
+      write("first.md", "# Person\n\nAn oldneedle.\n")
+      yield* addRoot(root)
+      write("first.md", "# Person\n\nA textneedle.\n")
+      yield* sync
+      renameSync(join(root, "first.md"), join(root, "second.md"))
+      yield* sync
+      renameSync(join(root, "second.md"), join(root, "third.md"))
+      yield* sync
+      write("first.md", "# Ferry\n\nThe ferry leaves at noon.\n")
+      write("second.md", "# Train\n\nThe train leaves at one.\n")
+      yield* sync
+      write("third.md", "# Person\n\nA newneedle.\n")
+      yield* sync
+      const needles = ["oldneedle", "textneedle", "newneedle"]
+      for (const needle of needles) assert.isNotEmpty(yield* holding(needle), needle)
+
+      const certificate = yield* erase([join(root, "third.md")])
+      assert.lengthOf(certificate.documents, 1)
+      for (const needle of needles) assert.deepStrictEqual(yield* holding(needle), [], needle)
+      assert.sameMembers([...(yield* found("leaves needle"))], ["Ferry", "Train"])
+      assert.notMatch(certificate.remains.join("\n"), /bodies/)
+      yield* assertSound
+      assert.strictEqual((yield* sync).unchanged, 2)
+    }).pipe(Effect.provide(layer(small)))
+  )
+
+  it.scopedLive("takes the path of a source that could not be read, out of the log as well", () =>
+    Effect.gen(function* () {
+      const above = yield* temporaryDirectory
+      const root = join(above, "rootneedle")
+      mkdirSync(root)
+      writeFileSync(join(root, "a.md"), "# Other\n\nThe ferry leaves at noon.\n")
+      yield* addRoot(root)
+      renameSync(root, join(above, "elsewhere"))
+      const failed = yield* sync
+      assert.match(
+        failed.failures[0]?.reason ?? "",
+        /rootneedle" cannot be read: Its root: it does not exist/
+      )
+      const { sources } = yield* Effect.flatMap(Reader, (reader) => reader.status())
+      assert.match(sources[0]?.failure ?? "", /^It cannot be read: Its root: it does not exist/)
+      yield* erase([root])
+      assert.deepStrictEqual(yield* holding("rootneedle"), [])
+    }).pipe(Effect.provide(layer(small)))
+  )
+
   it.scopedLive("takes a source with all of its documents, and nothing of another", () =>
     Effect.gen(function* () {
       yield* push("one-needle", "A needle in the first.", "secretsource")
