@@ -14,7 +14,7 @@ import { Cause, Effect, Exit, Option, Scope } from "effect"
 import { inert } from "../../src/faults/Failpoints.ts"
 import { make } from "../../src/index/EmbeddedIndex.ts"
 import type { EngineGeneration, Point } from "../../src/index/Index.ts"
-import { expectMismatch, here, mark, point, query, scanned, there } from "../conformance/index.ts"
+import { expectMismatch, here, mark, point, query, scanned, sparse, there } from "../conformance/index.ts"
 import { Embedded } from "./EmbeddedFixture.ts"
 
 const points = Array.from({ length: 40 }, (_, chunk) => point({ chunk, from: 1 }))
@@ -177,6 +177,64 @@ describe("derived data changed by hand is named, and mended by inserting the poi
         yield* isSound(index)
       })
     )
+})
+
+describe("what damage made no number, or no payload", () => {
+  const at = (column: string, table: string) =>
+    `UPDATE ${table} SET ${column} = CAST(substr(${column}, 1, 28) || ? || substr(${column}, 33) AS BLOB)`
+  const nothing = float(Number.NaN)
+  const endless = float(Number.NEGATIVE_INFINITY)
+  /** The victim is member 7 of the only segment, and of the only posting. */
+  const changes: ReadonlyArray<readonly [what: string, sql: string, parameter: unknown]> = [
+    ["a weight", at("weights", "postings"), nothing],
+    ["a weight", at("weights", "postings"), endless],
+    ["a scale", at("scales", "codes"), nothing],
+    ["a scale", at("scales", "codes"), endless],
+    ["an error", at("errors", "codes"), nothing],
+    ["a payload", `UPDATE points SET payload = ? WHERE id = '${victim.id}'`, "{"],
+    ["a payload", `UPDATE points SET payload = ? WHERE id = '${victim.id}'`, '{"metadata":null}']
+  ]
+  const own = points.map((one) => ({ ...one, sparse: only(1) }))
+  const questions = [
+    query({ at: 2, sparse: sparse([[1, 1]]), limit: 1000 }),
+    query({
+      at: 2,
+      sparse: sparse([[1, 1]]),
+      limit: 1000,
+      filter: { metadata: [{ key: "year", gte: 0 }] }
+    })
+  ]
+  for (const state of ["lives", "has ended", "was swept"] as const)
+    for (const [what, sql, parameter] of changes) {
+      if (what === "a payload" && state === "was swept") continue
+      it.scoped(`${what} of a point that ${state}: ${sql.slice(0, 30)} ${String(parameter).slice(0, 20)}`, () =>
+        Effect.gen(function* () {
+          const engine = yield* Embedded.make()
+          yield* engine.fill(own)
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const index = yield* engine.open()
+              if (state !== "lives") yield* index.end([{ id: victim.id, scope: here, until: 2 }])
+              yield* mark(index, 2, state === "was swept" ? 2 : 0)
+              if (state === "was swept") yield* index.sweep(2)
+              yield* mark(index, 2, state === "was swept" ? 2 : 0)
+            })
+          )
+          const before = yield* Effect.flatMap(engine.openReadOnly(), (index) =>
+            Effect.forEach(questions, index.query)
+          )
+          assert.isAtLeast(before[0]?.length ?? 0, points.length - 1)
+          assert.isNotEmpty(before[1])
+          assert.strictEqual(engine.byHand(sql, parameter), 1)
+          const index = yield* engine.openReadOnly()
+          if (state === "lives") {
+            const [plain, filtered] = questions.map(index.query)
+            if (filtered !== undefined) yield* expectMismatch(filtered, "damaged")
+            if (plain !== undefined && what !== "a payload") yield* expectMismatch(plain, "damaged")
+          } else assert.deepStrictEqual(yield* Effect.forEach(questions, index.query), before)
+        })
+      )
+    }
 })
 
 describe("a file that is not the one that was acknowledged is noticed by the next query", () => {

@@ -79,8 +79,8 @@ export class DenseScan {
   }
 
   /**
-   * Upper bounds of the exact scores, one for each code of the block, into `bounds` from `offset` on. False where the
-   * block holds what is no number.
+   * Upper bounds of the exact scores, one for each code of the block, into `bounds` from `offset` on. False where one of them
+   * is no number.
    */
   bounds(query: CodedQuery, block: CodeBlock, bounds: Float64Array, offset: number): boolean {
     const desk = this.deskFor(query.codes.length)
@@ -92,8 +92,8 @@ export class DenseScan {
   /** As {@link bounds}, of a block that was placed. */
   boundsOf(query: CodedQuery, { at, count }: PlacedBlock, bounds: Float64Array, offset: number): boolean {
     const taken = this.second.take(query, at)
-    if (taken === false) return false
-    if (taken !== undefined) {
+    // Which of them is none the other thread has not kept.
+    if (taken !== undefined && taken !== false) {
       bounds.set(taken, offset)
       return true
     }

@@ -4,20 +4,17 @@
  */
 import { type Filter, matches } from "../Filter.ts"
 import type { Payload } from "../Index.ts"
-import { damaged } from "./Database.ts"
+
+/** Of a payload that is none: whether it passes cannot be told. Whoever sees such a point has to say so, and nobody else. */
+export const unread = 2
 
 export class Payloads {
-  private readonly path: string
   private readonly numbers = new Map<string, number>()
   private readonly parsed: Array<Payload | undefined> = []
   private lastText = ""
   private lastNumber = -1
   /** An estimate of what the payloads take, for the memory's bound. */
   bytes = 0
-
-  constructor(path: string) {
-    this.path = path
-  }
 
   /** Numbers count from 0. Neighbours tend to be of one version. */
   readonly numberOf = (text: string): number => {
@@ -33,33 +30,32 @@ export class Payloads {
     return number
   }
 
-  /** 1 for each payload, by number, that passes. */
+  /** 1 for each payload, by number, that passes; {@link unread} for one that cannot be read. */
   passing(filter: Filter): Uint8Array {
     const passing = new Uint8Array(this.numbers.size)
     for (const [text, number] of this.numbers) {
-      const payload = this.parsed[number] ?? this.parse(text)
+      const payload = this.parsed[number] ?? payloadIn(text)
       this.parsed[number] = payload
-      if (this.passes(filter, payload)) passing[number] = 1
+      passing[number] = payload === undefined ? unread : passes(filter, payload)
     }
     return passing
   }
+}
 
-  private parse(text: string): Payload {
-    try {
-      const payload: Payload | null = JSON.parse(text)
-      if (typeof payload === "object" && payload !== null && typeof payload.metadata === "object")
-        return payload
-    } catch {
-      // Said below.
-    }
-    throw damaged(this.path, "A point's filter payload is not what it should be.")
+const payloadIn = (text: string): Payload | undefined => {
+  try {
+    const payload: Payload | null = JSON.parse(text)
+    const isOne = typeof payload === "object" && payload !== null && typeof payload.metadata === "object"
+    return isOne ? payload : undefined
+  } catch {
+    return undefined
   }
+}
 
-  private passes(filter: Filter, payload: Payload): boolean {
-    try {
-      return matches(filter, payload)
-    } catch {
-      throw damaged(this.path, "A point's filter payload is not what it should be.")
-    }
+const passes = (filter: Filter, payload: Payload): number => {
+  try {
+    return matches(filter, payload) ? 1 : 0
+  } catch {
+    return unread
   }
 }

@@ -13,7 +13,7 @@ import { denseScore } from "../Scores.ts"
 import { type CodedQuery, encodeQuery } from "./Codes.ts"
 import { damaged, numberOf, textOf } from "./Database.ts"
 import { Descending } from "./Descending.ts"
-import { Payloads } from "./Payloads.ts"
+import { Payloads, unread } from "./Payloads.ts"
 import { strictVector } from "./PointRow.ts"
 import type { ProjectFile } from "./ProjectFile.ts"
 import type { Holder, SearchMemory } from "./SearchMemory.ts"
@@ -24,7 +24,7 @@ const band = 32
 /** The sum of a member that shares no token with the query. */
 const unshared = Number.NEGATIVE_INFINITY
 
-/** Whether a member of a segment passes the filter; absent: all do. */
+/** Of each member of a segment 0 where it does not pass the filter; absent: all do. */
 type Mask = Uint8Array | undefined
 
 export class ProjectSearch implements Holder {
@@ -38,7 +38,7 @@ export class ProjectSearch implements Holder {
   constructor(file: ProjectFile, memory: SearchMemory) {
     this.file = file
     this.memory = memory
-    this.payloads = new Payloads(file.file.path)
+    this.payloads = new Payloads()
   }
 
   /** Within a read transaction of the file. */
@@ -50,6 +50,7 @@ export class ProjectSearch implements Holder {
       this.file,
       query,
       (index) => this.ordinalOf(index),
+      (index) => this.maskedAs(masks, index) === unread,
       this.memory.room(this.points).sums
     )
     const coded = query.dense === undefined || query.limit < 1 ? undefined : encodeQuery(query.dense)
@@ -69,7 +70,7 @@ export class ProjectSearch implements Holder {
 
   release(): void {
     for (const view of this.views) view.release()
-    this.payloads = new Payloads(this.file.file.path)
+    this.payloads = new Payloads()
     this.memory.give(this, this.payloadBytes)
     this.payloadBytes = 0
   }
@@ -119,12 +120,25 @@ export class ProjectSearch implements Holder {
   ): ReadonlyArray<Candidate> {
     const { bounds } = this.memory.room(this.points)
     this.views.forEach((view, at) => {
-      if (!view.bounds(coded, bounds))
-        throw damaged(this.file.file.path, "A code's scale or error is no number.")
+      if (!view.bounds(coded, bounds)) this.leaveOutUnseen(view, bounds, points)
       leaveOut(masks[at], bounds, view.offset)
     })
     const descending = new Descending(bounds, this.points)
     return best(limit, descending, points, ({ dense }) => dense ?? 0)
+  }
+
+  /** Damage to what was coded of a point that is gone, or that nobody sees here, is no part of any answer. */
+  private leaveOutUnseen(
+    { offset, points: members }: SegmentView,
+    bounds: Float64Array,
+    points: Points
+  ): void {
+    for (let index = offset; index < offset + members; index++) {
+      if (Number.isFinite(bounds[index])) continue
+      if (points.get(index) !== undefined)
+        throw damaged(this.file.file.path, "A code's scale or error is no number.")
+      bounds[index] = Number.NEGATIVE_INFINITY
+    }
   }
 
   private sparseBest(
@@ -138,7 +152,7 @@ export class ProjectSearch implements Holder {
     sums.fill(unshared, 0, this.points)
     let count = 0
     this.views.forEach((view, at) => {
-      count = this.addUp(view, sparse, masks[at], sums, sharing, count)
+      count = this.addUp(view, sparse, masks[at], points, sums, sharing, count)
     })
     const descending = new Descending(sums, sharing.subarray(0, count))
     return best(query.limit, descending, points, ({ sparse }) => sparse ?? 0)
@@ -149,6 +163,7 @@ export class ProjectSearch implements Holder {
     view: SegmentView,
     { ids, weights }: SparseVector,
     mask: Mask,
+    points: Points,
     sums: Float64Array,
     members: Uint32Array,
     from: number
@@ -175,14 +190,33 @@ export class ProjectSearch implements Holder {
         }
       }
     }
-    if (!Number.isFinite(check)) throw damaged(this.file.file.path, "A posting's weight is no number.")
-    if (mask === undefined) return touched
+    const unseen = Number.isFinite(check) ? undefined : this.unseen(view, ids, points)
+    if (mask === undefined && unseen === undefined) return touched
+    // A weight of −∞ has its member counted again and again.
+    if (touched > members.length) throw this.weightless()
     let count = from
     for (let at = from; at < touched; at++) {
       const index = members[at] ?? 0
-      if (mask[index - offset] === 1) members[count++] = index
+      if (mask?.[index - offset] !== 0 && !unseen?.has(index)) members[count++] = index
     }
     return count
+  }
+
+  /** As {@link leaveOutUnseen}: the members of a segment that have a weight which is no number. */
+  private unseen(view: SegmentView, tokens: Uint32Array, points: Points): ReadonlySet<number> {
+    const found = new Set<number>()
+    for (const token of tokens) {
+      const { members, weights } = this.file.segments.posting(view.segment, token, view.points) ?? noPosting
+      for (let at = 0; at < members.length; at++)
+        if (!Number.isFinite(weights[at])) found.add(view.offset + (members[at] ?? 0))
+    }
+    if (found.size === 0 || Array.from(found).some((index) => points.get(index) !== undefined))
+      throw this.weightless()
+    return found
+  }
+
+  private weightless(): Error {
+    return damaged(this.file.file.path, "A posting's weight is no number.")
   }
 
   /** Members of all segments. */
@@ -194,6 +228,12 @@ export class ProjectSearch implements Holder {
   private ordinalOf(index: number): number {
     const view = this.views[this.viewAt(index)]
     return view?.ordinals[index - view.offset] ?? 0
+  }
+
+  private maskedAs(masks: ReadonlyArray<Mask>, index: number): number | undefined {
+    if (masks.length === 0) return undefined
+    const at = this.viewAt(index)
+    return masks[at]?.[index - (this.views[at]?.offset ?? 0)]
   }
 
   private viewAt(index: number): number {
@@ -212,6 +252,7 @@ class Points {
   private readonly file: ProjectFile
   private readonly query: EngineQuery
   private readonly ordinalOf: (index: number) => number
+  private readonly isUnread: (index: number) => boolean
   private readonly sums: Float64Array
   private readonly found = new Map<number, Candidate | undefined>()
 
@@ -219,11 +260,13 @@ class Points {
     file: ProjectFile,
     query: EngineQuery,
     ordinalOf: (index: number) => number,
+    isUnread: (index: number) => boolean,
     sums: Float64Array
   ) {
     this.file = file
     this.query = query
     this.ordinalOf = ordinalOf
+    this.isUnread = isUnread
     this.sums = sums
   }
 
@@ -241,10 +284,11 @@ class Points {
     if (row === undefined) return undefined
     const from = numberOf(row[3])
     if (!(from <= at && at < numberOf(row[4]))) return undefined
+    const { path } = this.file.file
+    if (this.isUnread(index)) throw damaged(path, "A point's filter payload is not what it should be.")
     const pointId = PointId.make(textOf(row[0]), { disableValidation: true })
     const chunkId = ChunkId.make(textOf(row[1]), { disableValidation: true })
     const documentId = DocumentId.make(textOf(row[2]), { disableValidation: true })
-    const { path } = this.file.file
     const sum = this.sums[index] ?? unshared
     const shared = sum === unshared ? 0 : sum
     if (dense === undefined) return { pointId, chunkId, documentId, from, ...(sparse && { sparse: shared }) }
@@ -286,6 +330,8 @@ const finite = (path: string, score: number): number => {
 const byChunk = (a: Candidate, b: Candidate): number =>
   a.chunkId < b.chunkId ? -1 : a.chunkId > b.chunkId ? 1 : 0
 
+const noPosting = { members: new Uint16Array(0), weights: new Float32Array(0) }
+
 const maskOf = (numbers: Uint32Array, passing: Uint8Array): Uint8Array => {
   const mask = new Uint8Array(numbers.length)
   for (let at = 0; at < numbers.length; at++) mask[at] = passing[numbers[at] ?? 0] ?? 0
@@ -294,5 +340,5 @@ const maskOf = (numbers: Uint32Array, passing: Uint8Array): Uint8Array => {
 
 const leaveOut = (mask: Mask, bounds: Float64Array, offset: number): void => {
   if (mask === undefined) return
-  for (let at = 0; at < mask.length; at++) if (mask[at] !== 1) bounds[offset + at] = Number.NEGATIVE_INFINITY
+  for (let at = 0; at < mask.length; at++) if (mask[at] === 0) bounds[offset + at] = Number.NEGATIVE_INFINITY
 }

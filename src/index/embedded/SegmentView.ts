@@ -34,16 +34,17 @@ export class SegmentView {
   bounds(query: CodedQuery, bounds: Float64Array): boolean {
     const { scan } = this.memory
     const size = pointsPerBlock(this.file.dimensions)
+    let areNumbers = true
     for (let at = 0; at * size < this.points; at++) {
       const offset = this.offset + at * size
       const placed = this.placed[at]
-      const areNumbers =
+      const isSound =
         placed === undefined
           ? this.firstBounds(at, query, bounds, offset)
           : scan.boundsOf(query, placed, bounds, offset)
-      if (!areNumbers) return false
+      areNumbers &&= isSound
     }
-    return true
+    return areNumbers
   }
 
   /** The blocks that are held: who scans all may begin with them. */
