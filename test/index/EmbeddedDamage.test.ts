@@ -10,7 +10,7 @@ import {
   writeSync
 } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Option, Scope } from "effect"
+import { Cause, Effect, Exit, Option, Scope, Stream } from "effect"
 import { inert } from "../../src/faults/Failpoints.ts"
 import { make } from "../../src/index/EmbeddedIndex.ts"
 import type { EngineGeneration, Point } from "../../src/index/Index.ts"
@@ -179,6 +179,83 @@ describe("derived data changed by hand is named, and mended by inserting the poi
     )
 })
 
+describe("segments side by side", () => {
+  const [front, back] = [points.slice(0, 20), points.slice(20)]
+  const inTwo = Effect.gen(function* () {
+    const engine = yield* Embedded.make()
+    yield* engine.fill(front)
+    yield* engine.fill(back)
+    return engine
+  })
+  const isReadBack = (index: EngineGeneration, at: number) =>
+    Effect.map(
+      Stream.runCollect(index.readBack?.(at, here, undefined) ?? Stream.make(undefined)),
+      (pages) => ![...pages].includes(undefined)
+    )
+
+  it.scoped("mending points that stand in none takes nothing from the others", () =>
+    Effect.gen(function* () {
+      const engine = yield* inTwo
+      assert.strictEqual(engine.byHand("DELETE FROM segments WHERE first_ordinal > 1"), 1)
+      const index = yield* engine.open()
+      assert.isFalse(yield* isReadBack(index, 1))
+      assert.sameMembers(
+        (yield* index.checkDerived(1)).map(({ id }) => id),
+        back.map(({ id }) => id)
+      )
+      yield* mend(index, back)
+      assert.isTrue(yield* isReadBack(index, 1))
+      yield* isSound(index)
+    })
+  )
+
+  it.scoped("one that counts fewer points than it has, and would go before them, is named and mended", () =>
+    Effect.gen(function* () {
+      const engine = yield* inTwo
+      assert.strictEqual(engine.byHand("UPDATE segments SET live = 3 WHERE first_ordinal > 1"), 1)
+      const index = yield* engine.open()
+      assert.isFalse(yield* isReadBack(index, 1))
+      assert.sameMembers(
+        (yield* index.checkDerived(1)).map(({ id }) => id),
+        back.map(({ id }) => id)
+      )
+      yield* mend(index, back)
+      assert.isTrue(yield* isReadBack(index, 1))
+      yield* isSound(index)
+    })
+  )
+
+  it.scoped(
+    "one whose swept point has come to be another's is named: a search would find that by its words",
+    () =>
+      Effect.gen(function* () {
+        const engine = yield* inTwo
+        const swept = front[19] as Point
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const index = yield* engine.open()
+            yield* index.end([{ id: swept.id, scope: here, until: 2 }])
+            yield* mark(index, 2, 2)
+            yield* index.sweep(2)
+            yield* mark(index, 2, 2)
+            assert.isTrue(yield* isReadBack(index, 2))
+          })
+        )
+        const sql =
+          "UPDATE segments SET ordinals = CAST(substr(ordinals, 1, length(ordinals) - 4) || ? AS BLOB) WHERE first_ordinal = 1"
+        assert.strictEqual(engine.byHand(sql, word(25)), 1)
+        const index = yield* engine.open()
+        assert.isFalse(yield* isReadBack(index, 2))
+        assert.sameMembers(
+          (yield* index.checkDerived(2)).map(({ id }) => id),
+          front.slice(0, 19).map(({ id }) => id)
+        )
+        yield* mend(index, front.slice(0, 19))
+        assert.isTrue(yield* isReadBack(index, 2))
+      })
+  )
+})
+
 describe("what damage made no number, or no payload", () => {
   const at = (column: string, table: string) =>
     `UPDATE ${table} SET ${column} = CAST(substr(${column}, 1, 28) || ? || substr(${column}, 33) AS BLOB)`
@@ -207,32 +284,34 @@ describe("what damage made no number, or no payload", () => {
   for (const state of ["lives", "has ended", "was swept"] as const)
     for (const [what, sql, parameter] of changes) {
       if (what === "a payload" && state === "was swept") continue
-      it.scoped(`${what} of a point that ${state}: ${sql.slice(0, 30)} ${String(parameter).slice(0, 20)}`, () =>
-        Effect.gen(function* () {
-          const engine = yield* Embedded.make()
-          yield* engine.fill(own)
-          yield* Effect.scoped(
-            Effect.gen(function* () {
-              const index = yield* engine.open()
-              if (state !== "lives") yield* index.end([{ id: victim.id, scope: here, until: 2 }])
-              yield* mark(index, 2, state === "was swept" ? 2 : 0)
-              if (state === "was swept") yield* index.sweep(2)
-              yield* mark(index, 2, state === "was swept" ? 2 : 0)
-            })
-          )
-          const before = yield* Effect.flatMap(engine.openReadOnly(), (index) =>
-            Effect.forEach(questions, index.query)
-          )
-          assert.isAtLeast(before[0]?.length ?? 0, points.length - 1)
-          assert.isNotEmpty(before[1])
-          assert.strictEqual(engine.byHand(sql, parameter), 1)
-          const index = yield* engine.openReadOnly()
-          if (state === "lives") {
-            const [plain, filtered] = questions.map(index.query)
-            if (filtered !== undefined) yield* expectMismatch(filtered, "damaged")
-            if (plain !== undefined && what !== "a payload") yield* expectMismatch(plain, "damaged")
-          } else assert.deepStrictEqual(yield* Effect.forEach(questions, index.query), before)
-        })
+      it.scoped(
+        `${what} of a point that ${state}: ${sql.slice(0, 30)} ${String(parameter).slice(0, 20)}`,
+        () =>
+          Effect.gen(function* () {
+            const engine = yield* Embedded.make()
+            yield* engine.fill(own)
+            yield* Effect.scoped(
+              Effect.gen(function* () {
+                const index = yield* engine.open()
+                if (state !== "lives") yield* index.end([{ id: victim.id, scope: here, until: 2 }])
+                yield* mark(index, 2, state === "was swept" ? 2 : 0)
+                if (state === "was swept") yield* index.sweep(2)
+                yield* mark(index, 2, state === "was swept" ? 2 : 0)
+              })
+            )
+            const before = yield* Effect.flatMap(engine.openReadOnly(), (index) =>
+              Effect.forEach(questions, index.query)
+            )
+            assert.isAtLeast(before[0]?.length ?? 0, points.length - 1)
+            assert.isNotEmpty(before[1])
+            assert.strictEqual(engine.byHand(sql, parameter), 1)
+            const index = yield* engine.openReadOnly()
+            if (state === "lives") {
+              const [plain, filtered] = questions.map(index.query)
+              if (filtered !== undefined) yield* expectMismatch(filtered, "damaged")
+              if (plain !== undefined && what !== "a payload") yield* expectMismatch(plain, "damaged")
+            } else assert.deepStrictEqual(yield* Effect.forEach(questions, index.query), before)
+          })
       )
     }
 })

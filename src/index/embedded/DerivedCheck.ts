@@ -10,7 +10,7 @@ import { damaged, viewBytes } from "./Database.ts"
 import { invert, maxMembers } from "./Postings.ts"
 import type { ProjectFile, StoredMember } from "./ProjectFile.ts"
 import { segmentPoints } from "./Segment.ts"
-import type { Posting, SegmentInfo } from "./SegmentTables.ts"
+import { isWithinRange, type Posting, type SegmentInfo } from "./SegmentTables.ts"
 import { encodeBlocks } from "./VectorEncoder.ts"
 
 export interface PointDifference {
@@ -36,7 +36,7 @@ export const checkSegment = (
   if (next !== undefined && !(next > from))
     throw damaged(file.file.path, "The order of its segments is broken.")
   return {
-    differences: info === undefined ? outside(points, at) : compared(file, info, points, at),
+    differences: info === undefined ? outside(points, at) : compared(file, info, following, points, at),
     next
   }
 }
@@ -47,11 +47,12 @@ const outside = (points: ReadonlyArray<StoredMember>, at: number): ReadonlyArray
 const compared = (
   file: ProjectFile,
   info: SegmentInfo,
+  next: number | undefined,
   points: ReadonlyArray<StoredMember>,
   at: number
 ): ReadonlyArray<PointDifference> => {
   try {
-    return differences(file, info, points, at)
+    return differences(file, info, next, points, at)
   } catch (cause) {
     if (!(cause instanceof EngineMismatch) || cause.reason !== "damaged" || points.length === 0) throw cause
     // Whatever their windows: as long as one of them is left, the segment stays and no query is answered.
@@ -61,13 +62,18 @@ const compared = (
 
 const differences = (
   file: ProjectFile,
-  { segment }: SegmentInfo,
+  info: SegmentInfo,
+  next: number | undefined,
   points: ReadonlyArray<StoredMember>,
   at: number
 ): ReadonlyArray<PointDifference> => {
+  const { segment } = info
   const ordinals = file.segments.ordinals(segment)
   const byOrdinal = new Map(points.map((point) => [point.ordinal, point]))
   const members = Array.from(ordinals, (ordinal) => byOrdinal.get(ordinal))
+  const present = members.filter((member) => member !== undefined).length
+  if (present > info.live || !isWithinRange(info, ordinals, next))
+    throw damaged(file.file.path, `Segment ${segment} counts or names points that are not its own.`)
   const found = new Map<StoredMember, string>()
   const differs = (point: StoredMember | undefined, what: string) => {
     if (point !== undefined && isVisible(point, at) && !found.has(point)) found.set(point, what)

@@ -10,7 +10,7 @@ import { type CodeBlock, pointsPerBlock, strideOf } from "./Codes.ts"
 import { bytesOf, numberOf, type Row, textOf, typedBytes, viewBytes } from "./Database.ts"
 import type { ProjectFile } from "./ProjectFile.ts"
 import { segmentPoints } from "./Segment.ts"
-import type { PostingBlock } from "./SegmentTables.ts"
+import { isWithinRange, type PostingBlock } from "./SegmentTables.ts"
 import { encoderOf, type VectorEncoder, vectorsAtOnce } from "./VectorEncoder.ts"
 
 export interface ReadSegment {
@@ -33,11 +33,13 @@ export const readSegment = (file: ProjectFile, at: number, from: number): ReadSe
     return { ...notSound, isSound: file.rows(from, next ?? Number.MAX_SAFE_INTEGER, 1).length === 0 }
   if (info.points > segmentPoints || !(next === undefined || next > from)) return notSound
   const members = file.segments.ordinals(info.segment)
+  if (info.firstOrdinal !== from || !isWithinRange(info, members, next)) return notSound
   const derived = new Derived(file, info.segment, members.length)
   const points = new Gathered(members.length)
   let payload = ""
   let payloadDigest = digestBytes(payload)
   let member = 0
+  let present = 0
   const end = next ?? Number.MAX_SAFE_INTEGER
   for (let begin = from, isOver = false; !isOver; ) {
     const rows = file.rows(begin, end, pageRows)
@@ -52,6 +54,7 @@ export const readSegment = (file: ProjectFile, at: number, from: number): ReadSe
         return notSound
       derived.add(member, sparse, dense)
       member += 1
+      present += 1
       if (textOf(row[6]) !== payload) {
         payload = textOf(row[6])
         payloadDigest = digestBytes(payload)
@@ -62,7 +65,8 @@ export const readSegment = (file: ProjectFile, at: number, from: number): ReadSe
     isOver = rows.length < pageRows
   }
   for (; member < members.length; member++) derived.pass(member)
-  return { points: points.all(), isSound: derived.isSound(), next }
+  // Counted too low, it would go while it has points.
+  return { points: points.all(), isSound: present <= info.live && derived.isSound(), next }
 }
 
 const noPoints: ReadPoints = { count: 0, bytes: new Uint8Array(0), windows: new Float64Array(0) }

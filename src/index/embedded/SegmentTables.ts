@@ -151,17 +151,35 @@ export class SegmentTables {
 
   /** Points of these ordinals are gone. A segment that has none left goes too. */
   forget(ordinals: Iterable<number>): void {
+    let range: (SegmentInfo & { readonly end: number; readonly members: Uint32Array | undefined }) | undefined
     for (const ordinal of ordinals) {
-      const row = this.statements.lose.get(ordinal)
-      if (row !== undefined && numberOf(row[1]) <= 0) this.delete(numberOf(row[0]))
+      if (range === undefined || ordinal < range.firstOrdinal || ordinal >= range.end) {
+        const info = this.at(ordinal)
+        if (info === undefined) continue
+        const end = this.after(ordinal)?.firstOrdinal ?? Number.POSITIVE_INFINITY
+        range = { ...info, end, members: this.members(info.segment) }
+      }
+      // A point that damage left in no segment is no other one's loss.
+      if (range.members !== undefined && placeOf(range.members, ordinal) < 0) continue
+      const live = this.statements.lose.get(range.segment)?.[0]
+      if (live === undefined || numberOf(live) > 0) continue
+      this.delete(range.segment)
+      range = undefined
     }
   }
 
-  ordinals(segment: number): Uint32Array {
+  /** `undefined` where damage lets nobody tell. */
+  private members(segment: number): Uint32Array | undefined {
     const row = this.statements.ordinals.get(segment)
     const ordinals = typedBytes(row?.[1], Uint32Array)
-    if (ordinals === undefined || ordinals.length !== row?.[0] || !ascending(ordinals))
-      throw this.broken(segment)
+    return ordinals?.length === row?.[0] && ordinals !== undefined && ascending(ordinals)
+      ? ordinals
+      : undefined
+  }
+
+  ordinals(segment: number): Uint32Array {
+    const ordinals = this.members(segment)
+    if (ordinals === undefined) throw this.broken(segment)
     return ordinals
   }
 
@@ -245,6 +263,16 @@ export class SegmentTables {
   }
 }
 
+/**
+ * Whether a segment's members stand within its range, which ends where the next one begins: a search asks for a point by its
+ * ordinal, and what once was a point that is gone must not become another segment's.
+ */
+export const isWithinRange = (
+  { firstOrdinal }: SegmentInfo,
+  ordinals: Uint32Array,
+  next: number | undefined
+): boolean => ordinals[0] === firstOrdinal && (next === undefined || (ordinals.at(-1) ?? 0) < next)
+
 const infoOf = (row: Row): SegmentInfo => ({
   segment: numberOf(row[0]),
   firstOrdinal: numberOf(row[1]),
@@ -254,15 +282,15 @@ const infoOf = (row: Row): SegmentInfo => ({
 
 const postingColumns = "first_token, tokens, ends, members, weights"
 
-/** Where a token stands among ascending ones; -1 where it does not. */
-const placeOf = (tokens: Uint32Array, token: number): number => {
-  let [low, high] = [0, tokens.length - 1]
+/** Where a value stands among ascending ones; -1 where it does not. */
+const placeOf = (values: Uint32Array, value: number): number => {
+  let [low, high] = [0, values.length - 1]
   while (low < high) {
     const middle = (low + high) >> 1
-    if ((tokens[middle] ?? 0) < token) low = middle + 1
+    if ((values[middle] ?? 0) < value) low = middle + 1
     else high = middle
   }
-  return tokens[low] === token ? low : -1
+  return values[low] === value ? low : -1
 }
 
 const ascending = (values: Uint16Array | Uint32Array): boolean => {
@@ -306,10 +334,5 @@ const prepareAll = ({ connection }: OpenFile) => ({
   deleteSegment: connection.prepare("DELETE FROM segments WHERE segment = ?"),
   deletePostings: connection.prepare("DELETE FROM postings WHERE segment = ?"),
   deleteCodes: connection.prepare("DELETE FROM codes WHERE segment = ?"),
-  lose: prepareQuery(
-    connection,
-    `UPDATE segments SET live = live - 1
-     WHERE segment = (SELECT segment FROM segments WHERE first_ordinal <= ? ORDER BY first_ordinal DESC LIMIT 1)
-     RETURNING segment, live`
-  )
+  lose: prepareQuery(connection, "UPDATE segments SET live = live - 1 WHERE segment = ? RETURNING live")
 })
