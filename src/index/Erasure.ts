@@ -9,6 +9,7 @@ import { type DocumentId, PointId, ProjectName, TeamName } from "../../events/Id
 import { Failpoints } from "../faults/Failpoints.ts"
 import { uuidBytes, uuidText } from "./Fingerprint.ts"
 import { type EngineError, EngineUnavailable } from "./Index.ts"
+import { checkEngine } from "./Marking.ts"
 import type { OpenGeneration } from "./Projection.ts"
 
 /** Points that are removed in one request. */
@@ -26,6 +27,7 @@ export const eraseDocuments: (
   const scopes = new Map(state.scopes().map((scope) => [scope.id, scope]))
   const raw = documents.map(uuidBytes)
   let points = 0
+  yield* checkEngine({ engine, ref, state }, state.checkpoint)
   failpoints.hit("erase.points.before")
   // What a sweep left in the engine is in no ledger any more.
   yield* engine.sweep(state.horizon)

@@ -8,7 +8,7 @@
  * An engine that is behind its state (emptied, restored older, deleted) is refilled from the ledger, never patched. A
  * state that is gone or older than the engine's sweep is folded anew into an emptied engine.
  */
-import { Clock, Effect, Schema, type Scope } from "effect"
+import { Clock, Effect, ExecutionStrategy, Exit, Schema, Scope } from "effect"
 import { canonicalJson } from "../../events/Canonical.ts"
 import type { Spec } from "../../events/Generation.ts"
 import type { UnknownEvent } from "../../events/Upcasters.ts"
@@ -27,6 +27,7 @@ import {
   type Point,
   type ReadElsewhere
 } from "./Index.ts"
+import { checkEngine, markerOf } from "./Marking.ts"
 import { pointMaker } from "./PointMaker.ts"
 import type { VersionsAhead } from "./ReadAhead.ts"
 import { refill } from "./Refill.ts"
@@ -83,7 +84,11 @@ export interface Projection {
 }
 
 /** What verification and queries need of a generation, without the right to write. */
-export type OpenGeneration = Pick<Projection, "ref" | "state" | "engine" | "pointOf" | "elsewhere">
+export interface OpenGeneration
+  extends Pick<Projection, "ref" | "state" | "engine" | "pointOf" | "elsewhere"> {
+  /** Somebody else may be writing to it. */
+  readonly isShared?: boolean
+}
 
 /** What a projection is built from. */
 export interface ProjectionContext {
@@ -133,15 +138,24 @@ export const openProjection: (
       (state) => Effect.sync(() => state.close())
     )
     let state = yield* openState
+    const all = yield* Scope.Scope
+    const openEngine = Effect.gen(function* () {
+      const scope = yield* Scope.fork(all, ExecutionStrategy.sequential)
+      const opening = Scope.extend(context.engine.open(ref), scope)
+      return { engine: yield* Effect.onError(opening, () => Scope.close(scope, Exit.void)), scope }
+    })
     // What cannot be mended in place is dropped, and filled again from the ledger below.
-    let engine = yield* context.engine
-      .open(ref)
-      .pipe(
-        Effect.catchTag("EngineMismatch", () =>
-          Effect.zipRight(context.engine.drop(ref), context.engine.open(ref))
-        )
-      )
-    const marker = yield* engine.marker.pipe(
+    let opened = yield* Effect.catchTag(openEngine, "EngineMismatch", () =>
+      Effect.zipRight(context.engine.drop(ref), openEngine)
+    )
+    /** Closed first: what is deleted under an open handle keeps its place on the disk. */
+    const dropEngine = Effect.suspend(() =>
+      Effect.zipRight(Scope.close(opened.scope, Exit.void), context.engine.drop(ref))
+    )
+    const beginEngine = Effect.map(openEngine, (begun) => {
+      opened = begun
+    })
+    const marker = yield* opened.engine.marker.pipe(
       Effect.catchTag("EngineMismatch", () => Effect.succeed(undefined))
     )
     const isOurs = marker !== undefined && marker.logId === ref.logId && marker.epoch === ref.epoch
@@ -163,29 +177,27 @@ export const openProjection: (
 
     const isInStep = isOurs && marker.checkpoint >= state.checkpoint && marker.horizon <= state.horizon
     if (isInStep) {
-      yield* engine.rewind(state.checkpoint)
+      yield* opened.engine.rewind(state.checkpoint)
       if (marker.horizon < state.horizon) {
-        yield* engine.mark(markerOf(ref, state))
-        yield* engine.sweep(state.horizon)
+        yield* opened.engine.mark(markerOf(ref, state))
+        yield* opened.engine.sweep(state.horizon)
       }
     } else {
-      if (marker !== undefined || state.checkpoint > 0) {
-        yield* context.engine.drop(ref)
-        engine = yield* context.engine.open(ref)
-      }
+      if (marker !== undefined || state.checkpoint > 0) yield* Effect.zipRight(dropEngine, beginEngine)
       if (isLive) state.setNumber("target", head.position)
-      yield* refill(state, engine, points).pipe(
+      yield* refill(state, opened.engine, points).pipe(
         // The log cannot make every point again that the ledger expects: only folding anew tells what it can make.
         Effect.catchTag("NotRefilled", ({ detail }) =>
           Effect.logWarning("the ledger could not be refilled; the log is folded anew", detail).pipe(
-            Effect.zipRight(context.engine.drop(ref)),
-            Effect.zipRight(Effect.sync(() => state.reset(isLive ? head.position : 0)))
+            Effect.zipRight(dropEngine),
+            Effect.zipRight(Effect.sync(() => state.reset(isLive ? head.position : 0))),
+            Effect.zipRight(beginEngine)
           )
         )
       )
-      if (state.checkpoint === 0) engine = yield* context.engine.open(ref)
-      yield* engine.mark(markerOf(ref, state))
+      yield* opened.engine.mark(markerOf(ref, state))
     }
+    const { engine } = opened
 
     /** Somebody may wait for what is committed here. */
     const isServed = () => row.state === "live" || state.promoted
@@ -223,7 +235,10 @@ export const openProjection: (
     const settle = Effect.suspend(() =>
       state.changes.areHeld
         ? Effect.zipRight(
-            engine.mark(markerOf(ref, state)),
+            Effect.zipRight(
+              checkEngine({ engine, ref, state }, committed),
+              engine.mark(markerOf(ref, state))
+            ),
             Effect.sync(() => {
               state.changes.settle()
               committed = state.checkpoint
@@ -259,16 +274,8 @@ export const openProjection: (
         yield* engine.rewind(state.checkpoint)
       }
       isDirty = true
-      const marker = yield* engine.marker
-      const isOursStill = marker?.logId === ref.logId && marker.epoch === ref.epoch
       if (!state.changes.areHeld) committed = state.checkpoint
-      if (!state.isCurrent || !isOursStill || marker.checkpoint < committed) {
-        return yield* new EngineMismatch({
-          engine: row.spec.engine,
-          reason: marker === undefined ? "absent" : "behind",
-          detail: `generation ${row.generation} was deleted or restored while it was open`
-        })
-      }
+      yield* checkEngine({ engine, ref, state }, committed)
       const upTo = context.snapshot.head().position
       const isFar = isFarFrom(upTo)
       const batch = yield* folding(upTo, isFar)
@@ -347,7 +354,7 @@ export const openForReading: (
     const engine = yield* context.engine.openReadOnly(ref)
     const analyzer = context.analyzerOf(row.spec)
     const fold = { generation: row.generation, spec: row.spec, analyzer, snapshot: context.snapshot, state }
-    return { ref, state, engine, pointOf: pointMaker(fold), elsewhere: undefined }
+    return { ref, state, engine, pointOf: pointMaker(fold), elsewhere: undefined, isShared: true }
   }
 )
 
@@ -357,13 +364,6 @@ export const statusOf = (state: GenerationState): ProjectionStatus => ({
   replacedAt: state.replacedAt,
   missing: state.missingCount,
   ...state.counts
-})
-
-const markerOf = (ref: GenerationRef, state: GenerationState) => ({
-  logId: ref.logId,
-  epoch: ref.epoch,
-  checkpoint: state.checkpoint,
-  horizon: state.horizon
 })
 
 /** A live generation that must be folded anew serves nobody before it has reached today's head again. */

@@ -6,8 +6,8 @@ import { existsSync } from "node:fs"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import type { DocumentId, GenerationId } from "../../events/Ids.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
+import { closeApart } from "../threads/Closing.ts"
 import type { ThreadFailed } from "../threads/Thread.ts"
-import { closeApart } from "./Closing.ts"
 import { eraseDocuments } from "./Erasure.ts"
 import type { EngineError, GenerationRef } from "./Index.ts"
 import { EngineMismatch } from "./Index.ts"
@@ -160,6 +160,7 @@ export const make = (
           (ref) => existsSync(context.statePath(ref)) || (context.engine.hasFiles?.(ref) ?? false)
         )
         for (const ref of left) {
+          yield* close(ref.generation)
           yield* context.engine.drop(ref)
           context.deleteState(context.statePath(ref))
         }

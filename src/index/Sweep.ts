@@ -11,6 +11,7 @@ import { Clock, Effect } from "effect"
 import { Failpoints } from "../faults/Failpoints.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import type { EngineError } from "./Index.ts"
+import { checkEngine } from "./Marking.ts"
 import { passedBy } from "./Passed.ts"
 import type { OpenGeneration } from "./Projection.ts"
 
@@ -51,6 +52,9 @@ export const sweep: (
   if (dryRun) return { horizon, points }
   // Where nothing was applied for long, the time from which grace is given begins here.
   state.notePassed(now)
+  // Nothing may go yet, and nothing ever went: an engine elsewhere need not be asked.
+  if (horizon === 0) return { horizon, points }
+  yield* checkEngine({ engine, ref, state }, checkpoint)
   failpoints.hit("sweep.state.before")
   state.sweep(horizon)
   failpoints.hit("sweep.state.after")

@@ -2,7 +2,6 @@
  * The live generation as readers hold it open: engine and state, or the state alone where the engine does not serve.
  */
 import { Effect, ExecutionStrategy, Exit, Scope } from "effect"
-import { closeApart } from "../index/Closing.ts"
 import type { GenerationState } from "../index/GenerationState.ts"
 import {
   type OpenGeneration,
@@ -11,6 +10,7 @@ import {
   type ProjectionContext
 } from "../index/Projection.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
+import { closeApart } from "../threads/Closing.ts"
 
 /** Something opened, with those who read it: whoever takes its place, it stays open until the last of them is done. */
 interface Held<A> {
