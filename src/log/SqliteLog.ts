@@ -18,6 +18,7 @@ import {
   Stream
 } from "effect"
 import { Failpoints } from "../faults/Failpoints.ts"
+import { closeApart } from "../threads/Closing.ts"
 import { type OneThread, spawn } from "../threads/Thread.ts"
 import { answered, appendedOf, refusalOf, type Written } from "./Answers.ts"
 import type { CollectionAsk, CollectionRules, CollectionStep } from "./ContentCollection.ts"
@@ -213,7 +214,7 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
   const reopen: Effect.Effect<Opened, LogFailed> = Effect.gen(function* () {
     if (!current.thread.isGone()) return current
     // Waits until the thread is gone wholly: until then it may hold the lock.
-    yield* Scope.close(current.scope, Exit.void)
+    yield* closeApart(current.scope)
     const again = yield* open({
       ...options,
       acceptRollback: false,
@@ -221,7 +222,7 @@ const inWorker = Effect.fnUntraced(function* (options: OpeningOptions, failpoint
       now: yield* Clock.currentTimeMillis
     })
     if (again.head.epoch !== newest.epoch) {
-      yield* Scope.close(again.scope, Exit.void)
+      yield* closeApart(again.scope)
       const cause = `It was recovered by another process meanwhile (epoch ${again.head.epoch}, not ${newest.epoch}). Start this one again.`
       return yield* new LogFailed({ operation: "go on", cause })
     }
