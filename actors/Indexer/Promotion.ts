@@ -153,15 +153,30 @@ export const layer: Layer.Layer<Promotion, never, Log | ReadModels | Projections
         }
       })
 
+      /** What differs is begun anew by the next run: gone on with, it would differ for ever. */
+      const refuseUnlessClean = Effect.fnUntraced(function* (
+        generation: GenerationId,
+        report: VerifyReport,
+        options: PromotionOptions
+      ) {
+        const refused = refusalOf(generation, report, options)
+        if (refused === undefined) return
+        if (!isSound(report)) yield* Effect.ignore(projections.reset(generation))
+        return yield* refused
+      })
+
       const promoteAt = Effect.fnUntraced(function* (
         generation: GenerationId,
         options: PromotionOptions,
         full: VerifyReport
       ) {
         const { events, checkpoint } = yield* catchUp(generation, options.onProgress)
-        // What was applied since it was read back is read now. Nothing, where the log has been quiet.
-        const report =
-          checkpoint === full.position
+        // What was applied since it was read back is read now. Nothing, where the log has been quiet; all of it, where more was
+        // applied than had come since: it was begun anew.
+        const isAnew = events > checkpoint - full.position
+        const report = isAnew
+          ? yield* projections.verify(generation, { level: "full", repair: false })
+          : checkpoint === full.position
             ? full
             : yield* projections.verify(generation, { level: "ids", repair: false, fullAfter: full.position })
         yield* refuseUnlessClean(generation, report, options)
@@ -240,15 +255,22 @@ const underWay = new CommandRefused({
   detail: "Another replay or build is under way. Wait for its end, or stop it, and run this again."
 })
 
-const refuseUnlessClean = (generation: GenerationId, report: VerifyReport, options: PromotionOptions) =>
+const refusalOf = (
+  generation: GenerationId,
+  report: VerifyReport,
+  options: PromotionOptions
+): PromotionRefused | undefined =>
   // What is left out on purpose is left out of this one, too, and stays on record.
   isClean({ ...report, skipped: 0, unbuilt: Math.max(0, report.unbuilt - options.excluded.length) })
-    ? Effect.void
+    ? undefined
     : new PromotionRefused({
         generation,
         code: "differs",
         detail: `read back from its engine it differs from the log (${report.missing} missing, ${report.extra} extra, ${report.different} different, ${report.unbuilt} unbuilt). Run it again; if it stays so, see reprise doctor`
       })
+
+/** Whatever is still to be built: what is there is what the log says. */
+const isSound = (report: VerifyReport): boolean => isClean({ ...report, skipped: 0, unbuilt: 0 })
 
 const equalSpec = (one: Spec, other: Spec): boolean =>
   one.engine === other.engine &&

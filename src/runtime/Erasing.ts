@@ -11,12 +11,24 @@ import type { CommandError } from "../../actors/Coordinator.ts"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Indexer } from "../../actors/Indexer.ts"
 import { DocumentRemove, SourceRemove } from "../../events/Commands.ts"
-import { CommandId, type DocumentId, type ProjectScope, type SourceId } from "../../events/Ids.ts"
+import {
+  CommandId,
+  type DocumentId,
+  type GenerationId,
+  type ProjectScope,
+  type SourceId
+} from "../../events/Ids.ts"
 import { stopwatch } from "../clock/Monotonic.ts"
 import { Projections, type ProjectionsError } from "../index/Projections.ts"
 import { Content } from "../log/Content.ts"
 import { Log, type LogFailed } from "../log/Log.ts"
-import { type DocumentRow, everyDocument, ReadModels, type SourceRow } from "../log/ReadModels.ts"
+import {
+  type DocumentRow,
+  everyDocument,
+  type GenerationRow,
+  ReadModels,
+  type SourceRow
+} from "../log/ReadModels.ts"
 import { findDocument, sourceNamed } from "./Names.ts"
 import { keyAfterAll, removingAfterAll } from "./Removals.ts"
 import type { DocumentUnknown } from "./Reprise.ts"
@@ -158,22 +170,25 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
     const places = [...selected.places].filter((id) => !selected.documents.has(id))
     const { position } = yield* log.head
     const stores: Array<Certificate["stores"][number]> = []
+    const ended = [...documents, ...places]
+    const done = new Set<GenerationId>()
+    /** Of the live generation; what is half built is begun anew. */
+    const eraseFrom = Effect.fnUntraced(function* ({ generation, spec, state }: GenerationRow) {
+      if (spec.engine === "qdrant") yield* untilLanded
+      const removed = state === "live" ? yield* projections.eraseDocuments(generation, ended) : 0
+      if (state === "building") yield* projections.reset(generation)
+      done.add(generation)
+      stores.push({
+        store: `generation ${generation}`,
+        what: "points, with their ledger and words",
+        removed
+      })
+    })
     if (!options.dryRun) {
       yield* indexer.untilVisible(position)
       yield* projections.clear
-      for (const { generation, spec, state } of yield* readModels.generations) {
-        // What is half built is begun anew: it may hold what it has not yet seen go.
-        if (state === "building") yield* projections.reset(generation)
-        if (state !== "live" && state !== "building") continue
-        if (spec.engine === "qdrant") yield* untilLanded
-        const ended = [...documents, ...places]
-        const points = state === "live" ? yield* projections.eraseDocuments(generation, ended) : 0
-        stores.push({
-          store: `generation ${generation}`,
-          what: "points, with their ledger and words",
-          removed: points
-        })
-      }
+      const live = yield* readModels.live
+      if (live !== undefined) yield* eraseFrom(live)
     }
     const collected = yield* log.collect({
       ...collectionRules(storage, started),
@@ -183,6 +198,14 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
       erasedSources: new Set(sources.map(({ sourceId }) => sourceId)),
       dryRun: options.dryRun
     })
+    // What was built meanwhile has folded contents while they were there, and may have taken over since.
+    if (!options.dryRun)
+      yield* Effect.forEach(
+        (yield* readModels.generations).filter(
+          ({ generation, state }) => state === "building" || (state === "live" && !done.has(generation))
+        ),
+        eraseFrom
+      )
     stores.push(
       { store: "content.sqlite", what: "bodies", removed: collected.blobs },
       { store: "content.sqlite", what: "vectors", removed: collected.vectors }

@@ -1,10 +1,11 @@
 /** A generation takes over when it was read back from its own bytes and is what the log says; not before. */
-import { readdirSync, writeFileSync } from "node:fs"
+import { readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
 import { Effect, Either, Layer, Schema } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
+import { Failpoints } from "../../src/faults/Failpoints.ts"
 import { filesIn } from "../../src/runtime/DataDirectory.ts"
 import * as Embedded from "../../src/runtime/Embedded.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
@@ -13,8 +14,8 @@ import { SearchRequest } from "../../src/search/Search.ts"
 import { addRoot } from "../support/embeddedRuntime.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
-/** With one document in it. */
-const running = Effect.gen(function* () {
+/** With one document in it. `at` hears of every failpoint. */
+const runningWith = Effect.fnUntraced(function* (at: (name: string, path: string) => void) {
   const root = yield* temporaryDirectory
   const path = yield* temporaryDirectory
   writeFileSync(join(root, "ferry.md"), "# Ferries\n\nThe ferry crosses the harbour every hour.\n")
@@ -27,9 +28,19 @@ const running = Effect.gen(function* () {
       command: "test",
       threads: false
     })
-  )
+  ).pipe(Effect.provideService(Failpoints, { hit: (name) => at(name, path) }))
   return { context, path, root }
 })
+const running = runningWith(() => {})
+
+const spoiled = (path: string): number => {
+  const db = new Database(join(path, "index", "g002-e1", "default.default.sqlite"))
+  try {
+    return db.prepare("UPDATE points SET dense = zeroblob(length(dense))").run().changes
+  } finally {
+    db.close()
+  }
+}
 
 describe("a promotion", () => {
   it.scopedLive("is refused where the new generation's bytes are not what the log says; searches stay", () =>
@@ -43,9 +54,7 @@ describe("a promotion", () => {
         const spoil = ({ phase }: { readonly phase: string }) =>
           Effect.sync(() => {
             if (phase !== "verifying" || spoilt > 0) return
-            const db = new Database(join(path, "index", "g002-e1", "default.default.sqlite"))
-            spoilt += db.prepare("UPDATE points SET dense = zeroblob(length(dense))").run().changes
-            db.close()
+            spoilt += spoiled(path)
           })
         const refused = yield* Effect.flip(replay(spoil))
         assert.strictEqual(refused._tag === "PromotionRefused" && refused.code, "differs")
@@ -53,6 +62,31 @@ describe("a promotion", () => {
         const query = { scope: defaultScope, query: "ferry", mode: "hybrid", limit: 5 } as const
         const { degraded, generation, hits } = yield* search(Schema.decodeSync(SearchRequest)(query))
         assert.deepStrictEqual([degraded, generation, hits.length], [false, "g001", 1])
+      }).pipe(Effect.provide(context))
+    })
+  )
+
+  it.scopedLive("reads all of it again where it was begun anew after it was read", () =>
+    Effect.gen(function* () {
+      let isRead = false
+      const { context, path, root } = yield* runningWith((name, path) => {
+        if (name !== "generation.verify.after" || isRead) return
+        isRead = true
+        for (const file of readdirSync(join(path, "state")))
+          if (file.startsWith("g002")) rmSync(join(path, "state", file))
+      })
+      yield* Effect.gen(function* () {
+        const { replay } = yield* Writer
+        yield* addRoot(root)
+        let spoilt = 0
+        const spoil = ({ phase }: { readonly phase: string }) =>
+          Effect.sync(() => {
+            if (phase === "applying" && isRead && spoilt === 0) spoilt += spoiled(path)
+          })
+        const refused = yield* Effect.flip(replay(spoil))
+        assert.strictEqual(refused._tag === "PromotionRefused" && refused.code, "differs")
+        assert.strictEqual(spoilt, 1)
+        assert.strictEqual((yield* replay(() => Effect.void)).fingerprint.equal, true)
       }).pipe(Effect.provide(context))
     })
   )
