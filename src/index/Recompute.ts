@@ -7,10 +7,12 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { Database } from "better-sqlite3"
 import { Effect, Either } from "effect"
+import { scopeKey } from "../../events/Ids.ts"
 import type { UnknownEvent } from "../../events/Upcasters.ts"
 import { inert } from "../faults/Failpoints.ts"
-import { uuidBytes } from "./Fingerprint.ts"
+import { Bucket, Buckets, overallFingerprint, uuidBytes } from "./Fingerprint.ts"
 import { foldNext } from "./Fold.ts"
 import { frequencyIn, perBlock } from "./Frequencies.ts"
 import { GenerationState } from "./GenerationState.ts"
@@ -32,7 +34,6 @@ export const recompute: (
       Effect.sync(() => GenerationState.open(join(folder, "state.sqlite"), identityOf(ref))),
       (one) => Effect.sync(() => one.close())
     )
-    const at = state.checkpoint
     const fold = {
       generation: ref.generation,
       spec: ref.spec,
@@ -42,59 +43,102 @@ export const recompute: (
     }
     anew.db.exec("CREATE TEMP TABLE collected (document BLOB PRIMARY KEY) WITHOUT ROWID")
     const note = anew.db.prepare("INSERT OR IGNORE INTO collected VALUES (?)")
-    while (anew.checkpoint < at) {
-      const batch = yield* Effect.try({
-        try: () => foldNext(fold, at, context.limits),
+    const foldUpTo = Effect.fnUntraced(function* (at: number) {
+      while (anew.checkpoint < at) {
+        const batch = yield* Effect.try({
+          try: () => foldNext(fold, at, context.limits),
+          catch: (cause) =>
+            new ProjectionStopped({
+              generation: ref.generation,
+              position: anew.checkpoint,
+              detail: `it could not be folded anew: ${String(cause)}`,
+              cause
+            })
+        }).pipe(Effect.flatMap(Either.match({ onLeft: Effect.fail, onRight: Effect.succeed })))
+        if (batch === undefined) return
+        yield* Effect.sync(() => {
+          for (const document of batch.collected) note.run(uuidBytes(document))
+          anew.commit(batch.change, inert, 0)
+        })
+        yield* Effect.yieldNow()
+      }
+    })
+    for (let at = state.checkpoint; ; ) {
+      yield* foldUpTo(at)
+      const compared = yield* Effect.try({
+        try: () => compareStates(anew.db, state.path, at),
         catch: (cause) =>
           new ProjectionStopped({
             generation: ref.generation,
-            position: anew.checkpoint,
-            detail: `it could not be folded anew: ${String(cause)}`,
+            position: at,
+            detail: `its state cannot be read: ${String(cause)}`,
             cause
           })
-      }).pipe(Effect.flatMap(Either.match({ onLeft: Effect.fail, onRight: Effect.succeed })))
-      if (batch === undefined) break
-      yield* Effect.sync(() => {
-        for (const document of batch.collected) note.run(uuidBytes(document))
-        anew.commit(batch.change, inert, 0)
       })
-      yield* Effect.yieldNow()
+      if (compared._tag === "Compared") return compared.recomputed
+      at = compared.checkpoint
     }
-    return yield* Effect.try({
-      try: () => compareStates(anew, state, at),
-      catch: (cause) =>
-        new ProjectionStopped({
-          generation: ref.generation,
-          position: at,
-          detail: `its state cannot be read: ${String(cause)}`,
-          cause
-        })
-    })
   },
   Effect.scoped
 )
 
-const compareStates = (anew: GenerationState, kept: GenerationState, position: number): Recomputed => {
-  const [expected, actual] = [anew.fingerprint, kept.fingerprint]
-  const [frequencies, words, windows] = differences(anew, kept)
-  return {
-    position,
-    fingerprint: { expected, actual, equal: expected === actual },
-    frequencies,
-    words,
-    windows,
-    equal: expected === actual && frequencies + words + windows === 0
+/** Whoever writes the state may have gone on meanwhile: then what was folded has to as well. */
+type Comparison =
+  | { readonly _tag: "Compared"; readonly recomputed: Recomputed }
+  | { readonly _tag: "Behind"; readonly checkpoint: number }
+
+/** Attached for as long as it is looked at: whoever begins to write would have it locked, too. */
+const compareStates = (db: Database, kept: string, position: number): Comparison => {
+  db.prepare("ATTACH DATABASE ? AS kept").run(kept)
+  try {
+    return db.transaction(() => comparison(db, position)).deferred()
+  } finally {
+    db.exec("DETACH DATABASE kept")
   }
 }
 
+const comparison = (db: Database, position: number): Comparison => {
+  const checkpoint = Number(db.prepare("SELECT value FROM kept.meta WHERE key = 'checkpoint'").pluck().get())
+  if (checkpoint > position) return { _tag: "Behind", checkpoint }
+  const [expected, actual] = [fingerprintIn(db, "main"), fingerprintIn(db, "kept")]
+  const [frequencies, words, windows] = differences(db)
+  const isEqual = expected === actual
+  return {
+    _tag: "Compared",
+    recomputed: {
+      position,
+      fingerprint: { expected, actual, equal: isEqual },
+      frequencies,
+      words,
+      windows,
+      equal: isEqual && frequencies + words + windows === 0
+    }
+  }
+}
+
+const fingerprintIn = (db: Database, schema: "main" | "kept"): string => {
+  const rows = db.prepare<[], { team: string; project: string; bucket: number; sum: Buffer; count: number }>(
+    `SELECT team, project, bucket, sum, count FROM ${schema}.buckets JOIN ${schema}.scopes ON scopes.id = buckets.scope`
+  )
+  const projects = new Map<string, Array<Bucket>>()
+  for (const { bucket, count, sum, ...scope } of rows.iterate()) {
+    const key = scopeKey(scope)
+    const buckets = projects.get(key) ?? Array.from({ length: 256 }, () => new Bucket())
+    buckets[bucket] = Bucket.from(sum, count)
+    projects.set(key, buckets)
+  }
+  return overallFingerprint(
+    Array.from(projects, ([key, buckets]) => ({ key, buckets: new Buckets(buckets) }))
+  )
+}
+
 /** Rows that stand in one of the two files only, by team and project, since the files number scopes for themselves. */
-const differences = (anew: GenerationState, kept: GenerationState): readonly [number, number, number] => {
-  anew.db.prepare("ATTACH DATABASE ? AS kept").run(kept.path)
-  anew.db.function("frequency_in", { deterministic: true }, (block, id) => frequencyIn(block, Number(id)))
+const differences = (db: Database): readonly [number, number, number] => {
+  db.function("frequency_in", { deterministic: true }, (block, id) => frequencyIn(block, Number(id)))
   const both = (select: (schema: "main" | "kept") => string) => {
     const [here, there] = [select("main"), select("kept")]
     const sql = `SELECT (SELECT count(*) FROM (${here} EXCEPT ${there})) + (SELECT count(*) FROM (${there} EXCEPT ${here}))`
-    return Number(anew.db.prepare(sql).pluck().get())
+    return Number(db.prepare(sql).pluck().get())
   }
   return [
     both(

@@ -83,11 +83,18 @@ export const schemaVersion = 2
 /** Selects a ledger row as {@link LedgerRow}. */
 export const ledgerColumns = `SELECT row, scope, id, chunk, document, payload_digest AS payloadDigest, leaf, words, from_position AS "from", until_position AS "until" FROM ledger`
 
-/** Selects {@link ExpectedPoint}s. The plus keeps the planner off the index of scopes: rows come as they lie. */
-export const expectedInOrder = `SELECT row, from_position AS "from", until_position AS "until",
+const expected = (
+  from: string,
+  scope: string
+) => `SELECT row, from_position AS "from", until_position AS "until",
     CASE WHEN length(id) = 16 AND length(chunk) = 16 AND length(document) = 16
       THEN CAST(id || chunk || document || leaf AS BLOB) ELSE x'' END AS bytes
-  FROM ledger WHERE row > ? AND +scope = ? AND from_position <= ? AND until_position > ? ORDER BY row LIMIT ?`
+  FROM ${from} WHERE row > ? AND ${scope} = ? AND from_position <= ? AND until_position > ? ORDER BY row LIMIT ?`
+
+/** Selects {@link ExpectedPoint}s. The plus keeps the planner off the index of scopes: rows come as they lie. */
+export const expectedInOrder = expected("ledger", "+scope")
+/** The same of a project that has few of the ledger's rows: they are found by their scope and sorted, and no others are passed. */
+export const expectedOfFew = expected("ledger INDEXED BY ledger_chunk", "scope")
 
 /** What one apply changes, computed by the fold and written here in one transaction. */
 export interface StateChange {

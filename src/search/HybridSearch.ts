@@ -13,10 +13,17 @@ import type { Analyzer } from "../documents/Analyzer.ts"
 import { queryVector, tokenId } from "../documents/SparseVector.ts"
 import { EmbeddingModel } from "../embedding/EmbeddingModel.ts"
 import type { GenerationState } from "../index/GenerationState.ts"
-import type { Candidate, EngineError, EngineQuery, SparseVector } from "../index/Index.ts"
+import {
+  type Candidate,
+  type EngineError,
+  EngineMismatch,
+  type EngineQuery,
+  type SparseVector
+} from "../index/Index.ts"
 import { type Frequencies, LogIndex, type MayMatch } from "../index/LogIndex.ts"
 import type { OpenGeneration, ProjectionContext } from "../index/Projection.ts"
 import { settledWords } from "../index/ProjectWords.ts"
+import { damagedState } from "../index/StateFile.ts"
 import type { Head } from "../log/Log.ts"
 import type { GenerationRow } from "../log/ReadModels.ts"
 import { defaultDepth, fuse } from "./Fusion.ts"
@@ -101,13 +108,16 @@ export const make = (
       const open = opened?._tag === "Right" ? opened.right : undefined
       const state =
         open?.state ?? (yield* Effect.option(reader.openState(row)).pipe(Effect.map(Option.getOrUndefined)))
-      const at = state?.checkpoint ?? 0
+      const told =
+        state &&
+        unlessDamaged(() => ({ at: state.checkpoint, target: state.target, missing: state.missingCount }))
+      const at = told?.at ?? 0
       // A state that was folded anew must have come as far as its generation was when it was verified, and must not have
       // folded a document as empty that searches found before.
       const isWhole =
-        state !== undefined &&
-        at >= Math.max(state.target, row.verifiedPosition ?? 0) &&
-        state.missingCount <= row.excluded.length
+        told !== undefined &&
+        at >= Math.max(told.target, row.verifiedPosition ?? 0) &&
+        told.missing <= row.excluded.length
       if (open !== undefined && isWhole && at >= floor) {
         const view: View = { _tag: "Generation", row, at, open }
         return { view, head }
@@ -160,9 +170,18 @@ export const make = (
       const { scope, mode } = request
       const { row } = view
       const begun = yield* elapsed
-      const read = yield* reading(() => readAt(request, view, analyzerOf, logIndex, words))
+      const read = yield* ofView(view, () => readAt(request, view, analyzerOf, logIndex, words))
       if (read instanceof QueryTooLong) return yield* read
-      const skipped = yield* reading(() => (view._tag === "Generation" ? view.open.state.skippedCount : 0))
+      // Its state began anew since it was looked at: what is here by now is not what was promised.
+      if (view._tag === "Generation" && read.at < view.at)
+        return yield* new EngineMismatch({
+          engine: view.row.spec.engine,
+          reason: "behind",
+          detail: `it is at ${read.at} by now, not at ${view.at}`
+        })
+      const skipped = yield* ofView(view, () =>
+        view._tag === "Generation" ? view.open.state.skippedCount : 0
+      )
       const { vector, note } = yield* embed(read.query.text, mode, row)
       const resumed = yield* turn(elapsed, begun)
       const found: ReadonlyArray<Candidate> =
@@ -219,7 +238,7 @@ export const make = (
         const { view } = seen
         if (view._tag === "Log") return seen
         const { state } = view.open
-        const isBehind = yield* reading(() => state.consistently(() => catchUpStep(words, state, scope)))
+        const isBehind = yield* ofView(view, () => state.consistently(() => catchUpStep(words, state, scope)))
         if (!isBehind) return seen
         yield* Effect.yieldNow()
       }
@@ -280,19 +299,41 @@ const reading = <A>(read: () => A): Effect.Effect<A, SearchFailed> =>
       new SearchFailed({ detail: cause instanceof Error ? cause.message : String(cause), cause })
   })
 
+/** What is read of a generation: where its state is damaged the log answers, as where its index is. */
+const ofView = <A>(view: View, read: () => A): Effect.Effect<A, SearchFailed | EngineMismatch> =>
+  view._tag === "Log"
+    ? reading(read)
+    : Effect.catchAll(
+        reading(read),
+        (failed): Effect.Effect<never, SearchFailed | EngineMismatch> =>
+          Option.getOrElse(damagedState(failed.cause), () => failed)
+      )
+
+/** `undefined` where the state is damaged that is read. */
+const unlessDamaged = <A>(read: () => A): A | undefined => {
+  try {
+    return read()
+  } catch (cause) {
+    if (Option.isNone(damagedState(cause))) throw cause
+    return undefined
+  }
+}
+
 /** Which chunks can match at all, where the ledger can tell: the log engine need not analyse the others. */
 const wordsOf = (
   state: GenerationState | undefined,
   { at, scope, sparse }: EngineQuery
 ): MayMatch | undefined => {
   if (state === undefined || sparse === undefined) return undefined
-  const row = state.scope(scope.team, scope.project)
-  if (row === undefined) return undefined
-  return state.consistently(() => {
-    if (state.checkpoint < at) return undefined
-    const chunks = state.chunksWith(row.id, new Set(sparse.ids), at)
-    return (chunkId) => chunks.has(chunkId.replaceAll("-", ""))
-  })
+  const chunks = unlessDamaged(() =>
+    state.consistently(() => {
+      const row = state.scope(scope.team, scope.project)
+      return row === undefined || state.checkpoint < at
+        ? undefined
+        : state.chunksWith(row.id, new Set(sparse.ids), at)
+    })
+  )
+  return chunks && ((chunkId) => chunks.has(chunkId.replaceAll("-", "")))
 }
 
 interface ReadAt extends Asked {
@@ -332,7 +373,10 @@ const readAt = (
   const { at, state } = view
   if (state === undefined) return ofLog(at)
   // The state may have moved on since: then it tells of another position.
-  return state.consistently(() => (state.checkpoint === at ? ofState(state) : ofLog(at)))
+  const told = unlessDamaged(() =>
+    state.consistently(() => (state.checkpoint === at ? ofState(state) : undefined))
+  )
+  return told ?? ofLog(at)
 }
 
 const stateFrequencies = (

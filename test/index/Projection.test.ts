@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, readdirSync, rmSync } from "node:fs"
+import { copyFileSync, cpSync, existsSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
@@ -11,7 +11,7 @@ import { noFilter } from "../../src/index/Filter.ts"
 import { denseBytes, digestBytes } from "../../src/index/Fingerprint.ts"
 import { GenerationState } from "../../src/index/GenerationState.ts"
 import { LogIndex } from "../../src/index/LogIndex.ts"
-import { openProjection, openStateForReading, refOf } from "../../src/index/Projection.ts"
+import { openForReading, openProjection, openStateForReading, refOf } from "../../src/index/Projection.ts"
 import { make as makeProjections } from "../../src/index/Projections.ts"
 import { recompute } from "../../src/index/Recompute.ts"
 import { sweep } from "../../src/index/Sweep.ts"
@@ -380,6 +380,54 @@ describe("a projection", () => {
         })
     )
 
+  it.scoped(
+    "is closed before its files go: what is deleted under an open handle keeps its place on the disk",
+    () =>
+      Effect.gen(function* () {
+        const { contextFor, directory, log, row } = yield* makeDirectory
+        const context = contextFor(".")
+        let open = 0
+        const atDrop: Array<number> = []
+        const { engine } = context
+        const watched = {
+          ...context,
+          deleteState: GenerationState.delete,
+          engine: {
+            ...engine,
+            open: (ref: Parameters<typeof engine.open>[0]) =>
+              Effect.acquireRelease(
+                Effect.sync(() => void open++),
+                () => Effect.sync(() => void open--)
+              ).pipe(Effect.zipRight(engine.open(ref))),
+            drop: (ref: Parameters<typeof engine.drop>[0]) =>
+              Effect.suspend(() => {
+                atDrop.push(open)
+                return engine.drop(ref)
+              })
+          }
+        }
+        const files = join(directory, "index")
+        yield* Effect.provide(history, log)
+        yield* Effect.scoped(opened(context, row(1)))
+        cpSync(files, `${files}.older`, { recursive: true })
+        yield* Effect.provide(commitDocument("d.md", paragraphs("bridge"), 1), log)
+        yield* Effect.scoped(opened(context, row(1)))
+        rmSync(files, { recursive: true })
+        renameSync(`${files}.older`, files)
+
+        const projections = yield* makeProjections(watched)
+        yield* projections.advance(generation(1))
+        assert.deepStrictEqual([atDrop, open], [[0], 1], "what was restored is filled again")
+
+        yield* Effect.provide(
+          Effect.all([openGeneration(2, firstSpec, "replay"), promoteGeneration(2), retireGeneration(1)]),
+          log
+        )
+        assert.strictEqual(yield* projections.clear, 1)
+        assert.deepStrictEqual([atDrop, open], [[0, 0], 0], "what is retired is not kept open")
+      })
+  )
+
   it.scoped("is mended point by point, from the log, whatever was changed by hand", () =>
     Effect.gen(function* () {
       const { contextFor, directory, log, row } = yield* makeDirectory
@@ -497,6 +545,26 @@ describe("a projection", () => {
         })
     )
 
+  it.scoped("of few chunks among many is read back once, too, in the order in which they came", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      const few = { team: TeamName.make("few"), project: ProjectName.make("chunks") }
+      const words = Array.from({ length: 30 }, (_, n) => `word${n}`)
+      yield* Effect.provide(
+        Effect.gen(function* () {
+          yield* commitDocument("a.md", paragraphs("harbour", "ferry"), 1, firstSpec, few)
+          yield* commitDocument("many.md", paragraphs(...words), 1)
+          yield* commitDocument("b.md", paragraphs("crane"), 1, firstSpec, few)
+        }),
+        log
+      )
+      const projection = yield* opened(contextFor("."), row(1))
+      const engine = { ...projection.engine, scan: () => Stream.dieMessage("One reading is enough.") }
+      const report = yield* verify({ ...projection, engine }, { level: "full", repair: false })
+      assert.deepStrictEqual([isClean(report), report.chunks], [true, 33])
+    })
+  )
+
   it.scoped("whose swept points have left something that searches cannot read is not sound", () =>
     Effect.gen(function* () {
       const { contextFor, directory, log, row } = yield* makeDirectory
@@ -553,6 +621,60 @@ describe("a projection", () => {
         db.close()
         assert.isFalse(yield* isSound, what)
       }
+    })
+  )
+
+  it.scopedLive("is sound to a reader, also where its writer goes on meanwhile", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      const context = contextFor(".")
+      yield* Effect.provide(history, log)
+      const projection = yield* opened(context, row(1))
+      const reader = yield* openForReading(context, row(1))
+      yield* Effect.provide(removeDocument("a.md"), log)
+      let went = 0
+      const goesOn = Effect.suspend(() => (went++ === 0 ? Effect.asVoid(catchUp(projection)) : Effect.void))
+      const { readBack: _, ...engine } = reader.engine
+      const beside = {
+        ...reader,
+        engine: {
+          ...engine,
+          // The ledger's rows are at hand by now.
+          scan: (at: number, scope?: ProjectScope) =>
+            Stream.unwrap(Effect.as(Effect.orDie(goesOn), engine.scan(at, scope)))
+        }
+      }
+      const report = yield* verify(beside, { level: "full", repair: false })
+      assert.isTrue(isClean(report), JSON.stringify(report))
+      assert.isAbove(went, 0)
+    })
+  )
+
+  it.scoped("is what the log folds to, also where its writer goes on meanwhile", () =>
+    Effect.gen(function* () {
+      const { contextFor, log, row } = yield* makeDirectory
+      const context = contextFor(".")
+      yield* Effect.provide(history, log)
+      const projection = yield* opened(context, row(1))
+      const reader = yield* openForReading(context, row(1))
+      yield* Effect.provide(removeDocument("a.md"), log)
+      let asked = 0
+      const recomputed = yield* recompute(
+        {
+          ...context,
+          snapshot: {
+            ...context.snapshot,
+            events: (...range) => {
+              // Once the checkpoint was read up to which is folded.
+              if (asked++ === 0) Effect.runSync(catchUp(projection))
+              return context.snapshot.events(...range)
+            }
+          }
+        },
+        reader
+      )
+      assert.deepStrictEqual([recomputed.equal, asked > 1], [true, true], JSON.stringify(recomputed))
+      assert.strictEqual(recomputed.position, projection.state.checkpoint)
     })
   )
 

@@ -1,12 +1,20 @@
-import { cpSync, renameSync, rmSync } from "node:fs"
+import { closeSync, cpSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
+import Sqlite from "better-sqlite3"
 import { Duration, Effect, Fiber } from "effect"
 import { codeFingerprint, defaultScope } from "../../events/Ids.ts"
 import { EmbeddingModel, type EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
 import { eraseDocuments } from "../../src/index/Erasure.ts"
 import * as HybridSearch from "../../src/search/HybridSearch.ts"
-import { commitDocument, firstSpec, named, removeDocument, testVector } from "../support/corpus.ts"
+import {
+  commitDocument,
+  firstSpec,
+  named,
+  removeDocument,
+  testAnalyzer,
+  testVector
+} from "../support/corpus.ts"
 import { makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
 
 const model: EmbeddingModelService = {
@@ -23,13 +31,20 @@ const model: EmbeddingModelService = {
 }
 
 /** A log, its index as it is brought up to date, and a search over both that stays open. */
-const world = (configured = model) =>
+const world = (configured = model, analyzed = (_directory: string) => {}) =>
   Effect.gen(function* () {
     const { contextFor, directory, log, row } = yield* makeDirectory
-    const { search } = yield* HybridSearch.make(contextFor("."), {
-      keptChunks: 100,
-      denseWeight: undefined
-    }).pipe(Effect.provideService(EmbeddingModel, configured))
+    const analyzerOf = () => {
+      analyzed(directory)
+      return testAnalyzer
+    }
+    const { search } = yield* HybridSearch.make(
+      { ...contextFor("."), analyzerOf },
+      {
+        keptChunks: 100,
+        denseWeight: undefined
+      }
+    ).pipe(Effect.provideService(EmbeddingModel, configured))
     return {
       directory,
       commit: (name: string, version: number, ...words: ReadonlyArray<string>) =>
@@ -71,6 +86,54 @@ describe("a search", () => {
       assert.deepStrictEqual((yield* search("ferry")).hits, [])
     })
   )
+
+  it.scopedLive("is answered by the log where the state begins anew after it was looked at", () =>
+    Effect.gen(function* () {
+      let beginsAnew = false
+      const { commit, index, search } = yield* world(model, (directory) => {
+        if (!beginsAnew) return
+        beginsAnew = false
+        const db = new Sqlite(join(directory, "state", "g001-e1.sqlite"))
+        db.exec("UPDATE meta SET value = 0 WHERE key = 'checkpoint'")
+        db.exec("UPDATE meta SET value = 1000 WHERE key = 'target'")
+        db.close()
+      })
+      yield* commit("a.md", 1, "ferry")
+      yield* index
+      const before = yield* search("ferry")
+      assert.deepStrictEqual([before.hits.length, before.degraded], [1, false])
+      beginsAnew = true
+      const after = yield* search("ferry")
+      assert.deepStrictEqual([beginsAnew, after.hits.length, after.degraded], [false, 1, true])
+      assert.strictEqual(after.indexedPosition, before.indexedPosition)
+    })
+  )
+
+  for (const damaged of ["words", "tokens", "documents", "ledger", "scopes"])
+    it.scopedLive(`is answered by the log where the ${damaged} of the state are damaged`, () =>
+      Effect.gen(function* () {
+        const { commit, directory, index, search } = yield* world()
+        yield* commit("a.md", 1, "ferry")
+        yield* commit("b.md", 1, "lighthouse")
+        yield* index
+        const path = join(directory, "state", "g001-e1.sqlite")
+        const db = new Sqlite(path)
+        db.pragma("wal_checkpoint(TRUNCATE)")
+        const page = Number(
+          db.prepare("SELECT rootpage FROM sqlite_master WHERE name = ?").pluck().get(damaged)
+        )
+        const size = Number(db.pragma("page_size", { simple: true }))
+        db.close()
+        const file = openSync(path, "r+")
+        writeSync(file, Buffer.alloc(size, 0x5a), 0, size, size * (page - 1))
+        closeSync(file)
+        for (const query of ["ferry", "fery"]) {
+          const { degraded, hits, notes } = yield* search(query)
+          assert.lengthOf(hits, 1, query)
+          if (degraded) assert.match(notes.join(" "), /state|rebuilt/)
+        }
+      })
+    )
 
   it.scopedLive("is refused where it is to include what the index has not reached", () =>
     Effect.gen(function* () {
