@@ -35,7 +35,7 @@ import { ReadModels } from "../log/ReadModels.ts"
 import { findSource } from "../runtime/Names.ts"
 import { Push, PushInvalid } from "../runtime/Push.ts"
 import { keyAfterAll } from "../runtime/Removals.ts"
-import { type SourceUnknown, Writer } from "../runtime/Reprise.ts"
+import { DocumentUnknown, type SourceUnknown, Writer } from "../runtime/Reprise.ts"
 import type { CommandMessage } from "./WireBody.ts"
 
 /** Nothing was decided, for a reason that passes. The same command may be sent again. */
@@ -88,7 +88,14 @@ export const notDecided = (error: Undecided | CommandConflict | TextAbsent): Wir
   }
 }
 
-type Failure = TextAbsent | CommandError | PushInvalid | SourceUnknown | ActorRestarted | LogFailed
+type Failure =
+  | TextAbsent
+  | CommandError
+  | PushInvalid
+  | SourceUnknown
+  | DocumentUnknown
+  | ActorRestarted
+  | LogFailed
 type Done = { readonly answer: Accomplished; readonly logPosition: number }
 
 /** A byte order mark belongs to the text: its digest covers it. */
@@ -164,14 +171,17 @@ export const makePublicCommands = Effect.gen(function* () {
       })
     }
     const row = yield* readModels.document(documentId)
-    const own = row !== undefined && scopeKey(row.scope) === scopeKey(scope)
+    // Anybody can compute an id. What another project has, or may yet have, is answered as what nobody has: nothing is
+    // told of it, and no order key is left that would keep its first version out.
+    if (row === undefined || scopeKey(row.scope) !== scopeKey(scope))
+      return yield* new DocumentUnknown({ name: documentId, scope })
     return yield* coordinator.ask(
       DocumentRemove.make({
         commandId,
         scope,
         documentId,
         reason: "requested",
-        orderKey: keyAfterAll(own ? row : { orderKey: undefined }),
+        orderKey: keyAfterAll(row),
         arrivalOrder: true
       })
     )
@@ -285,6 +295,8 @@ const refusedOr = (
       return refused("invalid", "The document is not of the form that is asked for.")
     case "SourceUnknown":
       return refused("unknown-source", "There is no such source in this project.")
+    case "DocumentUnknown":
+      return refused("unknown-document", "There is no such document in this project.")
     case "HeadMoved":
     case "LogFailed":
     case "ActorRestarted":

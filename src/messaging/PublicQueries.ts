@@ -207,7 +207,11 @@ export const makePublicQueries = Effect.fnUntraced(function* (options: QueriesOp
     scope: ProjectScope,
     { digest, offset }: typeof ContentReadMessage.Type
   ): Effect.fn.Return<ContentReadAnswer, LogFailed | WireError> {
-    const body = yield* bodies.get(`${scopeKey(scope)}/${digest}`, content.blob(scope, digest))
+    // Looked at for each piece: what was erased meanwhile is answered no longer, however often it is asked for.
+    const stored = yield* content.hasBlobs(scope, [digest])
+    const body = stored.has(digest)
+      ? yield* bodies.get(`${scopeKey(scope)}/${digest}`, content.blob(scope, digest))
+      : undefined
     if (body === undefined) {
       return yield* Effect.fail<WireError>({
         code: "unknown-content",

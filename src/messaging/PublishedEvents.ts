@@ -36,7 +36,12 @@ export const makePublishedEvents = (
     if (scope === undefined) return undefined
     const key = `${scopeKey(scope)}/${digest}`
     const there = known.get(key)
-    if (there !== undefined) return there
+    if (there !== undefined) {
+      if ((yield* content.hasBlobs(scope, [digest])).has(digest)) return there
+      // Erased since it was read: it must not be told for as long as this process lives.
+      known.delete(key)
+      return undefined
+    }
     const bytes = yield* content.blob(scope, digest)
     if (bytes === undefined) return undefined
     const descriptor = Option.getOrUndefined(decodeDescriptor(decoder.decode(bytes)))

@@ -23,13 +23,7 @@ import { Supervisor } from "../../actors/Supervisor.ts"
 import { operatorScope } from "../../events/Envelope.ts"
 import type { ProjectScope } from "../../events/Ids.ts"
 import { Answer, type WireError } from "../../events/Messages.ts"
-import {
-  type PublicCommandName,
-  type PublicQueryName,
-  parseSubject,
-  publicCommands,
-  publicQueries
-} from "../../events/Subjects.ts"
+import { type PublicCommandName, parseSubject, publicCommands, publicQueries } from "../../events/Subjects.ts"
 import { NatsConnection } from "../bus/nats/Connection.ts"
 import { unavailable as natsUnavailable } from "../bus/nats/NatsErrors.ts"
 import { Overview } from "../runtime/Overview.ts"
@@ -43,7 +37,7 @@ import { decodeCommand, readBody, splitRequest, type WireBody } from "./WireBody
 export interface RequestsOptions extends QueriesOptions {
   /** As shown by `nats micro info`. */
   readonly version: string
-  /** Requests that are answered at a time. */
+  /** Requests that are answered at a time: so many commands, and so many queries. */
   readonly inHand: InHandLimits
 }
 
@@ -74,7 +68,7 @@ const encodeAnswer = Schema.encodeSync(Schema.parseJson(Answer))
 const encodeStatus = Schema.encodeSync(Schema.parseJson(Status))
 
 const refused = (error: WireError): Response => ({ body: JSON.stringify({ error }), error })
-const isCommand = (name: PublicCommandName | PublicQueryName): name is PublicCommandName =>
+const isCommand = (name: string): name is PublicCommandName =>
   publicCommands.some((command) => command === name)
 
 /** HTTP's numbers, as micro-services use them. */
@@ -114,7 +108,9 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
   const commands = yield* makePublicCommands
   const queries = yield* makePublicQueries(options)
   const runFork = yield* FiberSet.makeRuntime<never>()
-  const inHand = makeInHand(options.inHand)
+  // Commands may wait for long: for their mutation's end, for room while a provider is away. Questions have places of
+  // their own, so that they are answered meanwhile.
+  const inHand = { commands: makeInHand(options.inHand), queries: makeInHand(options.inHand) }
   const counts = { answered: 0, refused: 0 }
   const offered = yield* Deferred.make<void>()
 
@@ -164,7 +160,9 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
 
   /** One request from its arrival to its answer. */
   const handle = Effect.fnUntraced(function* (message: Msg) {
-    const response = yield* inHand.within(scopeOf(message.subject), answerOf(message))
+    const name = message.subject.split(".").at(-1) ?? ""
+    const places = isCommand(name) ? inHand.commands : inHand.queries
+    const response = yield* places.within(scopeOf(message.subject), answerOf(message))
     yield* send(
       message,
       Option.getOrElse(response, () => busy)
@@ -253,7 +251,7 @@ export const make = Effect.fnUntraced(function* (options: RequestsOptions) {
 
   const status = Effect.sync(() => ({
     ...counts,
-    inHand: inHand.count()
+    inHand: inHand.commands.count() + inHand.queries.count()
   }))
   return { run, offered: Deferred.await(offered), service: { status } }
 })

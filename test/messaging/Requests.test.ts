@@ -2,8 +2,10 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted } from "effect"
 import type { NatsConnection } from "nats"
-import { sha256 } from "../../events/index.ts"
+import { ProjectName, sha256, TeamName } from "../../events/index.ts"
 import { Content } from "../../src/log/Content.ts"
+import { pushedDocumentId } from "../../src/runtime/Push.ts"
+import { Writer } from "../../src/runtime/Reprise.ts"
 import { ask, messagingRuntime, plainClient } from "../support/messagingRuntime.ts"
 import { type NatsServer, natsServer } from "../support/NatsServer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
@@ -120,6 +122,31 @@ describe("requests", () => {
       })
     )
 
+    it.effect(
+      "a removal by an id that is another project's, or nobody's yet, tells nothing and changes nothing",
+      () =>
+        Effect.gen(function* () {
+          const owner = { team: TeamName.make("globex"), project: ProjectName.make("owned") }
+          const idOf = (name: string) => pushedDocumentId(owner, "default", name)
+          const remove = (project: string, commandId: string, name: string) =>
+            request(`${project}.DocumentRemove`, { commandId, documentId: idOf(name) })
+          yield* submit("treaty", "The treaty is signed.", {}, "globex.owned")
+          const there = yield* remove("acme.thief", "theft-1", "treaty")
+          const notYet = yield* remove("acme.thief", "theft-2", "annex")
+          assert.deepStrictEqual([there.error, notYet.error], ["unknown-document", "unknown-document"])
+          assert.deepStrictEqual({ ...there.body, commandId: "" }, { ...notYet.body, commandId: "" })
+          assert.strictEqual((yield* remove("globex.owned", "early", "annex")).error, "unknown-document")
+          const annex = yield* submit("annex", "The annex came later.", {}, "globex.owned")
+          assert.strictEqual(annex.body["outcome"], "committed")
+          assert.include(JSON.stringify(yield* hits("globex.owned", "treaty")), "The treaty is signed.")
+          const own = yield* remove("globex.owned", "in-time", "annex")
+          assert.strictEqual(own.body["outcome"], "removed")
+          // What came after it counts again.
+          const again = yield* submit("annex-2", "The annex, again.", { externalId: "annex" }, "globex.owned")
+          assert.strictEqual(again.body["outcome"], "committed")
+        })
+    )
+
     it.effect("one project sees nothing of another: no hits, no counts, no gaps in its numbers", () =>
       Effect.gen(function* () {
         const before = yield* request("acme.quiet.Status", {})
@@ -191,6 +218,31 @@ describe("requests", () => {
           const foreign = yield* request("globex.legal.ContentRead", { digest: raw })
           assert.strictEqual(foreign.error, "unknown-content")
         })
+    )
+
+    it.effect("what was erased is answered no longer, though it was asked for a moment before", () =>
+      Effect.gen(function* () {
+        const { body } = yield* submit(
+          "agent",
+          "Her name is Zarathustra.",
+          { title: "Nightingale" },
+          "acme.erased"
+        )
+        const events = request("acme.erased.EventsRead", { fromSequence: 1 })
+        const before = yield* events
+        assert.include(JSON.stringify(before.body), "Nightingale")
+        const all = Array.isArray(before.body["events"]) ? before.body["events"] : []
+        const digest = all.find(({ type }) => type === "DocumentSubmitted").data.raw
+        const read = request("acme.erased.ContentRead", { digest })
+        assert.strictEqual((yield* read).error, "")
+        const scope = { team: TeamName.make("acme"), project: ProjectName.make("erased") }
+        const { erase } = yield* Writer
+        yield* erase({ scope, names: [String(body["documentId"])], dryRun: false })
+        const after = JSON.stringify((yield* events).body)
+        assert.notInclude(after, "Nightingale")
+        assert.include(after, '"omitted":"erased"')
+        assert.strictEqual((yield* read).error, "unknown-content")
+      })
     )
 
     it.effect(
@@ -324,6 +376,29 @@ describe("requests", () => {
         assert.strictEqual(busy.length + done.length, 400)
         assert.isAbove(busy.length, 0)
         assert.isAtLeast(done.length, 64)
+      })
+    )
+
+    it.effect("as many commands as may be that wait leave its project's questions their answers", () =>
+      Effect.gen(function* () {
+        const { pause } = yield* Writer
+        yield* pause("embed", true)
+        const asked = request("acme.held.Status", {})
+        const held = yield* Effect.fork(
+          Effect.forEach(
+            Array.from({ length: 64 }, (_, n) => n),
+            (n) => submit(`held-${n}`, `Held ${n}.`, { wait: "final" }, "acme.held"),
+            { concurrency: "unbounded" }
+          )
+        )
+        const allHeld: typeof asked = Effect.flatMap(asked, (reply) =>
+          reply.error !== "" || reply.body["preparing"] === 64
+            ? Effect.succeed(reply)
+            : Effect.delay(allHeld, "10 millis")
+        )
+        const status = yield* Effect.ensuring(allHeld, Effect.orDie(pause("embed", false)))
+        assert.strictEqual(status.error, "")
+        assert.isTrue((yield* held).every(({ body }) => body["outcome"] === "committed"))
       })
     )
 

@@ -35,6 +35,11 @@ export const layer: Layer.Layer<never, never, Content | NatsConnection> = Layer.
       model === undefined
         ? content.blob(scope, digest)
         : Effect.map(content.vectors(scope, model, [digest]), ([vector]) => vector && littleEndian(vector))
+    /** Looked at for each piece: what was erased meanwhile is answered no longer. */
+    const isStored = ({ digest, model, scope }: Omit<ContentRequest, "offset">) =>
+      model === undefined
+        ? Effect.map(content.hasBlobs(scope, [digest]), (stored) => stored.has(digest))
+        : Effect.succeed(true)
     const encode = Schema.encodeSync(ContentRequest)
     const text = new TextDecoder()
 
@@ -44,8 +49,10 @@ export const layer: Layer.Layer<never, never, Content | NatsConnection> = Layer.
           decode(text.decode(request.data)).pipe(
             Effect.flatMap(({ offset, ...what }) => {
               const key = encode({ ...what, offset: 0 })
-              return Effect.flatMap(bodies.get(key, read(what)), (body) =>
-                answerPiece(nats, request, body, offset)
+              return Effect.flatMap(isStored(what), (stored) =>
+                Effect.flatMap(stored ? bodies.get(key, read(what)) : Effect.succeed(undefined), (body) =>
+                  answerPiece(nats, request, body, offset)
+                )
               )
             }),
             Effect.catchTags({
