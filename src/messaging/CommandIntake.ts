@@ -113,6 +113,8 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
   /** How often the stream was found to be another one than before: its numbers mean nothing any more. */
   let incarnation = 0
   let seen = { made: "", last: 0 }
+  /** Something of the streams could not be used: before the next look it is made sure that they are there. */
+  let doubt = false
   /** Up to which number a project's messages are done, but for passes over sources, which have a line of their own. */
   const done = new Map<string, { readonly incarnation: number; readonly sequence: number }>()
   const count = (change: Partial<Record<"answered" | "rejected" | "inHand", number>>) =>
@@ -122,6 +124,8 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
       rejected: now.rejected + (change.rejected ?? 0),
       inHand: now.inHand + (change.inHand ?? 0)
     }))
+
+  const say = (problem: string | undefined) => SubscriptionRef.update(status, (now) => ({ ...now, problem }))
 
   const remove = ({ seq }: StoredMsg): Work =>
     nats
@@ -266,7 +270,10 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
         fibers,
         scopeKey(scope),
         work(scope).pipe(
-          Effect.catchAll(({ message }) => Effect.logInfo("commands wait", message)),
+          Effect.catchAll(({ message }) => {
+            doubt = true
+            return Effect.zipRight(Effect.logInfo("commands wait", message), say(message))
+          }),
           Effect.catchAllDefect((cause) => Effect.logError("a command could not be handled", cause)),
           Effect.annotateLogs({ actor: "command-intake", scope: scopeKey(scope) })
         ),
@@ -293,6 +300,10 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
   })
 
   const sweep = Effect.gen(function* () {
+    if (doubt) {
+      doubt = false
+      yield* options.ready
+    }
     const info = yield* nats.attempt("look at what waits", () =>
       nats.manager.streams.info(options.commands, { subjects_filter: "reprise.command.>" })
     )
@@ -306,12 +317,12 @@ export const make = Effect.fnUntraced(function* (commands: PublicCommands, optio
       if (scope !== undefined && command !== ">") yield* wake(scope, command)
       else yield* discard(subject)
     }
-    yield* SubscriptionRef.update(status, (now) => ({ ...now, problem: undefined }))
+    if (!doubt) yield* say(undefined)
   })
 
   const sweeping = options.ready.pipe(
     Effect.zipRight(Effect.repeat(sweep, Schedule.spaced(options.sweep))),
-    Effect.tapError(({ message }) => SubscriptionRef.update(status, (now) => ({ ...now, problem: message }))),
+    Effect.tapError(({ message }) => say(message)),
     Effect.retry(patience)
   )
 

@@ -22,14 +22,27 @@ export const storeAnswer = (
 ): Effect.Effect<void, NatsUnavailable> => {
   const all = headers()
   all.set(digestHeader, digest)
-  return Effect.asVoid(
+  const published = (one: Answer) =>
     nats.attempt("publish an answer", () =>
-      nats.jetstream.publish(answerSubject(scope, answer.commandId), encoder.encode(encodeAnswer(answer)), {
+      nats.jetstream.publish(answerSubject(scope, answer.commandId), encoder.encode(encodeAnswer(one)), {
         headers: all
       })
     )
+  return published(answer).pipe(
+    // A command that cannot be answered would stay in its stream for ever, and be carried out again and again.
+    Effect.catchIf(
+      ({ reason }) => reason === "too-large",
+      () => published(withoutFailures(answer))
+    ),
+    Effect.asVoid
   )
 }
+
+/** Its numbers still count them all. */
+const withoutFailures = (answer: Answer): Answer =>
+  answer.ok && answer.receipt !== undefined
+    ? { ...answer, receipt: { ...answer.receipt, failures: [] } }
+    : answer
 
 /** The answer that a command got before, by direct get. */
 export const storedAnswer = Effect.fnUntraced(function* (

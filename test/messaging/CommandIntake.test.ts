@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Random, type Scope } from "effect"
 import type { NatsConnection as Client, Msg } from "nats"
-import { sha256 } from "../../events/index.ts"
+import { Sequence, sha256 } from "../../events/index.ts"
+import { emptyReceipt } from "../../events/Receipt.ts"
 import { NatsConnection } from "../../src/bus/nats/Connection.ts"
 import { declarations, ensure, usualStreamOptions } from "../../src/bus/nats/Streams.ts"
 import * as CommandIntake from "../../src/messaging/CommandIntake.ts"
@@ -240,6 +241,40 @@ describe("commands over JetStream", () => {
     })
   )
 
+  onServer("are answered without what does not fit into a message", (world) =>
+    Effect.gen(function* () {
+      const nats = yield* connected(world.server.url)
+      const streams = declarations(usualStreamOptions)
+      const failures = Array.from({ length: 100 }, () => ({ uri: "x".repeat(20_000), reason: "It failed." }))
+      const wordy: PublicCommands = {
+        run: (_, { command, message: { commandId } }) =>
+          Effect.succeed({
+            ok: true,
+            commandId,
+            command,
+            outcome: "done",
+            acceptedPosition: Sequence.make(1),
+            receipt: { ...emptyReceipt, requested: 100, failed: 100, failures }
+          })
+      }
+      const { run } = yield* CommandIntake.make(wordy, {
+        ...CommandIntake.usualIntake,
+        ready: Effect.zipRight(ensure(nats, streams.answers), ensure(nats, streams.commands))
+      }).pipe(Effect.provideService(NatsConnection, nats))
+      yield* Effect.forkScoped(run)
+      yield* until(() =>
+        waiting(world).then(
+          (left) => left === 0,
+          () => false
+        )
+      )
+      yield* send(world, "acme.sales.SourceSync", { commandId: "wordy" })
+      const [answer = ""] = yield* answered(world, "wordy")
+      assert.deepInclude(JSON.parse(answer).receipt, { requested: 100, failed: 100, failures: [] })
+      yield* drained(world)
+    })
+  )
+
   onServer("two tenants with one Nats-Msg-Id: who is dropped sends again until it is answered", (world) =>
     whileRunning(
       world,
@@ -335,6 +370,23 @@ describe("commands over JetStream", () => {
         yield* answered(world, "lost-2")
         const answers = yield* answered(world, "lost-1", 2)
         assert.deepStrictEqual([...new Set(answers)], [first])
+      })
+    )
+  )
+
+  onServer("N8: are answered although the stream of the answers was deleted meanwhile", (world) =>
+    whileRunning(
+      world,
+      Effect.gen(function* () {
+        yield* submit(world, "before", "Before it was deleted.")
+        yield* answered(world, "before")
+        yield* drained(world)
+        const manager = yield* Effect.promise(() => world.client.jetstreamManager())
+        yield* Effect.promise(() => manager.streams.delete("REPRISE_ANSWERS"))
+        yield* submit(world, "after", "After it was deleted.")
+        const [answer = ""] = yield* answered(world, "after")
+        assert.deepInclude(JSON.parse(answer), { ok: true, outcome: "accepted" })
+        yield* drained(world)
       })
     )
   )
