@@ -73,6 +73,7 @@ const wrong = new Set([
   "TargetNotEmpty",
   "StreamConflict",
   "WorkerNameTaken",
+  "AccountTaken",
   "ServerDiffers",
   "SocketRefused",
   "HttpRefused"

@@ -10,8 +10,9 @@ import * as ContentServer from "../bus/nats/ContentServer.ts"
 import * as NatsBus from "../bus/nats/NatsBus.ts"
 import * as NatsContent from "../bus/nats/NatsContent.ts"
 import type { NatsUnavailable, NatsUnreachable } from "../bus/nats/NatsErrors.ts"
+import { type AccountTaken, servingAlone } from "../bus/nats/SoleServer.ts"
 import { type StreamConflict, type StreamOptions, usualStreamOptions } from "../bus/nats/Streams.ts"
-import { takeName, type WorkerNameTaken } from "../bus/nats/WorkerName.ts"
+import { takeName, WorkerName, type WorkerNameTaken } from "../bus/nats/WorkerName.ts"
 import type { Content } from "../log/Content.ts"
 import { ConfigInvalid } from "./ConfigInvalid.ts"
 import { natsServers, type Settings } from "./Settings.ts"
@@ -54,7 +55,7 @@ export const streamOptions = ({ nats }: Settings): StreamOptions => ({
 })
 
 /** The server cannot be reached or used as it is, or not with these settings. */
-export type NatsNotUsable = NatsUnreachable | StreamConflict | BusUnavailable | ConfigInvalid
+export type NatsNotUsable = NatsUnreachable | StreamConflict | AccountTaken | BusUnavailable | ConfigInvalid
 
 const connection = (
   settings: Settings,
@@ -86,6 +87,9 @@ export const serving = (
   role: NatsRole
 ): Layer.Layer<Bus | NatsConnection, NatsNotUsable, Content> =>
   Layer.merge(NatsBus.layer(streamOptions(settings)), ContentServer.layer).pipe(
+    Layer.provideMerge(
+      Layer.scopedDiscard(servingAlone(`${role.role}, process ${process.pid} on ${hostname()}`))
+    ),
     Layer.provideMerge(connection(settings, role))
   )
 
@@ -93,8 +97,8 @@ export const serving = (
 export const worker = (
   name: string,
   holder: string
-): Layer.Layer<never, WorkerNameTaken | NatsUnavailable, NatsConnection> =>
-  Layer.scopedDiscard(takeName(name, holder))
+): Layer.Layer<WorkerName, WorkerNameTaken | NatsUnavailable, NatsConnection> =>
+  Layer.scoped(WorkerName, takeName(name, holder))
 
 /** For a worker, which has no log: the bus, and content asked of the process that has it. */
 export const working = (

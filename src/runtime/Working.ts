@@ -11,6 +11,7 @@ import type { Escalated } from "../../actors/Supervision.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import type { Lane } from "../../events/Job.ts"
 import * as Draining from "../bus/Draining.ts"
+import { WorkerName, type WorkerNameTaken } from "../bus/nats/WorkerName.ts"
 import { Providers } from "../embedding/Providers.ts"
 import { analyzerFor } from "./Analyzers.ts"
 import * as ConfiguredNats from "./ConfiguredNats.ts"
@@ -63,16 +64,19 @@ export const layer = ({ lanes, name, settings, version, wait }: WorkingOptions) 
 export const drainLimit = Duration.seconds(25)
 
 /**
- * Works until `stop` is done, then finishes what it has in hand, within a bound. Fails where an actor was given up: whoever
- * started the process starts it anew.
+ * Works until `stop` is done, then finishes what it has in hand, within a bound. Fails where an actor was given up, and where
+ * another worker has its name: whoever started the process starts it anew. Nothing is given back then: what it has in hand
+ * may be the other one's.
  */
 export const untilStopped = (
   stop: Deferred.Deferred<void>
-): Effect.Effect<void, Escalated, Supervisor | Draining.Draining> =>
+): Effect.Effect<void, Escalated | WorkerNameTaken, Supervisor | Draining.Draining | WorkerName> =>
   Effect.gen(function* () {
     const { failure } = yield* Supervisor
     const { drain } = yield* Draining.Draining
-    yield* Effect.raceFirst(Deferred.await(stop), failure)
-    const left = yield* Effect.raceFirst(drain(drainLimit), failure)
+    const { lost } = yield* WorkerName
+    const over = Effect.raceFirst(failure, lost)
+    yield* Effect.raceFirst(Deferred.await(stop), over)
+    const left = yield* Effect.raceFirst(drain(drainLimit), over)
     if (left > 0) yield* Effect.logWarning("orders were given back unfinished", left)
   })
