@@ -50,7 +50,7 @@ export const orderFor = (name: string, attempt = 1): PrepareOrder => {
   }
 }
 
-export const vectorsFor = (vector: Float32Array): WorkResult => ({
+export const vectorsFor = (vector: Float32Array): Extract<WorkResult, { readonly _tag: "Vectors" }> => ({
   _tag: "Vectors",
   batchId: "batch",
   scope: defaultScope,

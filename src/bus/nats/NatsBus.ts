@@ -21,6 +21,7 @@ import {
   type WorkResult
 } from "../Bus.ts"
 import { NatsConnection } from "./Connection.ts"
+import { divided } from "./Divided.ts"
 import { type HeldBodies, type HeldReference, makeHeldBodies } from "./HeldBodies.ts"
 import {
   decodeOrder,
@@ -47,8 +48,8 @@ import {
   consumerNames,
   hintFilter,
   hintSubject,
-  resultSubject,
   streamNames,
+  subjectOf,
   workSubject
 } from "./Subjects.ts"
 import { makeUnclaimed } from "./Unclaimed.ts"
@@ -242,7 +243,14 @@ const make = Effect.fnUntraced(function* (
   return {
     dispatch,
     withdraw,
-    report: (results) => Effect.forEach(results, report, { discard: true }),
+    report: (results) =>
+      Effect.flatMap(nats.maxPayload, (most) =>
+        Effect.forEach(
+          results.flatMap((result) => divided(result, most - overhead)),
+          report,
+          { discard: true }
+        )
+      ),
     claim: claimOneByOne(claim),
     serveClaims,
     // One, however many may be taken: what a queue hands out to a worker is out of others' reach until it is acknowledged.
@@ -264,20 +272,6 @@ const make = Effect.fnUntraced(function* (
 })
 
 const unanswered = (detail: string) => ({ _tag: "Unanswered" as const, detail: detail.slice(0, 500) })
-
-const subjectOf = (result: WorkResult): string => {
-  switch (result._tag) {
-    case "Prepared":
-    case "Skipped":
-      return resultSubject("prepare", result.jobId)
-    case "Vectors":
-      return resultSubject("embed", result.batchId)
-    case "Failed":
-    case "Postponed":
-    case "GivenBack":
-      return resultSubject("failed", result.jobId)
-  }
-}
 
 /**
  * A body that is held is fetched beside the stream: a worker that hangs with one in its hands would hold up the results
