@@ -6,6 +6,7 @@ import { type Digest, defaultScope, documentId, prepareJobId, sha256, sourceId }
 import { Bus, type WorkResult } from "../../src/bus/Bus.ts"
 import type { NatsService } from "../../src/bus/nats/Connection.ts"
 import * as Connection from "../../src/bus/nats/Connection.ts"
+import { makeHeldBodies } from "../../src/bus/nats/HeldBodies.ts"
 import { decodeResult, encodeHeld } from "../../src/bus/nats/MessageCodec.ts"
 import * as NatsBus from "../../src/bus/nats/NatsBus.ts"
 import { fetchBody } from "../../src/bus/nats/Pieces.ts"
@@ -107,6 +108,21 @@ describe("results over NATS", () => {
       assert.deepStrictEqual(yield* fetch(sha256(body)), body)
       assert.match((yield* Effect.flip(fetch(sha256("x")))).message, /is not the body/)
     })
+  )
+
+  onServer(
+    "have bodies that are there although a request for one nests too deep to be described",
+    (_, stranger) =>
+      Effect.gen(function* () {
+        const held = yield* makeHeldBodies(stranger)
+        const body = new Uint8Array(600)
+        const reference = yield* held.hold(body)
+        yield* Effect.promise(() => stranger.client.flush())
+        const nested = `{"digest":${"[".repeat(50_000)}${"]".repeat(50_000)},"offset":0}`
+        yield* stranger.publish(`reprise.held.${reference.holder}`, nested)
+        yield* Effect.sleep("100 millis")
+        assert.deepStrictEqual(yield* Effect.timeout(held.fetch(reference), "5 seconds"), body)
+      })
   )
 
   it.effect("are none of ours where their head nests too deep to be described", () =>

@@ -61,7 +61,8 @@ export const makeHeldBodies = (nats: NatsService): Effect.Effect<HeldBodies, nev
                 ? Effect.sync(() => drop(asked.release))
                 : answerPiece(nats, request, bodies.get(asked.digest), asked.offset)
             ),
-            Effect.catchTag("ParseError", ({ message }) => answerFailure(nats, request, message)),
+            // Not described: what nests deep enough cannot be, and the attempt would end the serving of all bodies.
+            Effect.catchTag("ParseError", () => answerFailure(nats, request, "it cannot be read")),
             Effect.ignore
           ),
         { concurrency: atATime, unordered: true }
