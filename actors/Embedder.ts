@@ -66,7 +66,10 @@ export const layer = (
           const over: Array<Pick<Taken, "delivery">> = []
           for (const delivery of deliveries) {
             const order = delivery.value
-            if (order.lane === "embed") asked.push({ order, delivery, left: new Set(order.inputs) })
+            // A copy of what is in hand, since the bus did not hear of it for a while: this name has its lease already, and
+            // what it asks for would be paid for again.
+            if (order.lane === "embed" && !batches.has(order))
+              asked.push({ order, delivery, left: new Set(order.inputs) })
             else over.push({ delivery })
           }
           const requests = asked.map((taken) => claimOf(taken, model.fingerprint))

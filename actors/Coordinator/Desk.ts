@@ -94,6 +94,8 @@ export class Desk {
   readonly reopened = new Set<DocumentId>()
   /** Position up to which open mutations were taken up; undefined when all are. */
   recovered: number | undefined = 0
+  /** When leases were last looked at; monotonic milliseconds. */
+  lookedAt: number | undefined
   /** A lane of which an order was sent again, because nobody had claimed it. */
   unclaimed: Lane | undefined
   progress: CoordinatorProgress

@@ -213,6 +213,11 @@ export class Jobs {
     if (job.state === "running") job.until = now + this.#leaseMs(job.lane)
   }
 
+  /** Nobody could be heard for a while: whoever has work in hand has the time of a whole lease again. */
+  renew(now: number): void {
+    for (const job of this.running()) if (job.worker !== undefined) this.extend(job, now)
+  }
+
   #leaseMs(lane: Lane): number {
     return Math.min(this.#limits.lanes[lane].limitMs, this.#limits.leaseMs)
   }

@@ -6,7 +6,7 @@
  * A document is decided about once a turn: a second message for it waits for the next one. Whatever goes wrong, the
  * memory is thrown away and read again from the log.
  */
-import { Clock, Deferred, Effect, Mailbox, SubscriptionRef } from "effect"
+import { Clock, Deferred, Duration, Effect, Mailbox, SubscriptionRef } from "effect"
 import { acknowledge } from "../../src/bus/Bus.ts"
 import { monotonicMs } from "../../src/clock/Monotonic.ts"
 import type { AppendRefused, LogFailed, OperationalChange } from "../../src/log/Log.ts"
@@ -206,8 +206,15 @@ const turn = Effect.fnUntraced(function* (
 
 const givenUp = `The Coordinator crashed ${mostCrashes} times while it decided about nothing else: its log says why. Other commands go on; this one is refused until the program starts anew.`
 
+/** The share of a lease for which nobody looked at leases, from which on they are not to be trusted: looks are many a second. */
+const stoodStill = 1 / 3
+
 /** Retries that are due, attempts that are lost, orders that nobody took. */
 const lookAtLeases = Effect.fnUntraced(function* (desk: Desk, turn: Turn) {
+  // This program itself stood still (frozen, or its machine): signs of life are waiting to be read.
+  const sinceLooked = turn.now - (desk.lookedAt ?? turn.now)
+  if (sinceLooked > Duration.toMillis(desk.settings.lease) * stoodStill) desk.jobs.renew(turn.now)
+  desk.lookedAt = turn.now
   for (const job of desk.jobs.due(turn.now)) {
     if (job.worker === undefined) {
       resend(desk, turn, job)

@@ -48,6 +48,12 @@ export class Batches {
     return [...this.#orders]
   }
 
+  /** Whether this attempt is being worked on, or waits here. */
+  has({ attempt, jobId }: EmbedOrder): boolean {
+    for (const { order } of this.#orders) if (order.jobId === jobId && order.attempt === attempt) return true
+    return false
+  }
+
   /** Waits until another order may be taken. */
   readonly untilRoom: Effect.Effect<void> = Effect.suspend(() => {
     let waiting = 0

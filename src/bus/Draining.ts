@@ -47,6 +47,8 @@ const make = Effect.fnUntraced(function* (bus: BusService) {
 
   const kept = (delivery: Delivery<WorkOrder>): Delivery<WorkOrder> => {
     const key = keyOf(delivery.value)
+    // A copy of what is in hand: it may be acknowledged long before the work is done.
+    if (inHand.has(key)) return delivery
     const one: InHand = { delivery, worker: undefined }
     inHand.set(key, one)
     const over = Effect.sync(() => {

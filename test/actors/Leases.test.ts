@@ -71,6 +71,30 @@ describe("the lease of an order", () => {
   )
 })
 
+describe("an order that comes again while it is worked on", () => {
+  it.scopedLive("is not worked on twice", () =>
+    Effect.gen(function* () {
+      let batches = 0
+      const slow: EmbeddingModelService = {
+        ...hashing,
+        embed: (inputs) =>
+          Effect.suspend(() => {
+            batches++
+            return Effect.delay(hashing.embed(inputs), "600 millis")
+          })
+      }
+      const forgetful = InProcessBus.layer({ ackWait: Duration.millis(100), capacity: 64 })
+      const silent = { heartbeat: Duration.minutes(1) }
+      const patient = { ...settings, lease: Duration.seconds(30) }
+      assert.strictEqual(
+        yield* oneDocument({ model: slow, bus: forgetful, embedder: silent, settings: patient }),
+        1
+      )
+      assert.strictEqual(batches, 1)
+    })
+  )
+})
+
 describe("an order that nobody claims", () => {
   it.scopedLive("names its lane to whoever waits, until a worker takes it", () =>
     Effect.gen(function* () {

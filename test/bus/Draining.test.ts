@@ -1,12 +1,13 @@
 /** What becomes of orders that a worker has in hand when it is told to stop. */
 
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer } from "effect"
+import { Context, Duration, Effect, Fiber, Layer } from "effect"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Bus, type BusService, type WorkOrder } from "../../src/bus/Bus.ts"
 import * as Draining from "../../src/bus/Draining.ts"
 import * as InProcessBus from "../../src/bus/InProcessBus.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
+import { orderFor } from "../conformance/bus.ts"
 import { claimOne } from "../support/claimOne.ts"
 import { receiveOne } from "../support/receiveOne.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
@@ -75,6 +76,22 @@ describe("a worker that is told to stop", () => {
         const [first] = yield* attempts(value.jobId)
         assert.deepInclude(first, { worker: "left", outcome: "paced" })
       })
+  )
+
+  it.scopedLive("waits for what it has in hand although a copy of the order came, and was acknowledged", () =>
+    Effect.gen(function* () {
+      const forgetful = InProcessBus.layer({ ackWait: Duration.millis(20), capacity: 8 })
+      const built = yield* Layer.build(Layer.provide(Draining.layer, forgetful))
+      const bus = Context.get(built, Bus)
+      yield* bus.dispatch([orderFor("one")])
+      const first = yield* receiveOne(bus, "prepare")
+      yield* Effect.flatMap(receiveOne(bus, "prepare"), ({ ack }) => ack)
+      const drained = yield* Effect.fork(Context.get(built, Draining.Draining).drain("20 seconds"))
+      yield* Effect.sleep("50 millis")
+      assert.strictEqual((yield* Fiber.poll(drained))._tag, "None")
+      yield* first.ack
+      assert.strictEqual(yield* Fiber.join(drained), 0)
+    })
   )
 
   it.scopedLive("gives back an order that it had not claimed yet", () =>

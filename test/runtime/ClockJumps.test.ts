@@ -117,7 +117,7 @@ describe("C1: a clock that jumps", () => {
     })
   )
 
-  onClock("a lease ends by nobody's clock: what is under way is paid for once", ({ back, forward }) =>
+  const paidOnce = (happen: (clock: ShiftedClock) => Effect.Effect<void>) => (clock: ShiftedClock) =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       let batches = 0
@@ -130,18 +130,35 @@ describe("C1: a clock that jumps", () => {
           })
       }
       const context = yield* Layer.build(
-        writeSide({ directory, model: slow, settings: { lease: Duration.seconds(30) } })
+        writeSide({
+          directory,
+          model: slow,
+          settings: { lease: Duration.seconds(30), firstRetry: Duration.millis(5) }
+        })
       )
       const { ask, counted, idle } = Context.get(context, Coordinator)
       yield* ask(addSource())
       yield* ask(submitOf("one", "# One\n\nA text."))
       yield* Effect.sleep("150 millis")
-      yield* forward(tenYears)
-      yield* Effect.sleep("150 millis")
-      yield* back(Duration.times(tenYears, 2))
+      yield* happen(clock)
       yield* Effect.timeout(idle, "20 seconds")
       assert.strictEqual((yield* counted).committed, 1)
       assert.strictEqual(batches, 1)
     })
+
+  onClock(
+    "a lease ends by nobody's clock: what is under way is paid for once",
+    paidOnce(({ back, forward }) =>
+      Effect.gen(function* () {
+        yield* forward(tenYears)
+        yield* Effect.sleep("150 millis")
+        yield* back(Duration.times(tenYears, 2))
+      })
+    )
+  )
+
+  onClock(
+    "a lease does not end while the program that granted it stood still: what is under way is paid for once",
+    paidOnce(({ stoodStill }) => stoodStill("1 hour"))
   )
 })
