@@ -2,6 +2,7 @@
  * The HTTP interface of a server.
  */
 import { createServer, type Server } from "node:http"
+import { createServer as createListener, type Socket } from "node:net"
 import { HttpApiBuilder, HttpServer } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Context, Duration, Effect, Layer, Option, Schema } from "effect"
@@ -49,8 +50,60 @@ const bounded = (timeout: Duration.Duration): Server => {
     maxHeaderSize: 16_384
   })
   server.maxConnections = mostConnections
+  // Of a connection on which neither end says anything, not even that it reads: longer than a request may take.
+  server.setTimeout(2 * Duration.toMillis(timeout))
   return server
 }
+
+/** For what is being answered when the server ends. */
+const closeLimit = Duration.seconds(1)
+
+/** The connections that are open, from before it listens. */
+const connectionsOf = (server: Server): ReadonlySet<Socket> => {
+  const open = new Set<Socket>()
+  server.on("connection", (socket) => {
+    open.add(socket)
+    socket.once("close", () => open.delete(socket))
+  })
+  return open
+}
+
+/**
+ * Ends what the server listens for, in order and within a bound. Node waits for every connection, and gives up looking at
+ * those that say nothing: somebody who only holds one open would keep the process from ending.
+ */
+const ending = (server: Server, open: ReadonlySet<Socket>) =>
+  Effect.addFinalizer(() =>
+    Effect.async<void>((resume) => void server.close(() => resume(Effect.void))).pipe(
+      Effect.interruptible,
+      Effect.timeoutOption(closeLimit),
+      Effect.zipRight(
+        Effect.sync(() => {
+          for (const socket of open) socket.destroy()
+        })
+      )
+    )
+  )
+
+/**
+ * Fails where the address is taken: asked before anything is opened for a server that could not be reached. One that is
+ * taken only then is met when it is listened at.
+ */
+export const isFree = ({
+  host,
+  port
+}: Pick<Settings["http"], "host" | "port">): Effect.Effect<void, HttpRefused> =>
+  port === 0
+    ? Effect.void
+    : Effect.async((resume) => {
+        const listener = createListener()
+        listener.once("error", (cause) => resume(refusedAt(host, port, cause)))
+        listener.listen({ host, port }, () => listener.close(() => resume(Effect.void)))
+        return Effect.sync(() => void listener.close())
+      })
+
+const refusedAt = (host: string, port: number, cause: unknown) =>
+  new HttpRefused({ host, port, detail: reasonOf(cause) })
 
 const health = HttpApiBuilder.group(api, "health", (handlers) =>
   Effect.map(Overview, ({ live }) =>
@@ -96,12 +149,19 @@ const narrowed = Effect.fnUntraced(function* (
 
 const decodeScope = Schema.decodeUnknownOption(ProjectScope)
 
-export const layer = (options: HttpOptions): Layer.Layer<HttpAddress, HttpRefused, Overview> => {
-  const { host, names, port } = options.settings
-  const { timeout = Duration.seconds(30) } = options
+export const layer = (options: HttpOptions): Layer.Layer<HttpAddress, HttpRefused, Overview> =>
+  Layer.unwrapEffect(Effect.sync(() => layerOn(bounded(options.timeout ?? usualTimeout), options)))
+
+const usualTimeout = Duration.seconds(30)
+
+const layerOn = (
+  server: Server,
+  { settings: { host, names, port }, timeout = usualTimeout, version }: HttpOptions
+): Layer.Layer<HttpAddress, HttpRefused, Overview> => {
+  const open = connectionsOf(server)
   const guard = guarded({ names: namesOf(host, names), timeout, maxBody })
-  const listening = NodeHttpServer.layer(() => bounded(timeout), { host, port }).pipe(
-    Layer.mapError(({ cause }) => new HttpRefused({ host, port, detail: reasonOf(cause) }))
+  const listening = NodeHttpServer.layer(() => server, { host, port }).pipe(
+    Layer.mapError(({ cause }) => refusedAt(host, port, cause))
   )
   // Around the routes themselves: what is given to `serve` as middleware sees responses that were sent.
   const serving = Layer.unwrapEffect(
@@ -109,15 +169,17 @@ export const layer = (options: HttpOptions): Layer.Layer<HttpAddress, HttpRefuse
   ).pipe(
     Layer.provide([HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer]),
     Layer.provide(HttpApiBuilder.middlewareOpenApi({ path: "/openapi.json" })),
-    Layer.provide(
-      HttpApiBuilder.api(api).pipe(Layer.provide(health), Layer.provide(operator(options.version)))
-    )
+    Layer.provide(HttpApiBuilder.api(api).pipe(Layer.provide(health), Layer.provide(operator(version))))
   )
   const address = Layer.effect(
     HttpAddress,
     Effect.map(HttpServer.HttpServer, ({ address }) => ({ url: urlOf(address) }))
   )
-  return Layer.merge(serving, address).pipe(Layer.provide(listening))
+  // Built last, so that it ends first: while requests are still taken care of.
+  return Layer.scopedDiscard(ending(server, open)).pipe(
+    Layer.provideMerge(Layer.merge(serving, address)),
+    Layer.provide(listening)
+  )
 }
 
 /** What Node says repeats the address and what kind of thing an error is: only the rest is news. */

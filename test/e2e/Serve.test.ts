@@ -1,6 +1,6 @@
 /** `reprise serve` as a process, with command lines that work through it. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { connect } from "node:net"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
@@ -172,6 +172,25 @@ describe("reprise serve", { timeout: 60_000 }, () => {
     const second = await run(["serve", "--json"])
     assert.strictEqual(second.code, 4)
     assert.include(second.out, "reprise serve")
+  })
+
+  it("opens nothing where its port is taken; where that is a server of the same directory, it exits 4", async () => {
+    const other = createServer()
+    await new Promise<void>((done) => other.listen(0, "127.0.0.1", done))
+    const address = other.address()
+    const port = String(typeof address === "object" ? address?.port : 0)
+    const refused = await json(["serve", "--port", port])
+    assert.deepStrictEqual([refused.code, refused.value.error.code], [2, "HttpRefused"])
+    assert.isFalse(existsSync(join(folder, "data", "log.sqlite")))
+    await new Promise((done) => other.close(done))
+    const server = await serve(["--port", port])
+    assert.strictEqual((await run(["serve", "--port", port, "--json"])).code, 4)
+    // Somebody who only holds a connection open does not keep it from ending.
+    const silent = connect(Number(port), "127.0.0.1").on("error", () => {})
+    await new Promise((done) => silent.once("connect", done))
+    server.child.kill("SIGTERM")
+    assert.strictEqual((await server.ended).code, 0)
+    silent.destroy()
   })
 
   it("ends at once at the second signal, though somebody is still connected", async () => {

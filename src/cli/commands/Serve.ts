@@ -1,6 +1,7 @@
 /** `serve`: the process that holds a data directory for everybody else. */
 import { Effect, Layer, Logger, Schema } from "effect"
 import { Lane } from "../../../events/Job.ts"
+import { isAlive, socketOf } from "../../runtime/control/SocketPlace.ts"
 import { nativeModule } from "../../runtime/NativeModule.ts"
 import { command, flag, integerFlag, noArguments, textFlag } from "../Definition.ts"
 import { UsageError } from "../Exit.ts"
@@ -29,6 +30,12 @@ export const lanesOf = (text: string): ReadonlyArray<Lane> =>
 export const areLanes = (text: string): boolean =>
   text === "none" || text.split(",").every((name) => Lane.literals.some((lane) => lane === name))
 
+const isServed = (directory: string): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    const socket = socketOf(directory)
+    return socket === undefined ? Effect.succeed(false) : isAlive(socket)
+  })
+
 export const serve = command({
   name: "serve",
   summary: "Hold the data directory, sync its sources, and take commands until it is told to stop",
@@ -55,6 +62,9 @@ export const serve = command({
           detail: `--lanes leaves ${left.join(" and ")} to workers, and with the setting bus=memory none can come: it would never be done. Leave --lanes out, or set bus=nats (REPRISE_BUS=nats) and start workers.`
         })
       yield* nativeModule
+      const { HttpAddress, isFree, layer: http } = yield* Effect.promise(() => import("../../http/Server.ts"))
+      // Where a server of this very directory listens, who has the directory is the better answer: it is opened, and says.
+      if (!(yield* isServed(loaded.directory.path))) yield* isFree(loaded.settings.http)
       const Serving = yield* Effect.promise(() => import("../../runtime/Serving.ts"))
       const { ControlServer } = yield* Effect.promise(() => import("../../runtime/control/ControlServer.ts"))
       const runtime = Serving.layer({
@@ -64,7 +74,6 @@ export const serve = command({
         wait,
         lanes: own
       })
-      const { HttpAddress, layer: http } = yield* Effect.promise(() => import("../../http/Server.ts"))
       const { bus, files, nats, search } = loaded.settings
       const messaging =
         bus === "nats"
