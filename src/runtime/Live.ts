@@ -27,7 +27,7 @@ export const withLive = (
     circuit === "closed"
       ? []
       : [
-          `The embedding provider ${provider} fails and is asked again in ${Math.ceil(pauseMs / 1000)} s: ${lastError?.message ?? "no reason is known"}`
+          `The embedding provider ${provider} fails and is asked again ${pauseMs > 0 ? `in ${Math.ceil(pauseMs / 1000)} s` : "soon"}: ${lastError?.message ?? "no reason is known"}`
         ]
   )
   return {

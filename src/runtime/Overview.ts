@@ -105,9 +105,26 @@ const make = Effect.fnUntraced(function* (options: OverviewOptions) {
     })
   )
 
-  const lane = (counts: LaneCounts, vectors: number, outage: boolean): Track => {
+  /** With what workers elsewhere say of a provider that this process did not ask, or asked with more luck. */
+  const asked: Effect.Effect<Live["providers"]> = Effect.gen(function* () {
+    const own = (yield* providers.states).map(({ circuit, lastError, pauseMs, provider }) => ({
+      provider,
+      circuit,
+      pauseMs,
+      ...(Option.isSome(lastError) && { lastError: lastError.value })
+    }))
+    const { outage } = yield* coordinator.counted
+    if (outage?.provider === undefined) return own
+    const { message, provider } = outage
+    if (own.some((one) => one.provider === provider && one.circuit !== "closed")) return own
+    const at = yield* Clock.currentTimeMillis
+    const told = { provider, circuit: "open" as const, pauseMs: 0, lastError: { message, at } }
+    return [...own.filter((one) => one.provider !== provider), told]
+  })
+
+  const lane = (counts: LaneCounts, vectors: number, outage: boolean, connected: boolean): Track => {
     const { cancelled, completed, failed, parked, paused, processing, queued } = counts
-    const held = paused || (counts.lane === "embed" && outage)
+    const held = paused || !connected || (counts.lane === "embed" && outage)
     return {
       name: `lane ${counts.lane}`,
       waiting: held ? 0 : queued + processing,
@@ -118,9 +135,10 @@ const make = Effect.fnUntraced(function* (options: OverviewOptions) {
 
   const look = Effect.gen(function* () {
     const now = yield* monotonicMs
-    const outage = (yield* providers.states).some(({ circuit }) => circuit !== "closed")
+    const outage = (yield* asked).some(({ circuit }) => circuit !== "closed")
+    const { connected } = yield* bus.state
     const { vectorsComputed } = yield* coordinator.counted
-    const lanes = (yield* readModels.lanes).map((counts) => lane(counts, vectorsComputed, outage))
+    const lanes = (yield* readModels.lanes).map((counts) => lane(counts, vectorsComputed, outage, connected))
     const tracks = [yield* index, ...lanes]
     stalls = observe(stalls, tracks, now)
     stuck = reasons(stalls, tracks, now)
@@ -143,12 +161,7 @@ const make = Effect.fnUntraced(function* (options: OverviewOptions) {
         ...(lastError !== undefined && { lastError })
       })),
       bus: { kind, connected, ...(detail !== undefined && { detail }) },
-      providers: (yield* providers.states).map(({ circuit, lastError, pauseMs, provider }) => ({
-        provider,
-        circuit,
-        pauseMs,
-        ...(Option.isSome(lastError) && { lastError: lastError.value })
-      })),
+      providers: yield* asked,
       workers: workers.map(({ seenAt, unfit, version, ...worker }) => ({
         ...worker,
         ...(version !== undefined && { version }),
@@ -161,14 +174,13 @@ const make = Effect.fnUntraced(function* (options: OverviewOptions) {
     }
   })
 
-  const embedding: Effect.Effect<Boundary> = Effect.map(providers.states, (states) => {
+  const embedding: Effect.Effect<Boundary> = Effect.map(asked, (states) => {
     const kind = options.provider
     if (options.lanes.length === 0 && states.length === 0)
       return { kind, state: "disabled", detail: "no work is done in this process" }
     const away = states.find(({ circuit }) => circuit !== "closed")
     if (away === undefined) return { kind, state: "active" }
-    const why = Option.match(away.lastError, { onNone: () => "", onSome: ({ message }) => message })
-    return { kind, state: "errored", detail: `${away.provider}: ${why}` }
+    return { kind, state: "errored", detail: `${away.provider}: ${away.lastError?.message ?? ""}` }
   })
 
   const sources: Effect.Effect<Boundary, LogFailed> = Effect.map(reader.sources(), (rows) => {

@@ -6,12 +6,15 @@ import { NodeSocketServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Schedule } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
+import { Bus } from "../../src/bus/Bus.ts"
 import { api } from "../../src/http/Api.ts"
 import * as Http from "../../src/http/Server.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
 import type * as Serving from "../../src/runtime/Serving.ts"
+import { claimOne } from "../support/claimOne.ts"
 import { serving } from "../support/httpServer.ts"
 import { makeProviderServer } from "../support/ProviderServer.ts"
+import { receiveOne } from "../support/receiveOne.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 const impatient = {
@@ -42,7 +45,7 @@ const client = Effect.flatMap(Http.HttpAddress, ({ url }) =>
 const onServer = <A, E>(
   test: (
     folder: string
-  ) => Effect.Effect<A, E, Effect.Effect.Context<ReturnType<typeof add> | typeof client> | Reader>,
+  ) => Effect.Effect<A, E, Effect.Effect.Context<ReturnType<typeof add> | typeof client> | Reader | Bus>,
   options?: Partial<Serving.ServingOptions>,
   settings?: Parameters<typeof serving>[2]
 ) =>
@@ -172,6 +175,48 @@ describe("a server over HTTP", { timeout: 60_000 }, () => {
           assert.include((yield* untilUnhealthy).join(), "lane prepare: 1 waiting")
         }).pipe(Effect.scoped),
       { watch: { ...impatient, indexStall: Duration.minutes(1) }, lanes: [] }
+    )
+  )
+
+  it.live("waits for a provider that is away by the word of a worker elsewhere, and names it", () =>
+    onServer(
+      (folder) =>
+        Effect.gen(function* () {
+          const [, http] = yield* client
+          const bus = yield* Bus
+          yield* Effect.forkScoped(add(folder))
+          const worker = "elsewhere"
+          const postpone = Effect.gen(function* () {
+            const { ack, value } = yield* receiveOne(bus, "embed")
+            if (value.lane !== "embed") return
+            const { attempt, jobId, lane, model: code } = value
+            yield* claimOne(bus, { lane, jobId, attempt, worker, code })
+            const [provider, message] = ["openai at elsewhere", "HTTP 503."]
+            yield* bus.report([
+              { _tag: "Postponed", jobId, attempt, worker, provider, message, refused: false }
+            ])
+            yield* ack
+          })
+          yield* Effect.forkScoped(Effect.forever(postpone))
+          const status = http.status({ urlParams: {} })
+          yield* status.pipe(
+            Effect.repeat({
+              until: ({ providers }) => providers.some(({ circuit }) => circuit === "open"),
+              schedule: Schedule.spaced("20 millis")
+            }),
+            Effect.timeout("10 seconds")
+          )
+          // For longer than a lane may stand still.
+          yield* http.healthz().pipe(Effect.repeat({ schedule: Schedule.spaced("100 millis"), times: 8 }))
+          const { healthy, problems } = yield* status
+          assert.isFalse(healthy)
+          assert.include(
+            problems.join(),
+            "The embedding provider openai at elsewhere fails and is asked again soon: HTTP 503."
+          )
+          assert.strictEqual((yield* http.info()).boundaries.embedding.state, "errored")
+        }).pipe(Effect.scoped),
+      { watch: { ...impatient, indexStall: Duration.minutes(1) }, lanes: ["prepare"] }
     )
   )
 
