@@ -31,9 +31,24 @@ import {
 export const natsServers = (value: string): ReadonlyArray<URL> | undefined => {
   const servers = value.split(",").map((one) => (URL.canParse(one.trim()) ? new URL(one.trim()) : undefined))
   const found = servers.flatMap((one) =>
-    one !== undefined && ["nats:", "tls:"].includes(one.protocol) && one.hostname !== "" ? [one] : []
+    one !== undefined &&
+    ["nats:", "tls:"].includes(one.protocol) &&
+    one.hostname !== "" &&
+    isDecodable(one.username) &&
+    isDecodable(one.password)
+      ? [one]
+      : []
   )
   return found.length === servers.length ? found : undefined
+}
+
+const isDecodable = (part: string): boolean => {
+  try {
+    decodeURIComponent(part)
+    return true
+  } catch {
+    return false
+  }
 }
 
 const embeddingAddress = described(

@@ -4,7 +4,7 @@ import { assert, describe, expect, it } from "@effect/vitest"
 import { Duration, FastCheck as fc, JSONSchema } from "effect"
 import { formatDuration, parseDuration } from "../../src/runtime/DurationText.ts"
 import { type SettingKey, settingKeys } from "../../src/runtime/SettingKeys.ts"
-import { Settings } from "../../src/runtime/Settings.ts"
+import { natsServers, Settings } from "../../src/runtime/Settings.ts"
 
 describe("the settings", () => {
   it("are published as docs/reprise.schema.json (vitest -u writes it anew)", async () => {
@@ -22,6 +22,12 @@ describe("the settings", () => {
     // A row is a line that begins with a name in backquotes; the page has one such table.
     const page = readFileSync(file, "utf8").replace(/(^\| `.*\|$\n?)+/m, () => `${table}\n`)
     await expect(page).toMatchFileSnapshot(fileURLToPath(file))
+  })
+
+  it("name no NATS server whose user or password cannot be decoded", () => {
+    assert.isUndefined(natsServers("nats://user%:secret@127.0.0.1"))
+    assert.isUndefined(natsServers("nats://user:%E0%A4@127.0.0.1"))
+    assert.lengthOf(natsServers("nats://us%40er:p%3Aw@127.0.0.1") ?? [], 1)
   })
 
   it("each have a variable of their own", () => {
