@@ -6,10 +6,14 @@ import { canonicalJson } from "../../events/Canonical.ts"
 import { type PointId, scopeKey } from "../../events/Ids.ts"
 import { inert } from "../../src/faults/Failpoints.ts"
 import { matches } from "../../src/index/Filter.ts"
+import { GenerationState } from "../../src/index/GenerationState.ts"
 import { forever, type GenerationRef, type Point } from "../../src/index/Index.ts"
+import { refOf } from "../../src/index/Projection.ts"
+import { make as makeProjections } from "../../src/index/Projections.ts"
 import { make, type QdrantSettings } from "../../src/index/QdrantIndex.ts"
 import { collectionName, markerId } from "../../src/index/qdrant/Collection.ts"
 import { recordId } from "../../src/index/qdrant/PointRecord.ts"
+import { isClean } from "../../src/index/VerifyReport.ts"
 import {
   chunkOf,
   documentOf,
@@ -22,6 +26,8 @@ import {
   scanned,
   sourceOf
 } from "../conformance/index.ts"
+import { commitDocument, named, removeDocument } from "../support/corpus.ts"
+import { makeDirectory, paragraphs } from "../support/projectionDirectory.ts"
 import { type Misbehaviour, makeQdrantDouble, type QdrantDouble } from "../support/qdrant/QdrantDouble.ts"
 import { selfSigned } from "../support/SelfSigned.ts"
 import { settingsFor } from "./QdrantFixture.ts"
@@ -560,6 +566,46 @@ describe("a write to Qdrant", () => {
       assert.deepStrictEqual(ids(yield* index.lookup(here, ids(points))), ids(points))
     })
   )
+})
+
+describe("a server that was changed behind the back of whoever sweeps", () => {
+  const changes = ["emptied", "restored"] as const
+  const asks = ["a sweep", "an erasure"] as const
+  for (const change of changes)
+    for (const what of asks)
+      it.scopedLive(`${change}: ${what} vouches for nothing that is gone, and has it filled again`, () =>
+        Effect.gen(function* () {
+          const { contextFor, log, row, snapshot } = yield* makeDirectory
+          const double = yield* makeQdrantDouble()
+          const projections = yield* makeProjections({
+            ...contextFor("."),
+            engine: yield* engineOn(double),
+            deleteState: GenerationState.delete
+          })
+          const { generation } = row(1)
+          const commit = (name: string, word: string) =>
+            Effect.provide(commitDocument(name, paragraphs(word), 1), log)
+          const applied = Effect.repeat(projections.advance(generation), {
+            until: ({ atHead, events }) => atHead && events === 0
+          })
+          yield* commit("a.md", "harbour")
+          yield* applied
+          const before = double.snapshot()
+          yield* commit("b.md", "ferry")
+          yield* Effect.provide(removeDocument("a.md"), log)
+          yield* applied
+          if (change === "restored") double.restore(before)
+          else double.empty(collectionName(refOf(row(1), snapshot.head())))
+          const points =
+            what === "a sweep"
+              ? (yield* projections.sweep(generation, { graceMs: 0, dryRun: false })).points
+              : yield* projections.eraseDocuments(generation, [named("a.md")])
+          assert.strictEqual(points, 1)
+          const report = yield* projections.verify(generation, { level: "full", repair: false })
+          assert.isTrue(isClean(report), JSON.stringify(report))
+          assert.strictEqual(report.chunks, 1)
+        })
+      )
 })
 
 describe("two readers beside a writer", () => {

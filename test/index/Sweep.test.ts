@@ -1,18 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
 import { defaultScope } from "../../events/Ids.ts"
-import { inert } from "../../src/faults/Failpoints.ts"
-import { GenerationState } from "../../src/index/GenerationState.ts"
-import { type Projection, refOf } from "../../src/index/Projection.ts"
-import { make as makeProjections } from "../../src/index/Projections.ts"
-import { make as makeQdrant } from "../../src/index/QdrantIndex.ts"
-import { collectionName } from "../../src/index/qdrant/Collection.ts"
+import type { Projection } from "../../src/index/Projection.ts"
 import { sweep } from "../../src/index/Sweep.ts"
-import { isClean } from "../../src/index/VerifyReport.ts"
-import { commitDocument, named, removeDocument } from "../support/corpus.ts"
+import { commitDocument, removeDocument } from "../support/corpus.ts"
 import { catchUp, isWhole, makeDirectory, opened, paragraphs } from "../support/projectionDirectory.ts"
-import { makeQdrantDouble } from "../support/qdrant/QdrantDouble.ts"
-import { settingsFor } from "./QdrantFixture.ts"
 
 /** Of the words that are looked at, those that the state knows: whether a chunk holds them. */
 const known = ({ state }: Projection): Readonly<Record<string, boolean>> => {
@@ -177,44 +169,4 @@ describe("a sweep that waits for no grace", () => {
       assert.isAbove(asked, 0)
     })
   )
-})
-
-describe("a server that was changed behind the back of whoever sweeps", () => {
-  const changes = ["emptied", "restored"] as const
-  const asks = ["a sweep", "an erasure"] as const
-  for (const change of changes)
-    for (const what of asks)
-      it.scopedLive(`${change}: ${what} vouches for nothing that is gone, and has it filled again`, () =>
-        Effect.gen(function* () {
-          const { contextFor, log, row, snapshot } = yield* makeDirectory
-          const double = yield* makeQdrantDouble()
-          const projections = yield* makeProjections({
-            ...contextFor("."),
-            engine: yield* makeQdrant(settingsFor(double.url), inert),
-            deleteState: GenerationState.delete
-          })
-          const { generation } = row(1)
-          const commit = (name: string, word: string) =>
-            Effect.provide(commitDocument(name, paragraphs(word), 1), log)
-          const applied = Effect.repeat(projections.advance(generation), {
-            until: ({ atHead, events }) => atHead && events === 0
-          })
-          yield* commit("a.md", "harbour")
-          yield* applied
-          const before = double.snapshot()
-          yield* commit("b.md", "ferry")
-          yield* Effect.provide(removeDocument("a.md"), log)
-          yield* applied
-          if (change === "restored") double.restore(before)
-          else double.empty(collectionName(refOf(row(1), snapshot.head())))
-          const points =
-            what === "a sweep"
-              ? (yield* projections.sweep(generation, { graceMs: 0, dryRun: false })).points
-              : yield* projections.eraseDocuments(generation, [named("a.md")])
-          assert.strictEqual(points, 1)
-          const report = yield* projections.verify(generation, { level: "full", repair: false })
-          assert.isTrue(isClean(report), JSON.stringify(report))
-          assert.strictEqual(report.chunks, 1)
-        })
-      )
 })
