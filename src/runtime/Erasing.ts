@@ -72,11 +72,23 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
 
   const documentsOf = (
     selected: Selected,
-    query: { readonly scope: ProjectScope; readonly source?: SourceId }
+    query: { readonly scope: ProjectScope; readonly source?: SourceId },
+    isMeant: (row: DocumentRow) => boolean = () => true
   ) =>
     Stream.runForEach(everyDocument(readModels, query), (row) =>
-      Effect.sync(() => selected.documents.set(row.documentId, row))
+      Effect.sync(() => {
+        if (isMeant(row)) selected.documents.set(row.documentId, row)
+      })
     )
+
+  /** What came to sources until they were gone left with them. Nothing of what has added one again since. */
+  const lateOf = Effect.fnUntraced(function* (selected: Selected) {
+    const known = new Set(selected.documents.keys())
+    const isLate = ({ documentId, removed }: DocumentRow) => removed === "source" && !known.has(documentId)
+    for (const { scope, sourceId } of selected.sources.values())
+      yield* documentsOf(selected, { scope, source: sourceId }, isLate)
+    return [...selected.documents.values()].filter(({ documentId }) => !known.has(documentId))
+  })
 
   /** A document that moved has its former versions under its former ids, whoever has these by now. */
   const formerOf = Effect.fnUntraced(function* ({ documents, places }: Selected, row: DocumentRow) {
@@ -165,6 +177,7 @@ export const erasing = Effect.fnUntraced(function* ({ qdrant, storage }: Setting
         sources.filter(({ removed }) => !removed),
         removeSource
       )
+      yield* Effect.forEach(yield* lateOf(selected), say, { concurrency: commandsAtOnce })
     }
     const documents = [...selected.documents.keys()]
     const places = [...selected.places].filter((id) => !selected.documents.has(id))

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Fiber, Schema } from "effect"
 import { defaultScope } from "../../events/index.ts"
 import * as Archive from "../../src/log/Archive.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
@@ -165,6 +165,34 @@ describe("erase", () => {
       assert.deepStrictEqual(yield* holding("secretsource"), [])
       assert.deepStrictEqual(yield* found("ferry"), ["Title kept"])
       yield* assertSound
+    }).pipe(Effect.provide(layer(small)))
+  )
+
+  it.scopedLive("takes what comes to a source while it is erased, unless that has added it again", () =>
+    Effect.gen(function* () {
+      const pushed = yield* Push
+      const early = Array.from({ length: 130 }, (_, n) => ({ id: `early-${n}`, text: "The ferry leaves." }))
+      yield* Effect.forEach(
+        early,
+        (document) => pushed.push(document, { scope: defaultScope, source: "secretsource" }),
+        { concurrency: "unbounded" }
+      )
+      yield* untilVisible
+      const erasing = yield* Effect.fork(erase(["secretsource"]))
+      const late = Array.from({ length: 4 }, (_, n) => `late${n}needle`)
+      yield* Effect.forEach(late, (id) =>
+        pushed.push(
+          { id, title: id, text: `The ${id} text.` },
+          { scope: defaultScope, source: "secretsource" }
+        )
+      )
+      yield* Fiber.join(erasing)
+      yield* untilVisible
+      const { documents } = yield* Effect.flatMap(Reader, (reader) =>
+        reader.documents({ scope: defaultScope, limit: 500 })
+      )
+      const live = documents.filter(({ state }) => state === "live").map(({ title }) => title)
+      for (const id of late) if (!live.includes(id)) assert.deepStrictEqual(yield* holding(id), [], id)
     }).pipe(Effect.provide(layer(small)))
   )
 
