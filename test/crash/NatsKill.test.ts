@@ -19,7 +19,7 @@ import { natsServer } from "../support/NatsServer.ts"
 import { makeQdrantDouble, type QdrantDouble } from "../support/qdrant/QdrantDouble.ts"
 import { type Act, type ChildTask, runTask, type TaskEnd } from "../support/runtimeTask.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
-import { assertSoundLog, ledgerOf } from "../support/wholeDirectory.ts"
+import { assertSoundLog, ledgerOf, vectorsIn } from "../support/wholeDirectory.ts"
 
 /** `REPRISE_CRASH=all`, or `REPRISE_KILLS` times at each: every way at everything that it reaches. Else the usual. */
 const times = Number(process.env["REPRISE_KILLS"] ?? (process.env["REPRISE_CRASH"] === "all" ? 2 : 0))
@@ -47,14 +47,16 @@ class Killed extends Context.Tag("Killed")<
 interface Attempt {
   readonly first: TaskEnd
   readonly ended: Ended
+  /** Of each model, how many vectors the log says were paid for. */
+  readonly paid: ReadonlyMap<string, number>
 }
 
 /** What has to be equal, whatever was killed. */
 interface Ended {
   readonly fingerprint: string
   readonly points: ReadonlyArray<number>
-  /** Inputs whose vectors were recorded. */
-  readonly recorded: Readonly<Record<string, number>>
+  /** Of each model, how many are stored. */
+  readonly vectors: ReadonlyMap<string, number>
 }
 
 const small = { files: { jobs: 1 }, embedding: { dimensions: 64 } } as const
@@ -90,7 +92,12 @@ const environmentOf = (settings: EncodedSettings, nats: string) => ({
   REPRISE_LOG_LEVEL: "error"
 })
 
-const endedOf = (end: TaskEnd, data: string, double: QdrantDouble, what: string): Ended => {
+const endedOf = (
+  end: TaskEnd,
+  data: string,
+  double: QdrantDouble,
+  what: string
+): Pick<Attempt, "ended" | "paid"> => {
   assert.isTrue(end.done, `${what}: ${end.account}`)
   const repaired = end.said.find(({ act }) => act === "repair")
   if (repaired?.act !== "repair") return assert.fail(`${what}: ${end.account}`)
@@ -102,9 +109,12 @@ const endedOf = (end: TaskEnd, data: string, double: QdrantDouble, what: string)
   }
   assert.deepStrictEqual(double.violations, [], what)
   return {
-    fingerprint: repaired.report.fingerprint.actual,
-    points: double.collections().map((name) => double.points(name).length),
-    recorded: Object.fromEntries(ledgerOf(assertSoundLog(data, what)))
+    ended: {
+      fingerprint: repaired.report.fingerprint.actual,
+      points: double.collections().map((name) => double.points(name).length),
+      vectors: vectorsIn(join(data, "content.sqlite"))
+    },
+    paid: ledgerOf(assertSoundLog(data, what))
   }
 }
 
@@ -156,13 +166,13 @@ const killed = (name: WayName) =>
             assert.strictEqual(yield* killedWorker.signal, "SIGKILL", what)
             yield* living
             const first = yield* running
-            return { first, ended: endedOf(first, data, double, what) }
+            return { first, ...endedOf(first, data, double, what) }
           }
           const { ends } = yield* living
           const first = yield* task({ failpoints, note: failpoints === "" })
           const again = yield* task({ acts: [act, { act: "repair" }] })
           assert.deepStrictEqual(ends, [], `${what}: the worker that was to live on`)
-          return { first, ended: endedOf(again, data, double, what) }
+          return { first, ...endedOf(again, data, double, what) }
         }).pipe(Effect.scoped)
       return { run, uninterrupted: yield* run("") }
     })
@@ -200,11 +210,14 @@ const killAt = (name: WayName, failpoint: string) =>
     const { run, uninterrupted } = yield* Killed
     for (const hit of hitsOf(uninterrupted.first.reached.get(failpoint) ?? 1)) {
       const what = `${name} killed at ${failpoint}, hit ${hit}`
-      const { ended, first } = yield* run(`${failpoint}:${hit}:kill`)
+      const { ended, first, paid } = yield* run(`${failpoint}:${hit}:kill`)
       assert.isFalse(first.overdue, `${what}: ${first.account}`)
       // How work falls into groups is the scheduler's: later hits need not come again.
       assert.isTrue(first.signal === "SIGKILL" || (hit > 1 && first.done), `${what}: ${first.account}`)
       assert.deepStrictEqual(ended, uninterrupted.ended, what)
+      // A kill between the vectors and their record leaves them stored: nobody pays again, and nothing says that they were.
+      for (const [model, count] of paid)
+        assert.isAtMost(count, uninterrupted.paid.get(model) ?? 0, `${what}: vectors recorded twice`)
       if (first.signal === "SIGKILL")
         reportCount({ figure: "kills, distributed", count: 1, of: { [failpoint]: 1 } })
     }

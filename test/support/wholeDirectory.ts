@@ -129,7 +129,8 @@ export const ledgerOf = (rows: ReadonlyArray<LogRow>): ReadonlyMap<string, numbe
   return paid
 }
 
-const vectorsIn = (path: string): ReadonlyMap<string, number> => {
+/** How many vectors of each model are stored. */
+export const vectorsIn = (path: string): ReadonlyMap<string, number> => {
   const file = new Sqlite(path, { readonly: true })
   try {
     const counted = file
