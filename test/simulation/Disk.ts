@@ -49,10 +49,16 @@ const templateOf = (beginning: Beginning, make: (folder: string) => void): strin
   const made = templates.get(beginning)
   if (made !== undefined) return made
   const folder = mkdtempSync(join(room, "reprise-simulation-"))
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
+  if (templates.size === 0) process.once("exit", removeTemplates)
   make(folder)
   templates.set(beginning, folder)
   return folder
+}
+
+/** Whoever runs tests may end their process without a word to it. */
+export const removeTemplates = (): void => {
+  for (const folder of templates.values()) rmSync(folder, { recursive: true, force: true })
+  templates.clear()
 }
 const emptyLog = (): string => templateOf("log", (folder) => openTestWriter(folder).close())
 

@@ -7,8 +7,9 @@
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { setImmediate } from "node:timers/promises"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { reportCount } from "../support/figures.ts"
+import { removeTemplates } from "./Disk.ts"
 import { bundleFolder, bundleWorker, runFleet } from "./Fleet.ts"
 import { type Fault, type Operation, type Schedule, scheduleOf } from "./Schedule.ts"
 import { shrink } from "./Shrink.ts"
@@ -26,6 +27,8 @@ const from = numberIn("REPRISE_FROM") ?? 1
 /** Without being told how many, as many as fit into this, in one process: the machine has other tests to run. */
 const budgetMs = 15_000
 const root = join(import.meta.dirname, "..", "..")
+
+afterAll(removeTemplates)
 
 describe("whatever is interleaved, lost, repeated, refused or killed", () => {
   const promise =
