@@ -80,6 +80,8 @@ export const takeName = (
     const since = yield* Clock.currentTimeMillis
     const subject = workerSubject(sha256(name).slice(0, 32))
     let settled = false
+    /** From then on it is the other one who answers for the name. */
+    let isLost = false
     let stronger: Claimant | undefined
     const lost = yield* Deferred.make<never, WorkerNameTaken>()
     const taken = (by: Claimant) => new WorkerNameTaken({ name, holder: by.holder, since: by.since })
@@ -88,12 +90,13 @@ export const takeName = (
     /** Whether the sender is to be told of us: it is another one, and has not the better right. */
     const hear = (data: Uint8Array): boolean => {
       const other = Option.getOrUndefined(decode(text.decode(data)))
-      if (other === undefined || other.instance === instance) return false
+      if (other === undefined || other.instance === instance || isLost) return false
       if (!settled) {
         if (other.settled || other.instance < instance) stronger ??= other
         return stronger === undefined
       }
       if (!other.settled || tookItLater(own(), other)) return true
+      isLost = true
       Deferred.unsafeDone(lost, taken(other))
       return false
     }
