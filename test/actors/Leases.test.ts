@@ -5,12 +5,11 @@ import { Coordinator } from "../../actors/Coordinator.ts"
 import type { Lane } from "../../events/Job.ts"
 import { Bus, BusUnavailable } from "../../src/bus/Bus.ts"
 import * as InProcessBus from "../../src/bus/InProcessBus.ts"
-import type { EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import {
   addSource,
   chunker,
-  hashing,
+  slowModel,
   submitOf,
   type WriteSideOptions,
   writeSide
@@ -56,17 +55,9 @@ describe("the lease of an order", () => {
 
   it.scopedLive("lasts for as long as a batch is under way", () =>
     Effect.gen(function* () {
-      let batches = 0
-      const slow: EmbeddingModelService = {
-        ...hashing,
-        embed: (inputs) =>
-          Effect.suspend(() => {
-            batches++
-            return Effect.delay(hashing.embed(inputs), "3 seconds")
-          })
-      }
+      const { model: slow, sent } = slowModel("3 seconds")
       assert.strictEqual(yield* oneDocument({ model: slow }), 1)
-      assert.strictEqual(batches, 1)
+      assert.strictEqual(sent(), 1)
     })
   )
 })
@@ -74,15 +65,7 @@ describe("the lease of an order", () => {
 describe("an order that comes again while it is worked on", () => {
   it.scopedLive("is not worked on twice", () =>
     Effect.gen(function* () {
-      let batches = 0
-      const slow: EmbeddingModelService = {
-        ...hashing,
-        embed: (inputs) =>
-          Effect.suspend(() => {
-            batches++
-            return Effect.delay(hashing.embed(inputs), "600 millis")
-          })
-      }
+      const { model: slow, sent } = slowModel("600 millis")
       const forgetful = InProcessBus.layer({ ackWait: Duration.millis(100), capacity: 64 })
       const silent = { heartbeat: Duration.minutes(1) }
       const patient = { ...settings, lease: Duration.seconds(30) }
@@ -90,7 +73,7 @@ describe("an order that comes again while it is worked on", () => {
         yield* oneDocument({ model: slow, bus: forgetful, embedder: silent, settings: patient }),
         1
       )
-      assert.strictEqual(batches, 1)
+      assert.strictEqual(sent(), 1)
     })
   )
 })

@@ -193,37 +193,27 @@ describe("segments side by side", () => {
       (pages) => ![...pages].includes(undefined)
     )
 
-  it.scoped("mending points that stand in none takes nothing from the others", () =>
-    Effect.gen(function* () {
-      const engine = yield* inTwo
-      assert.strictEqual(engine.byHand("DELETE FROM segments WHERE first_ordinal > 1"), 1)
-      const index = yield* engine.open()
-      assert.isFalse(yield* isReadBack(index, 1))
-      assert.sameMembers(
-        (yield* index.checkDerived(1)).map(({ id }) => id),
-        back.map(({ id }) => id)
-      )
-      yield* mend(index, back)
-      assert.isTrue(yield* isReadBack(index, 1))
-      yield* isSound(index)
-    })
-  )
-
-  it.scoped("one that counts fewer points than it has, and would go before them, is named and mended", () =>
-    Effect.gen(function* () {
-      const engine = yield* inTwo
-      assert.strictEqual(engine.byHand("UPDATE segments SET live = 3 WHERE first_ordinal > 1"), 1)
-      const index = yield* engine.open()
-      assert.isFalse(yield* isReadBack(index, 1))
-      assert.sameMembers(
-        (yield* index.checkDerived(1)).map(({ id }) => id),
-        back.map(({ id }) => id)
-      )
-      yield* mend(index, back)
-      assert.isTrue(yield* isReadBack(index, 1))
-      yield* isSound(index)
-    })
-  )
+  const damages = {
+    "mending points that stand in none takes nothing from the others": "DELETE FROM segments",
+    "one that counts fewer points than it has, and would go before them, is named and mended":
+      "UPDATE segments SET live = 3"
+  }
+  for (const [title, damage] of Object.entries(damages))
+    it.scoped(title, () =>
+      Effect.gen(function* () {
+        const engine = yield* inTwo
+        assert.strictEqual(engine.byHand(`${damage} WHERE first_ordinal > 1`), 1)
+        const index = yield* engine.open()
+        assert.isFalse(yield* isReadBack(index, 1))
+        assert.sameMembers(
+          (yield* index.checkDerived(1)).map(({ id }) => id),
+          back.map(({ id }) => id)
+        )
+        yield* mend(index, back)
+        assert.isTrue(yield* isReadBack(index, 1))
+        yield* isSound(index)
+      })
+    )
 
   it.scoped(
     "one whose swept point has come to be another's is named: a search would find that by its words",

@@ -70,6 +70,23 @@ const waiting = ({ client }: World) =>
     .then((manager) => manager.streams.info("REPRISE_COMMANDS"))
     .then(({ state }) => state.messages)
 const drained = (world: World) => until(async () => (await waiting(world)) === 0)
+/** From here on `commands` decides. */
+const takingIn = (world: World, commands: PublicCommands) =>
+  Effect.gen(function* () {
+    const nats = yield* connected(world.server.url)
+    const streams = declarations(usualStreamOptions)
+    const { run } = yield* CommandIntake.make(commands, {
+      ...CommandIntake.usualIntake,
+      ready: Effect.zipRight(ensure(nats, streams.answers), ensure(nats, streams.commands))
+    }).pipe(Effect.provideService(NatsConnection, nats))
+    yield* Effect.forkScoped(run)
+    yield* until(() =>
+      waiting(world).then(
+        (left) => left === 0,
+        () => false
+      )
+    )
+  })
 const hits = ({ client }: World, query: string, project = "acme.sales") =>
   Effect.map(ask(client, `reprise.request.${project}.Search`, { query, limit: 50 }), ({ body }) =>
     Array.isArray(body["hits"]) ? body["hits"].map(({ text }) => String(text).trim()) : []
@@ -212,25 +229,13 @@ describe("commands over JetStream", () => {
 
   onServer("that meet a fault are rejected, and hold up no other", (world) =>
     Effect.gen(function* () {
-      const nats = yield* connected(world.server.url)
-      const streams = declarations(usualStreamOptions)
       const faulty: PublicCommands = {
         run: (_, { command, message: { commandId } }) =>
           commandId === "fatal"
             ? Effect.die("planted")
             : Effect.succeed(refusal(command, commandId, { code: "test", message: "It was decided." }))
       }
-      const { run } = yield* CommandIntake.make(faulty, {
-        ...CommandIntake.usualIntake,
-        ready: Effect.zipRight(ensure(nats, streams.answers), ensure(nats, streams.commands))
-      }).pipe(Effect.provideService(NatsConnection, nats))
-      yield* Effect.forkScoped(run)
-      yield* until(() =>
-        waiting(world).then(
-          (left) => left === 0,
-          () => false
-        )
-      )
+      yield* takingIn(world, faulty)
       yield* submit(world, "fatal", "This one is fatal.")
       yield* submit(world, "fine", "This one is not.")
       yield* answered(world, "fine")
@@ -243,8 +248,6 @@ describe("commands over JetStream", () => {
 
   onServer("are answered without what does not fit into a message", (world) =>
     Effect.gen(function* () {
-      const nats = yield* connected(world.server.url)
-      const streams = declarations(usualStreamOptions)
       const failures = Array.from({ length: 100 }, () => ({ uri: "x".repeat(20_000), reason: "It failed." }))
       const wordy: PublicCommands = {
         run: (_, { command, message: { commandId } }) =>
@@ -257,17 +260,7 @@ describe("commands over JetStream", () => {
             receipt: { ...emptyReceipt, requested: 100, failed: 100, failures }
           })
       }
-      const { run } = yield* CommandIntake.make(wordy, {
-        ...CommandIntake.usualIntake,
-        ready: Effect.zipRight(ensure(nats, streams.answers), ensure(nats, streams.commands))
-      }).pipe(Effect.provideService(NatsConnection, nats))
-      yield* Effect.forkScoped(run)
-      yield* until(() =>
-        waiting(world).then(
-          (left) => left === 0,
-          () => false
-        )
-      )
+      yield* takingIn(world, wordy)
       yield* send(world, "acme.sales.SourceSync", { commandId: "wordy" })
       const [answer = ""] = yield* answered(world, "wordy")
       assert.deepInclude(JSON.parse(answer).receipt, { requested: 100, failed: 100, failures: [] })

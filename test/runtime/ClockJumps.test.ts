@@ -6,13 +6,12 @@ import { Context, Duration, Effect, Fiber, Layer, Schema, type Scope } from "eff
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { defaultScope } from "../../events/Ids.ts"
 import { Receipt } from "../../events/Receipt.ts"
-import type { EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
 import { Reader, Writer } from "../../src/runtime/Reprise.ts"
 import { layer, Push, TestRuntime } from "../../src/runtime/Testing.ts"
 import { SearchRequest } from "../../src/search/Search.ts"
 import { type ShiftedClock, shiftedClock } from "../support/shiftedClock.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
-import { addSource, hashing, submitOf, writeSide } from "../support/writeSide.ts"
+import { addSource, slowModel, submitOf, writeSide } from "../support/writeSide.ts"
 
 const tenYears = Duration.days(3653)
 
@@ -120,15 +119,7 @@ describe("C1: a clock that jumps", () => {
   const paidOnce = (happen: (clock: ShiftedClock) => Effect.Effect<void>) => (clock: ShiftedClock) =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
-      let batches = 0
-      const slow: EmbeddingModelService = {
-        ...hashing,
-        embed: (inputs) =>
-          Effect.suspend(() => {
-            batches++
-            return Effect.delay(hashing.embed(inputs), "400 millis")
-          })
-      }
+      const { model: slow, sent } = slowModel("400 millis")
       const context = yield* Layer.build(
         writeSide({
           directory,
@@ -143,7 +134,7 @@ describe("C1: a clock that jumps", () => {
       yield* happen(clock)
       yield* Effect.timeout(idle, "20 seconds")
       assert.strictEqual((yield* counted).committed, 1)
-      assert.strictEqual(batches, 1)
+      assert.strictEqual(sent(), 1)
     })
 
   onClock(

@@ -47,6 +47,20 @@ export const otherChunkerSettings = { ...defaultChunkerSettings, maxTokens: 64, 
 export const otherChunker = makeChunker(otherChunkerSettings)
 export const hashing = HashingModel.make({ analyzer, dimensions: 64, breathe: Effect.void })
 
+/** A model that takes its time, and how many batches it was sent. */
+export const slowModel = (time: Duration.DurationInput) => {
+  let batches = 0
+  const model: EmbeddingModelService = {
+    ...hashing,
+    embed: (inputs) =>
+      Effect.suspend(() => {
+        batches++
+        return Effect.delay(hashing.embed(inputs), time)
+      })
+  }
+  return { model, sent: () => batches }
+}
+
 export const specOf = (model: EmbeddingModelService, chunkerOf = chunker): Spec => ({
   engine: "embedded",
   chunker: chunkerOf.fingerprint,
