@@ -167,10 +167,11 @@ export class ProjectFile {
 
   remove(ids: ReadonlyArray<PointId>): FileState {
     return this.write(() => {
-      for (const id of ids) {
+      const gone = ids.flatMap((id) => {
         this.failpoints.hit("index.row")
-        this.segments.forget(this.statements.remove.all(id).map(ordinalOf))
-      }
+        return this.statements.remove.all(id).map(ordinalOf)
+      })
+      this.segments.forget(gone)
       return 0
     })
   }

@@ -152,7 +152,8 @@ export class SegmentTables {
   /** Points of these ordinals are gone. A segment that has none left goes too. */
   forget(ordinals: Iterable<number>): void {
     let range: (SegmentInfo & { readonly end: number; readonly members: Uint32Array | undefined }) | undefined
-    for (const ordinal of ordinals) {
+    // In order, so that each segment's members are read once.
+    for (const ordinal of Float64Array.from(ordinals).sort()) {
       if (range === undefined || ordinal < range.firstOrdinal || ordinal >= range.end) {
         const info = this.at(ordinal)
         if (info === undefined) continue
