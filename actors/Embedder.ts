@@ -134,31 +134,34 @@ export const layer = (
       /** Bus and Coordinator hear of progress, for orders in hand and for those that wait for their turn. */
       const beat = (batches: Batches) =>
         Effect.suspend(() =>
-          Effect.forEach(
-            batches.orders(),
-            (taken) =>
-              Effect.ignore(
-                Effect.zipRight(taken.delivery.inProgress, bus.claim([claimOf(taken, taken.order.model)]))
-              ),
-            { discard: true }
-          )
+          Effect.forEach(batches.orders(), (taken) => Effect.ignore(alive(batches, taken)), { discard: true })
         ).pipe(Effect.delay(settings.heartbeat), Effect.forever)
 
-      const embed = (batch: Gathered, confirm: Confirm): Effect.Effect<Answered | Failed | Away> =>
+      /** One that is cancelled, superseded or somebody else's by now is not paid for any further. */
+      const alive = (batches: Batches, taken: Taken) =>
         Effect.gen(function* () {
-          const probed = yield* confirm(batch)
+          yield* taken.delivery.inProgress
+          const [claim] = yield* bus.claim([claimOf(taken, taken.order.model)])
+          if (claim?._tag !== "Refused") return
+          batches.drop(taken)
+          yield* taken.delivery.ack
+        })
+
+      const embed = (batch: Gathered, confirming: Confirming): Effect.Effect<Answered | Failed | Away> =>
+        Effect.gen(function* () {
+          // Outside of the batch's time: who waits for another batch to find out about the provider is not late.
+          const probed = yield* confirming.confirm(batch)
           const inputs = batch.items.map(({ input, text }) => ({ id: input, text }))
-          return { ...(yield* batch.model.embed(inputs)), probed }
-        }).pipe(
-          Effect.timeoutTo({
+          return yield* Effect.timeoutTo(batch.model.embed(inputs), {
             duration: longestFor(batch),
-            onSuccess: (answered): Answered | Failed => answered,
+            onSuccess: (embedded): Answered | Failed => ({ ...embedded, probed }),
             onTimeout: (): Answered | Failed => ({
               _tag: "Failed",
               code: "timed-out",
               message: `${batch.model.name} did not come to an end with its batch in time.`
             })
-          }),
+          })
+        }).pipe(
           Effect.catchTags({
             ProviderUnavailable: ({ message, provider }) =>
               Effect.succeed<Away>({ _tag: "Away", provider, message, refused: false }),
@@ -167,7 +170,7 @@ export const layer = (
             LogFailed: (error) => Effect.succeed<Away>({ _tag: "Away", ...unread(error) }),
             ProviderBusy: ({ retryAfterMs }) =>
               Effect.delay(
-                Effect.suspend(() => embed(batch, confirm)),
+                Effect.suspend(() => embed(batch, confirming)),
                 Duration.min(Duration.millis(Math.max(10, retryAfterMs)), settings.longestPause)
               )
           }),
@@ -182,13 +185,13 @@ export const layer = (
 
       const sendBatch = (
         batches: Batches,
-        confirm: Confirm,
+        confirming: Confirming,
         inbox: { readonly done: (count: number) => void; readonly failed: (reason: string) => void }
       ) =>
         Effect.gen(function* () {
           const batch = yield* batches.next
           const began = yield* monotonicMs
-          const outcome = yield* embed(batch, confirm)
+          const outcome = yield* embed(batch, confirming)
           if ("_tag" in outcome) {
             inbox.failed(outcome.message)
             for (const taken of batches.giveUp(batch)) {
@@ -199,12 +202,13 @@ export const layer = (
             return
           }
           const elapsedMs = Math.round((yield* monotonicMs) - began)
-          const result = vectorsOf(batch, outcome, worker, elapsedMs)
+          const result = vectorsOf(batch, batches.answered(batch), outcome, worker, elapsedMs)
           if (result.vectors.length > 0)
             yield* Effect.tapError(bus.report([result]), () =>
               // Nobody has the vectors: who keeps the leases now would keep the orders from everybody.
               Effect.sync(() => batches.giveUp(batch))
             )
+          confirming.reported(batch)
           const refusals = new Map(outcome.refused.flatMap((one) => one.inputs.map((input) => [input, one])))
           const done = batches.finish(batch, (input) => refusals.has(input))
           for (const { input, taken } of done.refused) {
@@ -226,13 +230,13 @@ export const layer = (
         behaviour: (inbox) =>
           Effect.suspend(() => {
             const batches = new Batches()
-            const confirm = confirming(content)
+            const confirming = makeConfirming(content)
             return Effect.all(
               [
                 Effect.repeat(takeOrders(batches), Schedule.forever),
                 beat(batches),
                 ...Array.from({ length: model.concurrency }, () =>
-                  Effect.repeat(sendBatch(batches, confirm, inbox), Schedule.forever)
+                  Effect.repeat(sendBatch(batches, confirming, inbox), Schedule.forever)
                 )
               ],
               { concurrency: "unbounded", discard: true }
@@ -250,23 +254,39 @@ interface Answered extends Embedded {
   readonly probed: Float32Array | undefined
 }
 
-/** Fails where another model answers than the one that made what the project has. */
-type Confirm = (batch: Gathered) => Effect.Effect<Float32Array | undefined, ProviderError | LogFailed>
+interface Confirming {
+  /**
+   * Fails where another model answers than the one that made what the project has. Answers the probe's vector until one has been
+   * reported: a later process compares with it.
+   */
+  readonly confirm: (batch: Gathered) => Effect.Effect<Float32Array | undefined, ProviderError | LogFailed>
+  /** What came of the batch is recorded, or will be. */
+  readonly reported: (batch: Gathered) => void
+}
 
-/** Once for each project and model in the life of a worker, before its first batch. */
-const confirming = (content: ContentService): Confirm => {
-  const confirmed = new Set<string>()
+/** Asks once for each project and model in the life of a worker, before its first batch. */
+const makeConfirming = (content: ContentService): Confirming => {
+  const confirmed = new Map<string, Float32Array | undefined>()
   const one = Effect.unsafeMakeSemaphore(1)
-  return ({ model, scope }) =>
-    Effect.gen(function* () {
-      const key = `${scopeKey(scope)}/${model.fingerprint}`
-      if (model.probed !== true || confirmed.has(key)) return undefined
-      const [recorded] = yield* content.vectors(scope, model.fingerprint, [probeKey])
-      const vector = recorded === undefined ? yield* probe(model) : undefined
-      if (recorded !== undefined) yield* confirmSameModel(model, recorded)
-      confirmed.add(key)
-      return vector
-    }).pipe(one.withPermits(1))
+  const keyOf = ({ model, scope }: Gathered) => `${scopeKey(scope)}/${model.fingerprint}`
+  return {
+    confirm: (batch) =>
+      Effect.gen(function* () {
+        const { model, scope } = batch
+        const key = keyOf(batch)
+        if (model.probed !== true) return undefined
+        if (confirmed.has(key)) return confirmed.get(key)
+        const [recorded] = yield* content.vectors(scope, model.fingerprint, [probeKey])
+        const vector = recorded === undefined ? yield* probe(model) : undefined
+        if (recorded !== undefined) yield* confirmSameModel(model, recorded)
+        confirmed.set(key, vector)
+        return vector
+      }).pipe(one.withPermits(1)),
+    reported: (batch) => {
+      const key = keyOf(batch)
+      if (confirmed.has(key)) confirmed.set(key, undefined)
+    }
+  }
 }
 
 /** A whole batch brought nothing, and may the next time. */
@@ -303,6 +323,7 @@ const awayFromBus = <A, R>(effect: Effect.Effect<A, BusUnavailable, R>) =>
 
 const vectorsOf = (
   batch: Gathered,
+  orders: ReadonlyArray<Taken>,
   embedded: Answered,
   worker: string,
   elapsedMs: number
@@ -312,7 +333,7 @@ const vectorsOf = (
     return vector === undefined ? [] : [{ inputHash: input, vector }]
   })
   const probed = embedded.probed === undefined ? [] : [{ inputHash: probeKey, vector: embedded.probed }]
-  const jobs = batch.orders.map(({ order }) => ({ jobId: order.jobId, attempt: order.attempt }))
+  const jobs = orders.map(({ order }) => ({ jobId: order.jobId, attempt: order.attempt }))
   return {
     _tag: "Vectors",
     // The same batch has the same id however often it is reported.

@@ -25,20 +25,25 @@ export interface Gathered {
   readonly scope: ProjectScope
   readonly model: EmbeddingModelService
   readonly items: ReadonlyArray<Item>
-  readonly orders: ReadonlyArray<Taken>
 }
 
 interface Group {
   readonly scope: ProjectScope
   readonly model: EmbeddingModelService
   readonly items: Map<Digest, Item>
+  /** Full batches that went out while it was not full, and stood before them. */
+  passedOver: number
 }
 
 /** Batches that may wait for a slot, for each of the model's slots. */
 const batchesAhead = 2
+/** After so many full batches of others one goes out as it is: a project with few inputs does not wait for one with very many. */
+const mostPassedOver = 4
 
 export class Batches {
   readonly #groups = new Map<string, Group>()
+  /** By project and model: what is being asked for now. */
+  readonly #asked = new Map<string, Map<Digest, Item>>()
   readonly #orders = new Set<Taken>()
   /** Nothing more waits on the bus, as far as we know. */
   #idle = false
@@ -82,24 +87,24 @@ export class Batches {
     })
   }
 
+  /** What is being asked for already is not asked for again: its answer is this order's as well. */
   #add(taken: Taken, model: EmbeddingModelService, texts: ReadonlyMap<Digest, string>): void {
     const { scope } = taken.order
-    const key = `${scopeKey(scope)}/${model.fingerprint}`
-    const group = this.#groups.get(key) ?? { scope, model, items: new Map() }
-    this.#groups.set(key, group)
+    const key = groupKey({ scope, model })
+    const asked = this.#asked.get(key)
+    const group = this.#groups.get(key) ?? { scope, model, items: new Map<Digest, Item>(), passedOver: 0 }
     this.#orders.add(taken)
     for (const [input, text] of texts) {
-      const item = group.items.get(input)
+      const item = group.items.get(input) ?? asked?.get(input)
       if (item === undefined) group.items.set(input, { input, text, orders: new Set([taken]) })
       else item.orders.add(taken)
     }
+    if (group.items.size > 0) this.#groups.set(key, group)
   }
 
-  /** Waits for a batch: a full one, or what there is when nothing more waits. */
+  /** Waits for a batch: a full one, one whose turn it is, or what there is when nothing more waits. */
   readonly next: Effect.Effect<Gathered> = Effect.suspend(() => {
-    const groups = [...this.#groups.values()]
-    const group =
-      groups.find(({ items, model }) => items.size >= model.batchSize) ?? (this.#idle ? groups[0] : undefined)
+    const group = this.#nextGroup()
     return group === undefined
       ? Effect.flatMap(Deferred.await(this.#changed), () => this.next)
       : Effect.zipLeft(
@@ -108,10 +113,32 @@ export class Batches {
         )
   })
 
+  #nextGroup(): Group | undefined {
+    const partial: Array<Group> = []
+    for (const group of this.#groups.values()) {
+      if (group.items.size >= group.model.batchSize || group.passedOver >= mostPassedOver) {
+        for (const one of partial) one.passedOver++
+        return group
+      }
+      partial.push(group)
+    }
+    return this.#idle ? partial[0] : undefined
+  }
+
+  /** Its provider is asked no more: nobody joins it from here on. Answers the orders that wait for something of it. */
+  answered(batch: Gathered): ReadonlyArray<Taken> {
+    const key = groupKey(batch)
+    const asked = this.#asked.get(key)
+    for (const { input } of batch.items) asked?.delete(input)
+    if (asked?.size === 0) this.#asked.delete(key)
+    const orders = new Set(batch.items.flatMap((item) => [...item.orders]))
+    return [...orders].filter((taken) => this.#orders.has(taken))
+  }
+
   /** The orders of a batch that brought nothing. What else of theirs waits is dropped. */
   giveUp(batch: Gathered): ReadonlyArray<Taken> {
-    const failed = batch.orders.filter((taken) => this.#orders.has(taken))
-    for (const taken of failed) this.#drop(taken)
+    const failed = this.answered(batch)
+    for (const taken of failed) this.drop(taken)
     return failed
   }
 
@@ -131,7 +158,7 @@ export class Batches {
         taken.left.delete(input)
         if (isRefused(input)) {
           refused.push({ taken, input })
-          this.#drop(taken)
+          this.drop(taken)
           over.add(taken)
         } else if (taken.left.size === 0) {
           this.#orders.delete(taken)
@@ -144,16 +171,22 @@ export class Batches {
 
   #cut(group: Group): Gathered {
     const items = [...group.items.values()].slice(0, group.model.batchSize)
-    for (const { input } of items) group.items.delete(input)
-    const key = `${scopeKey(group.scope)}/${group.model.fingerprint}`
+    const key = groupKey(group)
+    const asked = this.#asked.get(key) ?? new Map<Digest, Item>()
+    this.#asked.set(key, asked)
+    for (const item of items) {
+      group.items.delete(item.input)
+      asked.set(item.input, item)
+    }
     // To the end: projects take turns.
     this.#groups.delete(key)
+    group.passedOver = 0
     if (group.items.size > 0) this.#groups.set(key, group)
-    const orders = new Set(items.flatMap((item) => [...item.orders]))
-    return { scope: group.scope, model: group.model, items, orders: [...orders] }
+    return { scope: group.scope, model: group.model, items }
   }
 
-  #drop(taken: Taken): void {
+  /** Nobody needs it any more. What is being asked for already is answered all the same. */
+  drop(taken: Taken): void {
     this.#orders.delete(taken)
     for (const [key, group] of this.#groups) {
       for (const [input, item] of group.items) {
@@ -162,6 +195,8 @@ export class Batches {
       }
       if (group.items.size === 0) this.#groups.delete(key)
     }
+    // There is room, and whoever waits for it may be all that there is.
+    this.#wake()
   }
 
   #set(idle: boolean): Effect.Effect<void> {
@@ -171,11 +206,14 @@ export class Batches {
     })
   }
 
-  readonly #signal: Effect.Effect<void> = Effect.flatMap(Deferred.make<void>(), (next) =>
-    Effect.suspend(() => {
-      const now = this.#changed
-      this.#changed = next
-      return Effect.asVoid(Deferred.succeed(now, undefined))
-    })
-  )
+  readonly #signal: Effect.Effect<void> = Effect.sync(() => this.#wake())
+
+  #wake(): void {
+    const now = this.#changed
+    this.#changed = Deferred.unsafeMake<void>(FiberId.none)
+    Deferred.unsafeDone(now, Effect.void)
+  }
 }
+
+const groupKey = ({ model, scope }: Pick<Group, "scope" | "model">): string =>
+  `${scopeKey(scope)}/${model.fingerprint}`
