@@ -167,7 +167,10 @@ const conversation = (provider: Provider, purpose: Purpose) => {
       }
       const failure = answer.left
       const isOnThese =
-        failure._tag === "ProviderUnavailable" && purpose === "document" && (yield* answersHarmless)
+        failure._tag === "ProviderUnavailable" &&
+        failure.unasked !== true &&
+        purpose === "document" &&
+        (yield* answersHarmless)
       const isUnusable = failure._tag === "AnswerUnusable"
       if (failure._tag !== "BatchRefused" && !isUnusable && !isOnThese) return yield* failure
       // Asked before the batch is divided: a provider that counts every batch wrong is not to be paid for each half of it.

@@ -74,8 +74,12 @@ export const withoutSecrets = (
       if (at >= 0) clean = `${clean.slice(0, at)}…`
     }
   }
-  return clean
-    .replaceAll(/[\p{C}\s]+/gu, " ")
-    .trim()
-    .slice(0, mostCharacters)
+  return (
+    clean
+      .replaceAll(/[\p{C}\s]+/gu, " ")
+      .trim()
+      .slice(0, mostCharacters)
+      // A character that was cut in two has no UTF-8 form, and this is kept.
+      .replace(/[\uD800-\uDBFF]$/, "")
+  )
 }

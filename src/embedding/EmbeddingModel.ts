@@ -19,6 +19,8 @@ export class ProviderBusy extends Schema.TaggedError<ProviderBusy>()("ProviderBu
 export class ProviderUnavailable extends Schema.TaggedError<ProviderUnavailable>()("ProviderUnavailable", {
   provider: Schema.String,
   detail: Schema.String,
+  /** It was waited for in vain, and not asked: that says nothing of any input. */
+  unasked: Schema.optionalWith(Schema.Literal(true), { exact: true }),
   cause: Schema.optional(Schema.Defect)
 }) {
   override get message() {

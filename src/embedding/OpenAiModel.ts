@@ -4,7 +4,7 @@
  * Nothing is asked at start when the dimensions are configured or known from an earlier run, so that work which embeds
  * nothing opens no connection.
  */
-import { Duration, Effect, Either, Layer, type Redacted, type Scope } from "effect"
+import { Duration, Effect, Either, Layer, Redacted, type Scope } from "effect"
 import { type CodeFingerprint, codeFingerprint } from "../../events/Ids.ts"
 import { checkedModel } from "./CheckedModel.ts"
 import {
@@ -63,6 +63,9 @@ export const openAiFingerprint = (
     settings.queryPrefix
   ])
 
+/** What a client refuses to send: it would count as a provider that cannot be reached, and be tried for ever. */
+const notInHeaders = /[^\t\x20-\x7e\x80-\xff]/
+
 export const layer = (
   settings: OpenAiSettings,
   known: ReadonlyArray<KnownModel> = []
@@ -78,6 +81,11 @@ export const make = Effect.fn("OpenAiModel.make")(function* (
   const endpoint = embeddingsEndpoint(settings.url)
   if (Either.isLeft(endpoint)) {
     const detail = `its configured URL ${endpoint.left}`
+    return yield* new ProviderRefused({ provider: name, detail, inputs: [] })
+  }
+  if (settings.apiKey !== undefined && notInHeaders.test(Redacted.value(settings.apiKey))) {
+    const detail =
+      "its configured key holds a character that no HTTP header can, such as the line break at a file's end. Check REPRISE_EMBEDDING_API_KEY"
     return yield* new ProviderRefused({ provider: name, detail, inputs: [] })
   }
   const providers = yield* Providers

@@ -135,16 +135,19 @@ const text = Effect.fnUntraced(function* (
 
 const Response = Schema.Struct({
   data: Schema.Array(Schema.Struct({ index: Schema.NonNegativeInt, embedding: Schema.Unknown })),
-  usage: Schema.optional(
-    Schema.NullOr(
-      Schema.Struct({
-        total_tokens: Schema.optional(Schema.NonNegativeInt),
-        prompt_tokens: Schema.optional(Schema.NonNegativeInt)
-      })
-    )
-  )
+  usage: Schema.optional(Schema.Unknown)
 })
 const decodeResponse = Schema.decodeUnknown(Response)
+
+/** What it says of tokens is believed where it is a count: some servers answer −1, and their vectors are good all the same. */
+const Usage = Schema.Struct({
+  total_tokens: Schema.optional(Schema.Unknown),
+  prompt_tokens: Schema.optional(Schema.Unknown)
+})
+const isUsage = Schema.is(Usage)
+const isCount = Schema.is(Schema.NonNegativeInt)
+const tokensOf = (usage: unknown): number | undefined =>
+  isUsage(usage) ? [usage.total_tokens, usage.prompt_tokens].find(isCount) : undefined
 
 const readAnswer = Effect.fnUntraced(function* (
   settings: TransportSettings,
@@ -175,7 +178,7 @@ const readAnswer = Effect.fnUntraced(function* (
   }
   return {
     vectors: inputs.map((_, index) => vectors.get(index)),
-    tokens: usage?.total_tokens ?? usage?.prompt_tokens
+    tokens: tokensOf(usage)
   }
 })
 
@@ -194,6 +197,9 @@ const refusal = Effect.fnUntraced(function* (
     case 429: {
       if (code === "insufficient_quota")
         return yield* refused(settings, `its quota is used up${saying}. Check plan and billing there`)
+      // More than its limits allow at all: waiting does not help, a smaller batch does.
+      if (/request too large/i.test(message))
+        return yield* new BatchRefused({ detail: `it is too large${saying}`, tooLong: true })
       const now = yield* Clock.currentTimeMillis
       return yield* new ProviderBusy({
         provider: settings.name,

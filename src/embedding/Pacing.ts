@@ -160,7 +160,7 @@ export const makePace = (name: string, settings: PacingSettings): Effect.Effect<
           Effect.retry({ while: ({ _tag }) => _tag === "ProviderUnavailable", schedule: lane.backoff }),
           Effect.catchTag(
             "OutOfPatience",
-            ({ detail }) => new ProviderUnavailable({ provider: name, detail })
+            ({ detail }) => new ProviderUnavailable({ provider: name, detail, unasked: true })
           )
         )
       })

@@ -221,6 +221,22 @@ describe("checkedModel", () => {
     })
   )
 
+  it.effect(
+    "E1 blames no input for a provider that was waited for in vain, though it answers a harmless text by then",
+    () =>
+      Effect.gen(function* () {
+        const { model } = fake((texts) =>
+          texts.some((text) => text.startsWith("text"))
+            ? Effect.fail(new ProviderUnavailable({ provider: "fake", detail: "busy", unasked: true }))
+            : good(texts)
+        )
+        assert.strictEqual(
+          (yield* Effect.flip(model.embed(inputs(1, (n) => `text ${n}`))))._tag,
+          "ProviderUnavailable"
+        )
+      })
+  )
+
   it.effect("E6 names the moment between the answer and its record", () =>
     Effect.gen(function* () {
       const { model, requests } = fake(good)

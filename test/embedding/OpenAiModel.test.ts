@@ -212,6 +212,19 @@ describe("E1 OpenAiModel and 429", () => {
     )
   )
 
+  it.scopedLive("divides a batch that is larger than the provider's limits ever allow", () =>
+    withModel(({ model, server }) =>
+      Effect.gen(function* () {
+        const message = "Request too large for test-model on tokens per min (TPM): Limit 10, Requested 12."
+        const body = JSON.stringify({ error: { message, code: "rate_limit_exceeded" } })
+        server.next({ kind: "status", status: 429, body })
+        const { refused, vectors } = yield* model.embed(two)
+        assert.deepStrictEqual([refused.length, vectors.length], [0, 2])
+        assert.strictEqual(server.requests.length, 3)
+      })
+    )
+  )
+
   it.scopedLive("does not wait for a quota that is used up", () =>
     withModel((bench) =>
       Effect.gen(function* () {
@@ -354,6 +367,20 @@ describe("E3 OpenAiModel and answers that are none", () => {
       )
     )
 
+  for (const usage of ['{"prompt_tokens":-1,"total_tokens":-1}', '{"total_tokens":1.5}', '"none"', "null"])
+    it.scopedLive(`takes the vectors of an answer that counts no tokens: ${usage}`, () =>
+      withModel(({ model, server }) =>
+        Effect.gen(function* () {
+          const embedding = JSON.stringify(vectorOf("test-model", "first text", usualDimensions))
+          const body = `{"data":[{"index":0,"embedding":${embedding}}],"usage":${usage}}`
+          server.next({ kind: "body", body })
+          const { tokens, vectors } = yield* model.embed(two.slice(0, 1))
+          assert.deepStrictEqual(vectors, [vectorFor("first text")])
+          assert.strictEqual(tokens, 3)
+        })
+      )
+    )
+
   it.scopedLive("takes NaN, which JSON does not know, for a broken answer", () =>
     withModel((bench) =>
       Effect.gen(function* () {
@@ -477,6 +504,16 @@ describe("OpenAiModel, when it is refused", () => {
     }).pipe(Effect.provide(Providers.layer))
   )
 
+  it.scopedLive("refuses a key that no header can carry, without repeating it", () =>
+    Effect.gen(function* () {
+      const settings = { ...settingsFor("http://127.0.0.1:1"), apiKey: Redacted.make(`${apiKey}\n`) }
+      const error = yield* Effect.flip(OpenAiModel.make(settings, []))
+      assert.strictEqual(error._tag, "ProviderRefused")
+      assert.include(error.message, "REPRISE_EMBEDDING_API_KEY")
+      assert.notInclude(error.message, "planted")
+    }).pipe(Effect.provide(Providers.layer))
+  )
+
   it.scopedLive("follows a redirect within the origin", () =>
     withModel(({ model, server }) =>
       Effect.gen(function* () {
@@ -552,6 +589,17 @@ describe("K6 OpenAiModel and secrets", () => {
       ])
         assert.notInclude(all, secret)
     })
+  )
+
+  it.scopedLive("cuts no character of a long complaint in two", () =>
+    withModel((bench) =>
+      Effect.gen(function* () {
+        const body = `${"x".repeat(299)}${"😀".repeat(9)}`
+        const error = yield* outcomeOf(bench, { kind: "status", status: 500, body })
+        assert.isTrue(error.message.isWellFormed())
+        assert.include(error.message, "x".repeat(299))
+      })
+    )
   )
 
   it.scopedLive("keeps texts that a provider quotes out of its reasons", () =>
