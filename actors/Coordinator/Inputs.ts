@@ -27,10 +27,11 @@ export class Inputs {
     }
   }
 
-  /** Those of its missing inputs that nobody else has asked for: it asks for them now. */
-  ask(work: Work): ReadonlyArray<Digest> {
+  /** Those of its missing inputs that nobody else has asked for, so many at most: it asks for them now. */
+  ask(work: Work, most = Number.POSITIVE_INFINITY): ReadonlyArray<Digest> {
     const asked: Array<Digest> = []
     for (const input of work.missing) {
+      if (asked.length >= most) break
       const wanted = this.#wanted.get(keyOf(work.scope, work.pair.model, input))
       if (wanted === undefined || (wanted.asker !== undefined && wanted.asker !== work)) continue
       wanted.asker = work

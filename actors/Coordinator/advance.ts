@@ -251,7 +251,10 @@ export const park = Effect.fnUntraced(function* (
         actor: "coordinator",
         correlationId: work.commandId,
         events,
-        expected: [{ stream: documentStream(row.documentId), version: row.streamVersion }]
+        // Of the document's stream only where it is appended to: a build may be given up in the very turn in which a version is.
+        ...(rejected.length > 0 && {
+          expected: [{ stream: documentStream(row.documentId), version: row.streamVersion }]
+        })
       },
       appended: ({ firstPosition, lastPosition }) => {
         desk.follow(turn, events, work.scope, firstPosition)

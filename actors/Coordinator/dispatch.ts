@@ -14,6 +14,11 @@ import { prepareWeight } from "./Work.ts"
 
 /** An order that the bus did not take is offered again this much later. */
 const resendMs = 1000
+/**
+ * Windows of its lane that one order may fill: nothing else is handed out meanwhile. A document with more inputs is asked for in
+ * several, between which other projects have their turn.
+ */
+const mostWindows = 4
 
 export const dispatch = Effect.fnUntraced(function* (
   desk: Desk,
@@ -42,7 +47,7 @@ export const dispatch = Effect.fnUntraced(function* (
         turn.goOn()
         continue
       }
-      const inputs = desk.inputs.ask(job.work)
+      const inputs = desk.inputs.ask(job.work, mostWindows * desk.settings.lanes.embed.window)
       if (inputs.length === 0) desk.jobs.rest(job)
       else begin(desk, turn, job, inputs.length, inputs)
     }
@@ -50,7 +55,10 @@ export const dispatch = Effect.fnUntraced(function* (
 })
 
 /** Attempts of an earlier run of the program count as well, unless they ended with it. */
-const readAttempts = Effect.fnUntraced(function* (desk: Desk, job: Job): Effect.fn.Return<void, LogFailed> {
+export const readAttempts = Effect.fnUntraced(function* (
+  desk: Desk,
+  job: Job
+): Effect.fn.Return<void, LogFailed> {
   job.known = true
   for (const { attempt, outcome } of yield* desk.ports.readModels.attempts(job.id)) {
     job.attempt = Math.max(job.attempt, attempt)

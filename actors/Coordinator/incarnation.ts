@@ -21,7 +21,15 @@ import { handleCommand } from "./handleCommand.ts"
 import { takeUpReopened } from "./jobCommands.ts"
 import type { Message, Office, Operation } from "./Office.ts"
 import { recover, takeUpMore } from "./recover.ts"
-import { completeReady, failAttempt, type Prepared, resultKeys, takeResult } from "./results.ts"
+import {
+  completeReady,
+  failAttempt,
+  givenUpKeys,
+  giveUpResult,
+  type Prepared,
+  resultKeys,
+  takeResult
+} from "./results.ts"
 import { mostCrashes } from "./Suspects.ts"
 import { decidedAtOnce, Turn } from "./Turn.ts"
 import { pairKey, type Work } from "./Work.ts"
@@ -95,6 +103,7 @@ const work = Effect.fnUntraced(function* (
       Effect.tapError((failure) =>
         Effect.sync(() => {
           failAsks(messages, failure)
+          keepOthers(messages, waiting, office.settings.mailbox)
           dismiss(desk)
         })
       ),
@@ -105,12 +114,27 @@ const work = Effect.fnUntraced(function* (
   }
 })
 
-/** Those whose request did not reach the disk hear so; results stay with the bus, which delivers them again. */
+/** Those whose request did not reach the disk hear so. */
 const failAsks = (messages: ReadonlyArray<Message>, failure: LogFailed): void => {
   for (const message of messages) {
     if (message._tag === "Command" || message._tag === "Operate" || message._tag === "Ended")
       message.reply.fail(failure)
   }
+}
+
+/**
+ * The others are taken up once the log is well: who waits until all is done hears of nothing else, and results would come
+ * again only when what they brought has been asked for, and paid for, a second time. Of those no more are kept than the mailbox
+ * holds, because they come again and again while the log is not well.
+ */
+const keepOthers = (messages: ReadonlyArray<Message>, waiting: Array<Message>, most: number): void => {
+  const known = new Set(waiting)
+  const kept = messages.filter(
+    (message) =>
+      !known.has(message) &&
+      (message._tag === "Idle" || message._tag === "Hold" || (message._tag === "Result" && known.size < most))
+  )
+  waiting.unshift(...kept)
 }
 
 const dismiss = (desk: Desk): void => {
@@ -131,6 +155,7 @@ const turn = Effect.fnUntraced(function* (
   const operations: Array<Operation> = []
   const holds: Array<Extract<Message, { readonly _tag: "Hold" }>> = []
   const idle: Array<Extract<Message, { readonly _tag: "Idle" }>> = []
+  const before = waiting.length
 
   yield* lookAtLeases(desk, now)
   yield* takeUpReopened(desk)
@@ -141,7 +166,7 @@ const turn = Effect.fnUntraced(function* (
     if (at % decidedAtOnce === decidedAtOnce - 1) yield* Effect.yieldNow()
     switch (message._tag) {
       case "Command": {
-        if (office.suspects.isGivenUp(message.command)) {
+        if (office.suspects.verdict(message) !== "decide") {
           refuse(now, message.reply, message.command._tag, "crashed", givenUp)
           break
         }
@@ -152,7 +177,8 @@ const turn = Effect.fnUntraced(function* (
       case "Result": {
         const { delivery } = message
         const { value } = delivery
-        const keys = resultKeys(desk, value)
+        const verdict = office.suspects.verdict(message)
+        const keys = verdict === "decide" ? resultKeys(desk, value) : givenUpKeys(desk, value)
         if (now.isTouched(keys)) {
           now.touch(keys)
           waiting.push(message)
@@ -160,7 +186,8 @@ const turn = Effect.fnUntraced(function* (
         }
         now.touch(keys)
         now.steps.add("job.result")
-        yield* takeResult(desk, now, prepared, value)
+        if (verdict === "decide") yield* takeResult(desk, now, prepared, value)
+        else if (verdict === "give up") yield* giveUpResult(desk, now, value)
         now.taken.push(delivery)
         break
       }
@@ -184,7 +211,7 @@ const turn = Effect.fnUntraced(function* (
   yield* dispatch(desk, now)
   desk.atHand.clear()
   yield* write(desk, now)
-  inbox.done(messages.length - waiting.length)
+  inbox.done(messages.length - (waiting.length - before))
   yield* report(office, desk)
 
   for (const operation of operations) yield* operateNow(desk, operation)
@@ -293,11 +320,15 @@ const holdAppends = Effect.fnUntraced(function* (
     Effect.timeoutOption(Deferred.await(hold.released), office.settings.hold)
   ).pipe(
     Effect.catchTag("NoSuchElementException", () => Effect.void),
+    // Also where the log failed: who asked meanwhile is answered all the same.
     Effect.ensuring(
-      Effect.sync(() => {
+      Effect.suspend(() => {
         office.held = undefined
+        return Effect.map(
+          Effect.orElseSucceed(operations.clear, () => []),
+          (left) => void waiting.push(...left)
+        )
       })
     )
   )
-  waiting.push(...(yield* Effect.orElseSucceed(operations.clear, () => [])))
 })

@@ -3,16 +3,28 @@
  * one wins, everything later is acknowledged and dropped.
  */
 import { Duration, Effect, Random } from "effect"
+import { wellFormed } from "../../events/Canonical.ts"
 import { DocumentChunked, DocumentVersion, documentStream, type Reason } from "../../events/Document.ts"
 import { type Digest, sha256 } from "../../events/Ids.ts"
 import { VectorsRecorded, vectorsStream } from "../../events/Vectors.ts"
 import type { WorkResult } from "../../src/bus/Bus.ts"
 import { probeKey } from "../../src/embedding/Probe.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
-import { complete, expecting, knownVectors, openNextJob, park, refusedContent, startOver } from "./advance.ts"
+import {
+  complete,
+  expecting,
+  knownVectors,
+  loadInputs,
+  openNextJob,
+  park,
+  refusedContent,
+  startOver
+} from "./advance.ts"
 import { type Desk, documentKey, unfinished } from "./Desk.ts"
 import { chainOf, checkedByLog, documentEvent, skipping } from "./decide.ts"
+import { readAttempts } from "./dispatch.ts"
 import type { Job } from "./Jobs.ts"
+import { jobsOf, mostCrashes } from "./Suspects.ts"
 import { decidedAtOnce, type Turn } from "./Turn.ts"
 import type { Work } from "./Work.ts"
 
@@ -64,6 +76,29 @@ export const takeResult = (
       return Effect.void
   }
 }
+
+/** The Coordinator crashes whenever it takes this in: its jobs are given up, each with its document. */
+export const giveUpResult = Effect.fnUntraced(function* (
+  desk: Desk,
+  turn: Turn,
+  result: WorkResult
+): Effect.fn.Return<void, LogFailed> {
+  for (const job of openJobsOf(desk, result)) {
+    if (!job.known && job.attempt === 0) yield* readAttempts(desk, job)
+    yield* failAttempt(desk, turn, job, {
+      code: "crashed",
+      message: `The Coordinator crashed ${mostCrashes} times while it took in what was made of it and nothing else: its log says why.`,
+      retryable: false
+    })
+  }
+})
+
+/** The keys that giving a result up touches. */
+export const givenUpKeys = (desk: Desk, result: WorkResult): ReadonlyArray<string> =>
+  openJobsOf(desk, result).map(({ work }) => documentKey(work.documentId))
+
+const openJobsOf = (desk: Desk, result: WorkResult): ReadonlyArray<Job> =>
+  jobsOf(result).flatMap((id) => desk.jobs.get(id) ?? [])
 
 /** The attempt counts for nothing, and the job waits for its turn. */
 const handOutAgain = (desk: Desk, turn: Turn, job: Job, why: string): void => {
@@ -202,6 +237,9 @@ const takeSkipped = Effect.fnUntraced(function* (
   )
 })
 
+/** Of what a worker says of a failure, in UTF-16 code units. */
+const longestReason = 2000
+
 /** Tries again later, or parks: what cannot help is not repeated, and patience is bounded. */
 export const failAttempt = Effect.fnUntraced(function* (
   desk: Desk,
@@ -210,12 +248,15 @@ export const failAttempt = Effect.fnUntraced(function* (
   failure: { readonly code: string; readonly message: string; readonly retryable: boolean }
 ): Effect.fn.Return<void, LogFailed> {
   const { settings } = desk
+  const { code } = failure
+  // Kept in an event, whoever said it: no longer than anybody reads, and no half of a character.
+  const message = wellFormed(failure.message.slice(0, longestReason))
   job.failures++
-  desk.attemptEnded(job, turn, "failed", `${failure.code}: ${failure.message}`)
+  desk.attemptEnded(job, turn, "failed", `${code}: ${message}`)
   desk.lines.leave(job.work)
   desk.wake(desk.inputs.takeBack(job.work))
   if (!failure.retryable || job.failures >= settings.attempts) {
-    return yield* park(desk, turn, job, { code: failure.code, message: failure.message })
+    return yield* park(desk, turn, job, { code, message })
   }
   const jitter = yield* Random.nextRange(0.8, 1.2)
   const delay = Math.min(
@@ -233,11 +274,14 @@ const takeVectors = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, LogFailed> {
   const { model, scope } = result
   desk.outages.over(model)
-  const wanted = result.vectors.filter(({ inputHash }) => desk.inputs.isWanted(scope, model, inputHash))
   for (const { jobId } of result.jobs) {
     const job = desk.jobs.get(jobId)
-    if (job !== undefined) desk.jobs.extend(job, turn.now)
+    if (job === undefined) continue
+    desk.jobs.extend(job, turn.now)
+    // Taken up anew and not handed out since: nobody has looked yet at what it waits for, and these have been paid for.
+    if (job.lane === "embed" && job.work.inputs === undefined) yield* loadInputs(desk, turn, job.work)
   }
+  const wanted = result.vectors.filter(({ inputHash }) => desk.inputs.isWanted(scope, model, inputHash))
   // Kept with the first vectors of a model, so that a later process can tell whether it is still the same.
   const probes = result.vectors.filter(({ inputHash }) => inputHash === probeKey)
   if (wanted.length === 0 && probes.length === 0) return

@@ -26,6 +26,7 @@ import {
   sha256,
   sourceId
 } from "../../events/index.ts"
+import { Bus } from "../../src/bus/Bus.ts"
 import { makeChunker } from "../../src/documents/Chunker.ts"
 import {
   type EmbeddingModelService,
@@ -39,6 +40,7 @@ import { ReadModels } from "../../src/log/ReadModels.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import {
   addSource,
+  chunker,
   describedAs,
   documentNamed,
   hashing,
@@ -813,6 +815,61 @@ describe("failure", () => {
       [{ model: counted }, { model: counted }, { model: impostor }]
     )
   }
+
+  {
+    let calls = 0
+    const failsAfterItsProbe = modelWith(
+      (next) => (inputs) => Effect.suspend(() => (++calls === 2 ? Effect.fail(isDown()) : next(inputs))),
+      { probed: true }
+    )
+    const impostor = modelWith(
+      (next) => (inputs) =>
+        Effect.map(next(inputs), (embedded) => ({
+          ...embedded,
+          vectors: embedded.vectors.map((vector) => vector?.toReversed())
+        })),
+      { probed: true }
+    )
+    runs(
+      "E5: of a provider to answer as the same model is noticed although the batch after its first probe failed",
+      [
+        Effect.gen(function* () {
+          yield* begin
+          assert.strictEqual((yield* settle(submitOf("one", "text"))).outcome, "committed")
+        }),
+        Effect.gen(function* () {
+          const { ask: send, progress } = yield* Coordinator
+          yield* send(submitOf("two", "text of an impostor"))
+          const noticed = yield* Stream.runHead(
+            Stream.filterMap(progress, ({ outage }) => Option.fromNullable(outage))
+          )
+          assert.include(Option.getOrThrow(noticed).message, "another model answers to this name")
+        })
+      ],
+      [{ model: failsAfterItsProbe, settings: quick }, { model: impostor }]
+    )
+  }
+
+  onDisk(
+    "of a worker is kept with no more of its words than anybody reads, and whole characters of them",
+    Effect.gen(function* () {
+      const { claim, receive, report } = yield* Bus
+      yield* begin
+      const command = submitOf("one", "text")
+      yield* ask(command)
+      const [delivery] = yield* receive("prepare", 1)
+      if (delivery === undefined) return assert.fail("no order")
+      const { attempt, jobId } = delivery.value
+      const worker = "talkative"
+      yield* claim([{ lane: "prepare", jobId, attempt, worker, code: chunker.fingerprint }])
+      const message = `${"x".repeat(1999)}${"😀".repeat(1000)}`
+      yield* report([{ _tag: "Failed", jobId, attempt, worker, code: "odd", message, retryable: false }])
+      const coordinator = yield* Coordinator
+      const end = yield* coordinator.ended(command.documentId, 1)
+      assert.strictEqual(end.reason?.message, `${"x".repeat(1999)}\uFFFD`)
+    }),
+    { workers: false }
+  )
 
   onDisk(
     "of a provider is told while it lasts, and is over with the first vector",
