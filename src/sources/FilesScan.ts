@@ -10,10 +10,11 @@ import type { Reason } from "../../events/Document.ts"
 import { type FileCalls, type ListedEntry, readAll } from "./FileCalls.ts"
 import { codeOf, isBroken, meaning, readAttempts, readPauseMs, whyUnreadable } from "./FileCodes.ts"
 import { descriptorOf } from "./FileDescriptor.ts"
-import type { DirectoryEntry, FileKind, FileStat } from "./FileTree.ts"
+import type { DirectoryEntry, FileStat } from "./FileTree.ts"
 import { ScanLines } from "./FormerLines.ts"
 import { IgnoreRules, ruleFiles } from "./IgnoreRules.ts"
 import { append, asPrefix, emptyPath, join, ofLatin1, ofText, type RawPath, toText } from "./RawPath.ts"
+import { type RootFailed, rootGone } from "./RootGone.ts"
 import { Selection } from "./Selection.ts"
 import { SortedEntries } from "./SortedEntries.ts"
 import type { Exclusion, Scanned } from "./SourceReader.ts"
@@ -67,13 +68,15 @@ export interface ScanPage {
   readonly lines: ReadonlyArray<string> | undefined
   /** Nothing comes after it. */
   readonly isLast: boolean
+  /** Of the root, with the last page where files were not examined: whoever does that looks at the root after them. */
+  readonly device?: bigint
 }
 
 export type ScanStep =
   | ScanPage
   | { readonly _tag: "End" }
   /** The source as a whole cannot be read. */
-  | { readonly _tag: "Failed"; readonly code: string; readonly detail: string }
+  | RootFailed
 
 /** As items and what else there is; each `examined` answers for one file that was not examined. */
 export const scannedOf = (
@@ -128,7 +131,8 @@ export class FilesScan {
   private readonly options: ScanOptions
   private readonly selection: Selection
   private readonly way: Array<Directory> = []
-  private begun = false
+  /** On which the root lies; known once the scan has begun. */
+  private device: bigint | undefined
   private met: Array<RawPath | Told> = []
   private readonly lines: ScanLines
 
@@ -142,10 +146,8 @@ export class FilesScan {
 
   /** What comes next. Files are examined on the way, unless somebody else does. */
   next(examines: boolean): ScanStep {
-    if (!this.begun) {
-      const failed = this.begin()
-      if (failed !== undefined) return failed
-    }
+    const begun = this.device === undefined ? this.begin() : this.device
+    if (typeof begun !== "bigint") return begun
     for (let steps = 0; steps < pageSize; steps += 1) {
       const directory = this.way.at(-1)
       if (directory === undefined) break
@@ -155,29 +157,34 @@ export class FilesScan {
       else this.meet(directory, entry)
     }
     const { met } = this
-    if (met.length === 0 && this.way.length === 0) return { _tag: "End" }
     this.met = []
     const isLast = this.way.length === 0
-    return examines ? this.examined(met, isLast) : { _tag: "Page", met, lines: undefined, isLast }
+    if (!examines)
+      return { _tag: "Page", met, lines: undefined, isLast, ...(isLast ? { device: begun } : {}) }
+    const page = this.examined(met, isLast)
+    const gone = isLast ? rootGone(begun, this.look(emptyPath)) : undefined
+    return gone ?? (met.length === 0 && isLast ? { _tag: "End" } : page)
   }
 
-  private begin(): ScanStep | undefined {
+  /** The root's device, or why there is nothing to scan. */
+  private begin(): bigint | RootFailed {
     const { root } = this.options
-    const failed = (code: string, detail: string): ScanStep => ({ _tag: "Failed", code, detail })
-    this.begun = true
-    let kind: FileKind
+    const failed = (code: string, detail: string): RootFailed => ({ _tag: "Failed", code, detail })
+    let found: FileStat
     try {
-      kind = this.calls.examine(root).kind
+      found = this.calls.examine(root)
     } catch (cause) {
       const code = codeOf(cause)
       return failed(code === "ENOENT" ? "RootMissing" : code, `Its root: ${meaning(code)}.`)
     }
+    const { device, kind } = found
     if (kind !== "directory") return failed("RootReplaced", `Its root is a ${kind} now, not a directory.`)
     const listed = this.list(emptyPath, IgnoreRules.none)
     if (listed._tag === "Unlistable") return failed(listed.reason.code, listed.reason.message)
     if (listed._tag === "Internal") return failed("RootInternal", "Its root is a Reprise data directory.")
     this.way.push(listed.directory)
-    return undefined
+    this.device = device
+    return device
   }
 
   private examined(met: ReadonlyArray<RawPath | Told>, isLast: boolean): ScanPage {

@@ -20,6 +20,7 @@ import { type ScanOptions, type ScanStep, scannedOf } from "./FilesScan.ts"
 import { type FileStat, FileTree, FileTreeError, type FileTreeService } from "./FileTree.ts"
 import { OpenScans, type ScanAsk } from "./OpenScans.ts"
 import { join, ofBytes, type RawPath, toBytes, toText } from "./RawPath.ts"
+import { type RootFailed, rootGone } from "./RootGone.ts"
 import { type Scanned, SourceUnreadable } from "./SourceReader.ts"
 import { isSlow, spreadOver } from "./Spread.ts"
 
@@ -120,6 +121,8 @@ const scanOn = (
   let ended = false
   // Where files are slow to answer, all threads examine them.
   let examines = true
+  const failed = ({ code, detail }: RootFailed) =>
+    Effect.fail(Option.some(new SourceUnreadable({ source: toText(options.root), code, detail })))
   const pull = Effect.gen(function* () {
     if (ended) return yield* Effect.fail(Option.none())
     const began = yield* monotonicMs
@@ -127,19 +130,18 @@ const scanOn = (
     begun = true
     ended = step._tag !== "Page" || step.isLast
     if (step._tag === "End") return yield* Effect.fail(Option.none())
-    if (step._tag === "Failed") {
-      const { code, detail } = step
-      return yield* Effect.fail(
-        Option.some(new SourceUnreadable({ source: toText(options.root), code, detail }))
-      )
-    }
+    if (step._tag === "Failed") return yield* failed(step)
     if (step.lines !== undefined) {
       examines = !isSlow(step.met.length, (yield* monotonicMs) - began)
       return Chunk.unsafeFromArray(scannedOf(step))
     }
     const files = step.met.filter((one) => typeof one === "string")
-    const found = yield* examine(files.map((path) => join(options.root, path)))
+    const { device } = step
+    const paths = files.map((path) => join(options.root, path))
+    const found = yield* examine(device === undefined ? paths : [...paths, options.root])
     const stats = found.map(Either.match({ onLeft: ({ code }) => code, onRight: (stat) => stat }))
+    const gone = device === undefined ? undefined : rootGone(device, stats.pop() ?? "ENOENT")
+    if (gone !== undefined) return yield* failed(gone)
     return Chunk.unsafeFromArray(scannedOf(step, stats))
   })
   return Stream.fromPull(

@@ -46,6 +46,7 @@ export interface Faults {
   /** Lists some entries, then breaks off. */
   readonly list?: (directory: string) => string | undefined
   readonly open?: (path: string) => string | undefined
+  readonly examine?: (path: string) => string | undefined
   /** Runs before the file's bytes are read. */
   readonly beforeRead?: (path: string) => void
   readonly afterRead?: (path: string) => void
@@ -73,6 +74,11 @@ const callsWith = (faults: Faults): FileCalls => ({
     const code = faults.list?.(toText(directory))
     const listing = nodeCalls.list(directory)
     return code === undefined ? listing : breaking(listing, code)
+  },
+  examine: (path) => {
+    const code = faults.examine?.(toText(path))
+    if (code !== undefined) throw Object.assign(new Error(code), { code })
+    return nodeCalls.examine(path)
   },
   open: (path) => {
     faults.beforeOpen?.(toText(path))
