@@ -27,7 +27,8 @@ export const namedPath = (tree: FileTreeService, path: string): Effect.Effect<Na
     const absolute = resolve(path)
     const found = yield* existing(tree, absolute)
     if (found._tag !== "Absent" || !isGlob(path)) return found
-    const { base, pattern } = splitGlob(absolute)
+    const { base, pattern } = yield* splitGlob(tree, absolute)
+    if (!isGlob(pattern)) return found
     const directory = yield* existing(tree, base)
     if (directory._tag === "Directory") return { _tag: "Pattern", root: directory.root, pattern } as const
     return directory._tag === "File"
@@ -35,12 +36,21 @@ export const namedPath = (tree: FileTreeService, path: string): Effect.Effect<Na
       : directory
   })
 
-/** The directory before the first part with a wildcard, and the rest. */
-const splitGlob = (absolute: string): { readonly base: string; readonly pattern: string } => {
-  const parts = absolute.split("/")
-  const first = parts.findIndex(isGlob)
-  return { base: parts.slice(0, first).join("/") || "/", pattern: parts.slice(first).join("/") }
-}
+/** The directory before the first part with a wildcard, and the rest. What is there by just that name has none: `[id]`. */
+const splitGlob = (
+  tree: FileTreeService,
+  absolute: string
+): Effect.Effect<{ readonly base: string; readonly pattern: string }> =>
+  Effect.gen(function* () {
+    const parts = absolute.split("/")
+    const baseOf = (at: number) => parts.slice(0, at).join("/") || "/"
+    const nextGlob = (from: number) => parts.findIndex((part, at) => at >= from && isGlob(part))
+    let first = nextGlob(0)
+    while (first >= 0 && (yield* existing(tree, baseOf(first + 1)))._tag === "Directory")
+      first = nextGlob(first + 1)
+    const at = first < 0 ? parts.length : first
+    return { base: baseOf(at), pattern: parts.slice(at).join("/") }
+  })
 
 const existing = (tree: FileTreeService, absolute: string): Effect.Effect<NamedPath> =>
   Effect.gen(function* () {

@@ -127,6 +127,24 @@ describe("add", () => {
     })
   )
 
+  it.scopedLive("takes no name for a pattern of what is there by just that name", () =>
+    Effect.gen(function* () {
+      const { add, at, root, settings, state } = yield* opened
+      yield* write(root, { "[id]/a.md": "A", "[id]/b.txt": "B", "i/a.md": "not this one" })
+      assert.deepStrictEqual(counts(yield* add([at("[id]/*.md")])), { ...none, added: 1 })
+      assert.deepStrictEqual(settings(), [
+        { kind: "files", root: at("[id]"), include: ["*.md"], exclude: [] }
+      ])
+      assert.deepStrictEqual(state.found, { "a.md": "A" })
+      assert.deepStrictEqual(counts(yield* add([at("[id]/misspelt.md")])), {
+        ...none,
+        failed: 1,
+        rejected: 1
+      })
+      assert.strictEqual(settings().length, 1)
+    })
+  )
+
   it.scopedLive("with globs makes them the source's", () =>
     Effect.gen(function* () {
       const { add, root, state } = yield* opened

@@ -19,7 +19,7 @@ import type { FilesSettings } from "../../events/Source.ts"
 import { type FileCalls, nodeCalls } from "../../src/sources/FileCalls.ts"
 import { layer as filesReader } from "../../src/sources/FilesReader.ts"
 import type { FilesLimits } from "../../src/sources/FilesScan.ts"
-import { FileTree } from "../../src/sources/FileTree.ts"
+import { type FileStat, FileTree } from "../../src/sources/FileTree.ts"
 import { layerInThread, layer as nodeFileTree } from "../../src/sources/NodeFileTree.ts"
 import { ofText, type RawPath, toText } from "../../src/sources/RawPath.ts"
 import {
@@ -132,6 +132,54 @@ describe("the scan of a files source", () => {
       assert.deepStrictEqual(unreadable(pruned), [])
       assert.deepStrictEqual(items(pruned), ["docs/c.md"])
     })
+  )
+
+  it.scopedLive(
+    "F4: takes what is special in a regular expression for letters of names, as a shell does",
+    () =>
+      Effect.gen(function* () {
+        const root = yield* temporaryRoot
+        yield* write(root, { "(a)/c.md": "", "a/c.md": "", "b+/c.md": "", "bb/c.md": "", "d|e/c.md": "" })
+        const taken = (...include: ReadonlyArray<string>) =>
+          Effect.map(scan(settingsOf(root, { include })), items)
+        assert.deepStrictEqual(yield* taken("(a)/*"), ["(a)/c.md"])
+        assert.deepStrictEqual(yield* taken("{a,b}+/*", "d|?/*"), ["b+/c.md", "d|e/c.md"])
+        assert.deepStrictEqual(yield* taken("[!ab(]*/*"), ["d|e/c.md"])
+        yield* write(root, { [`${"a".repeat(60)}c`]: "" })
+        assert.deepStrictEqual(yield* taken("(a+)+[b]", "{a,aa}+[b]"), [])
+        const refused = yield* Effect.flip(taken(`${"{a,aa}".repeat(40)}[b]`))
+        assert.strictEqual(refused.code, "PatternRefused")
+      })
+  )
+
+  it.scopedLive(
+    "S1: fails where its root goes away, or another one is mounted, before all was examined",
+    () =>
+      Effect.gen(function* () {
+        const root = yield* temporaryRoot
+        yield* write(root, { "a.md": "", "b.md": "" })
+        const outcome = (after: (stat: FileStat) => FileStat) => {
+          let looks = 0
+          const calls: FileCalls = {
+            ...nodeCalls,
+            examine: (path) => {
+              const stat = nodeCalls.examine(path)
+              return looks++ > 0 && toText(path) === root ? after(stat) : stat
+            }
+          }
+          return Effect.flatMap(SourceReader, (reader) => reader.open(settingsOf(root))).pipe(
+            Effect.flatMap((source) => Stream.runCount(source.scan())),
+            Effect.catchTag("SourceUnreadable", ({ code }) => Effect.succeed(code)),
+            Effect.provide(Layer.provide(filesReader(), layerInThread(calls)))
+          )
+        }
+        const gone = (): FileStat => {
+          throw Object.assign(new Error(), { code: "ENOENT" })
+        }
+        assert.strictEqual(yield* outcome((stat) => stat), 2)
+        assert.strictEqual(yield* outcome(gone), "RootMissing")
+        assert.strictEqual(yield* outcome((stat) => ({ ...stat, device: stat.device + 1n })), "RootReplaced")
+      })
   )
 
   it.scopedLive("follows no symbolic link, neither out of the root nor in a circle", () =>
@@ -337,6 +385,8 @@ describe("the scan of a files source", () => {
       const names = Array.from({ length: 700 }, (_, n) => ofText(`${String(n).padStart(3, "0")}.md`))
       const root = ofText("/slow")
       let slow = 0
+      let isGoing = false
+      let isGone = false
       const calls: FileCalls = {
         ...nodeCalls,
         resolve: (path) => path,
@@ -345,6 +395,8 @@ describe("the scan of a files source", () => {
           if (slow++ < 512) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1.1)
           if (path.endsWith("/600.md")) throw Object.assign(new Error(), { code: "ENOENT" })
           if (path.endsWith("/601.md")) throw Object.assign(new Error(), { code: "EIO" })
+          if (isGone && path === root) throw Object.assign(new Error(), { code: "ENOENT" })
+          isGone ||= isGoing && path.endsWith("/699.md")
           const kind = path === root ? "directory" : path.endsWith("/602.md") ? "link" : "file"
           return { kind, size: 7, mtimeNs: BigInt(slow), ctimeNs: 1n, inode: 1n, device: 1n }
         },
@@ -366,6 +418,10 @@ describe("the scan of a files source", () => {
       assert.deepStrictEqual(excluded(scanned), ["link 602.md"])
       const last = scanned.at(-1)
       assert.strictEqual(last?._tag === "Item" ? last.stamp.mtimeNs : 0n, 701n)
+      slow = 0
+      isGoing = true
+      const failed = yield* Effect.flip(Stream.runDrain(source.scan()))
+      assert.strictEqual(failed.code, "RootMissing")
     })
   )
 
