@@ -113,11 +113,11 @@ export class DocumentRejected extends Schema.TaggedClass<DocumentRejected>()("Do
 export const RemovalReason = Schema.Literal(
   /** A person or program asked for it; the path stays excluded until it is added again. */
   "requested",
-  /** A complete scan of its source did not meet it any more. */
+  /** Its source has it no more: a complete scan did not meet it, or left it out (ignored, excluded, too large to be read). */
   "missing",
   /** It stands under another external id now. */
   "moved",
-  /** Its newest content is empty, binary, too large or ignored. */
+  /** Its newest content has nothing to search: it is empty, binary or too large. */
   "skipped",
   /** Its source was removed. */
   "source",

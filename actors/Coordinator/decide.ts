@@ -184,8 +184,7 @@ const settled = (command: DocumentSubmit, facts: SubmitFacts): Outcome | undefin
   if (row === undefined) return undefined
   // What a person took out stays out until it is explicitly added again; a sync that meets it does not add it.
   if (row.removed === "requested" && command.sync !== undefined && command.readmit !== true) return "removed"
-  const sameRaw = row.raw === facts.raw
-  const same = sameRaw && row.descriptor === facts.descriptor
+  const same = row.raw === facts.raw && row.descriptor === facts.descriptor
   const newest = row.submittedVersion
   if (same && row.open?.version === newest) return "unchanged"
   if (same && row.live?.version === newest && row.removed === undefined) return "unchanged"
@@ -193,7 +192,8 @@ const settled = (command: DocumentSubmit, facts: SubmitFacts): Outcome | undefin
     const { code } = row.parked
     if (code === facts.live.chunker || code === facts.live.model) return "parked"
   }
-  return sameRaw && row.removed === "skipped" ? "skipped" : undefined
+  // As another kind of text the same bytes may have something to search.
+  return same && row.removed === "skipped" ? "skipped" : undefined
 }
 
 export const decideRemove = (command: DocumentRemove, document: Known): Decision => {

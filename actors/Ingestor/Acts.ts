@@ -2,7 +2,6 @@
  * What a pass over a source decides, to be carried out by the Coordinator, or only counted by a dry run.
  */
 import { Effect } from "effect"
-import type { DocumentRemove } from "../../events/Commands.ts"
 import type { Digest, DocumentId } from "../../events/Ids.ts"
 import type { RawPath } from "../../src/sources/RawPath.ts"
 import type { ItemBytes, Stamp } from "../../src/sources/SourceReader.ts"
@@ -34,10 +33,8 @@ export interface Acts<E> {
     document: { readonly documentId: DocumentId; readonly version: number; readonly uri: string },
     becomes: "added" | "updated"
   ) => Effect.Effect<void, E>
-  readonly remove: (
-    documentId: DocumentId,
-    reason: Extract<DocumentRemove["reason"], "missing" | "skipped">
-  ) => Effect.Effect<void, E>
+  /** The source has it no more: it is gone, or left out. */
+  readonly remove: (documentId: DocumentId, why: MissingDocument["why"]) => Effect.Effect<void, E>
   /** The file was read and is as it was: what to trust next time. */
   readonly refresh: (
     documentId: DocumentId,

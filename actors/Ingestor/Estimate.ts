@@ -33,7 +33,9 @@ export interface Pair {
 
 const decodeDescriptor = Schema.decodeUnknown(Schema.parseJson(Descriptor))
 const decodeManifest = Schema.decodeUnknown(Schema.parseJson(Manifest))
-const textOf = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes)
+/** A byte order mark belongs to the text: spans count it. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+const textOf = (bytes: Uint8Array | undefined): string => decoder.decode(bytes)
 
 export class Estimate {
   readonly documents: Array<Planned> = []
@@ -75,10 +77,10 @@ export class Estimate {
           { concurrency: "unbounded" }
         ),
       wait: (_document, becomes) => Effect.sync(() => tally.count(becomes)),
-      remove: (id, reason) =>
+      remove: (id, why) =>
         Effect.map(this.uriOf(id), (uri) => {
           this.plan({ act: "remove", uri })
-          tally.count(reason === "missing" ? "removed" : "skipped")
+          tally.count(why === "missing" ? "removed" : "skipped")
         }),
       refresh: () => Effect.void,
       forget: () => Effect.void,

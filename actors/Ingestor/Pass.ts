@@ -293,7 +293,13 @@ class Pass<E> {
 
   private settle(step: Extract<Step, { readonly _tag: "Retire" | "Wait" }>): Effect.Effect<void, E> {
     const { acts, source } = this.input
-    if (step._tag === "Retire") return acts.remove(step.documentId, "skipped")
+    // A limit that is too low leaves out as much as a glob that is too narrow: held as that is.
+    if (step._tag === "Retire") {
+      const { documentId } = step
+      return Effect.sync(() =>
+        this.missing.add({ documentId, why: "excluded", inode: undefined, raw: undefined })
+      )
+    }
     const { document, path, version } = step
     const becomes = document.live === undefined ? "added" : "updated"
     return acts.wait({ documentId: document.documentId, version, uri: source.uri(path) }, becomes)
@@ -325,11 +331,10 @@ class Pass<E> {
         tally.count("held", rest.length)
         return { _tag: "Complete", complete, held: rest.map((one) => one.documentId) } as const
       }
-      yield* Effect.forEach(
-        rest,
-        ({ documentId: id, why }) => acts.remove(id, why === "missing" ? "missing" : "skipped"),
-        { concurrency: settings.window, discard: true }
-      )
+      yield* Effect.forEach(rest, ({ documentId: id, why }) => acts.remove(id, why), {
+        concurrency: settings.window,
+        discard: true
+      })
       failpoints.hit("sync.diff.after")
       return { _tag: "Complete", complete, held: [] } as const
     })

@@ -197,21 +197,22 @@ export const coordinated = (input: Coordinated): Acts<CommandError> => {
         Effect.map((end) => settle(end, uri, becomes)),
         refusedAlone(uri)
       ),
-    remove: (documentId, reason) =>
+    remove: (documentId, why) =>
       Effect.map(
         ask(
           DocumentRemove.make({
             commandId: id("remove", documentId),
             scope,
             documentId,
-            reason,
+            // Not `skipped`, which says that this content has nothing to search: what is left out may be taken in again.
+            reason: "missing",
             orderKey: removalOrderKey(sync),
             sync
           })
         ),
         ({ outcome }) => {
           if (outcome === "superseded") tally.count("unchanged")
-          else tally.count(reason === "missing" ? "removed" : "skipped")
+          else tally.count(why === "missing" ? "removed" : "skipped")
         }
       ),
     refresh: (documentId, path, stamp, content) =>

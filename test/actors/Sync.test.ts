@@ -316,6 +316,58 @@ describe("a sync", () => {
       })
   )
 
+  it.scopedLive("S1: removes nothing where the root goes away while it is scanned", () =>
+    Effect.gen(function* () {
+      const { state, sync } = yield* opened({ "a.md": "A", "b.md": "B", "c.md": "C" })
+      yield* sync()
+      let isGone = false
+      const faults: Faults = {
+        examine: (path) => {
+          isGone ||= path.endsWith("/b.md")
+          return isGone ? "ENOENT" : undefined
+        }
+      }
+      const receipt = yield* sync({}, { faults })
+      assert.deepStrictEqual(counts(receipt), { failed: 1 })
+      assert.match(receipt.failures[0]?.reason ?? "", /Its root/)
+      assert.deepStrictEqual(state.found, { "a.md": "A", "b.md": "B", "c.md": "C" })
+      assert.deepStrictEqual(counts(yield* sync()), { unchanged: 3 })
+    })
+  )
+
+  it.scopedLive("takes in again what was left out, once nothing leaves it out any more", () =>
+    Effect.gen(function* () {
+      const { at, configure, state, sync } = yield* opened({
+        "a.md": "A",
+        "b.md": "B",
+        "c.txt": "C",
+        "large.md": "large"
+      })
+      yield* sync()
+      yield* write(at(""), { ".gitignore": "/b.md\n" })
+      yield* configure({ exclude: ["*.txt"] })
+      const small = { limits: { maxFileBytes: 4 } }
+      assert.deepStrictEqual(counts(yield* sync({}, small)), { unchanged: 1, skipped: 3 })
+      assert.deepStrictEqual(state.found, { "a.md": "A" })
+      unlinkSync(at(".gitignore"))
+      yield* configure({})
+      assert.deepStrictEqual(counts(yield* sync()), { added: 3, unchanged: 1 })
+      assert.deepStrictEqual(state.found, { "a.md": "A", "b.md": "B", "c.txt": "C", "large.md": "large" })
+    })
+  )
+
+  it.scopedLive("O7: holds what is too large where that is most of a source", () =>
+    Effect.gen(function* () {
+      const tree = Object.fromEntries(Array.from({ length: 12 }, (_, n) => [`${n}.md`, `text ${n}`]))
+      const { state, sync } = yield* opened(tree)
+      yield* sync()
+      assert.deepStrictEqual(counts(yield* sync({ full: true }, { limits: { maxFileBytes: 1 } })), {
+        held: 12
+      })
+      assert.strictEqual(Object.keys(state.found).length, 12)
+    })
+  )
+
   it.scopedLive("retires what is ignored, excluded or too large now, and what became a link", () =>
     Effect.gen(function* () {
       const { at, configure, state, sync } = yield* opened({

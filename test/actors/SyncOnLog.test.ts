@@ -211,6 +211,26 @@ describe("a sync on the log", () => {
   )
 
   onLog(
+    "takes in again what is no longer ignored, and embeds nothing",
+    { "a.md": text("a"), "b.md": text("b") },
+    (root) => [
+      {
+        run: Effect.gen(function* () {
+          yield* add(root)
+          writeFileSync(join(root, ".gitignore"), "b.md\n")
+          assert.deepStrictEqual(counts(yield* syncAll), { unchanged: 1, skipped: 1 })
+          assert.deepStrictEqual(counts(yield* syncAll), { unchanged: 1 })
+          unlinkSync(join(root, ".gitignore"))
+          const receipt = yield* syncAll
+          assert.deepStrictEqual(counts(receipt), { added: 1, unchanged: 1 })
+          assert.strictEqual(receipt.embeddings.computed, 0)
+          assert.deepStrictEqual(counts(yield* syncAll), { unchanged: 2 })
+        })
+      }
+    ]
+  )
+
+  onLog(
     "that a crash cut off is closed, and the next one does only what is left",
     { "a.md": text("a"), "b.md": text("b") },
     (root) => [

@@ -167,6 +167,14 @@ describe("a submission", () => {
     const document = given("one", submission("", "1"), removed("skipped", "1"))
     then(submitted(document, "", "2"), "skipped")
     then(submitted(document, "a", "2"), "accepted", "submitted 2")
+    const facts = {
+      document,
+      from: undefined,
+      raw: digestOf(""),
+      descriptor: sha256("as another kind of text"),
+      live
+    }
+    then(decideSubmit(submitOf("one", "", { orderKey: "2" }), facts), "accepted", "submitted 2")
   })
 
   it("by a sync does not bring back what a person took out, an explicit one does", () => {
