@@ -49,7 +49,7 @@ export interface Chunker {
  * Rises with every change of what parsers, chunker or rendering produce. The Unicode version is left out: it decides
  * only where a word of hundreds of units may be torn.
  */
-const algorithm = 1
+const algorithm = 2
 
 export const makeChunker = (settings: ChunkerSettings): Chunker => {
   const { maxTokens, overlapTokens } = settings

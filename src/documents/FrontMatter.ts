@@ -34,7 +34,7 @@ export const frontMatter = (text: string): FrontMatter | undefined => {
   const document = parsed(source)
   if (document === undefined) return undefined
   const end = Math.min(text.length, begin + match.index + match[0].length + 1)
-  if (document.contents === null) return { end, title: undefined, metadata: {} }
+  if (document.contents === null && source.trim() === "") return { end, title: undefined, metadata: {} }
   if (!isMap(document.contents)) return undefined
   const entries: Array<readonly [string, MetadataValue]> = []
   let title: string | undefined
@@ -42,7 +42,7 @@ export const frontMatter = (text: string): FrontMatter | undefined => {
     const name = isScalar(key) ? storable(String(key.value)) : ""
     const found = metadataValue(value)
     if (found === undefined || name === "" || name.length > limits.name || name === "__proto__") continue
-    if (name === "title" && typeof found !== "object") title = titleLine(String(found)) || undefined
+    if (name === "title" && typeof found !== "object") title = titleLine(written(value, found)) || undefined
     else if (entries.length < limits.names) entries.push([name, found])
   }
   return { end, title, metadata: Object.fromEntries(entries) }
@@ -57,7 +57,8 @@ const nesting = (source: string): number => {
     if (code === 0x5b || code === 0x7b) deepest = Math.max(deepest, ++depth)
     else if (code === 0x5d || code === 0x7d) depth = Math.max(0, depth - 1)
   }
-  const dashes = /^(?:[ \t]*[-?:][ \t]+){16}/m.test(source) ? limits.nesting + 1 : 0
+  // Blanks belong to the mark before them alone: shared between two, a line of them could be read in endless ways.
+  const dashes = /^[ \t]*(?:[-?:][ \t]+){16}/m.test(source) ? limits.nesting + 1 : 0
   const indented = new Set(source.match(/^[ \t]+/gm) ?? []).size
   return Math.max(deepest, dashes, indented)
 }
@@ -87,6 +88,13 @@ const scalar = (node: unknown): string | number | boolean | undefined => {
   if (!isScalar(node)) return undefined
   const { value } = node
   if (typeof value === "boolean") return value
-  if (typeof value === "number") return Number.isFinite(value) ? value : String(value)
+  if (typeof value === "number") return isExact(value) ? value : written(node, value)
   return typeof value === "string" && value.length <= limits.value ? storable(value) : undefined
 }
+
+const isExact = (value: number): boolean =>
+  Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value))
+
+/** As it stands there: a title may look like a number, `1.10`, and a long number is an id. */
+const written = (node: unknown, value: string | number | boolean): string =>
+  typeof value !== "string" && isScalar(node) && node.source !== undefined ? node.source : String(value)

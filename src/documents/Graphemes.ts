@@ -57,7 +57,7 @@ export const boundaryBefore = (text: string, start: number, position: number): n
   return isLowSurrogate(text, position) ? position - 1 : position
 }
 
-const isLowSurrogate = (text: string, at: number): boolean => {
+export const isLowSurrogate = (text: string, at: number): boolean => {
   const code = text.charCodeAt(at)
   return code >= 0xdc00 && code < 0xe000
 }

@@ -9,14 +9,29 @@ import { RenderedText } from "./RenderedText.ts"
 export const parseHtml =
   (maxLength: number) =>
   (source: string): Parsed => {
-    const page = read(source, maxLength, true)
-    // A navigation that is never closed would swallow the page.
-    return (page.swallowed || page.rendered.length === 0 ? read(source, maxLength, false) : page).parsed()
+    // What is left out and never closed would swallow the page: it is read again, with that in it.
+    const reading: Reading = { dropsFurniture: true, told: new Set() }
+    for (;;) {
+      const page = read(source, maxLength, reading)
+      const by = page.swallowedBy
+      if (by !== undefined && furniture.has(by)) reading.dropsFurniture = false
+      else if (by !== undefined && !raw.has(by)) reading.told.add(by)
+      else if (reading.dropsFurniture && page.rendered.length === 0) reading.dropsFurniture = false
+      else return page.parsed()
+    }
   }
 
-const read = (source: string, maxLength: number, dropFurniture: boolean): Page => {
-  const page = new Page(source, maxLength, dropFurniture)
-  const tokenizer = new Tokenizer({ xmlMode: false, decodeEntities: true }, page)
+/** What is left out of a page. */
+interface Reading {
+  dropsFurniture: boolean
+  /** Names of elements that are text here, and never are elsewhere. */
+  readonly told: Set<string>
+}
+
+const read = (source: string, maxLength: number, reading: Reading): Page => {
+  const page = new Page(source, maxLength, reading)
+  // As in XHTML: whoever writes `<script src="…"/>` in HTML has a page that no browser shows.
+  const tokenizer = new Tokenizer({ xmlMode: false, decodeEntities: true, recognizeSelfClosing: true }, page)
   tokenizer.write(source)
   tokenizer.end()
   return page
@@ -28,6 +43,8 @@ const names = (list: string): ReadonlySet<string> => new Set(list.split(" "))
 const silent = names(
   "script style template svg math iframe object canvas audio video select datalist noscript button map"
 )
+/** Of these what stands in them is no markup: where one never ends, all that follows is a program. */
+const raw = names("script style")
 /** Text, but about the site and not the page; so is what stands outside of `<main>` where there is one. */
 const furniture = names("nav footer")
 const breaking = names(
@@ -39,7 +56,7 @@ class Page {
   rendered: RenderedText
   private readonly maxLength: number
   private readonly source: string
-  private readonly dropFurniture: boolean
+  private readonly reading: Reading
   private title = ""
   private firstHeading = ""
   private inTitle = false
@@ -55,15 +72,16 @@ class Page {
   private tag = ""
   private main: "before" | "within" | "after" = "before"
 
-  constructor(source: string, maxLength: number, dropFurniture: boolean) {
+  constructor(source: string, maxLength: number, reading: Reading) {
     this.source = source
     this.maxLength = maxLength
     this.rendered = new RenderedText(maxLength)
-    this.dropFurniture = dropFurniture
+    this.reading = reading
   }
 
-  get swallowed(): boolean {
-    return this.skippedDepth > 0 && furniture.has(this.skipped)
+  /** The element that was left out and never closed. */
+  get swallowedBy(): string | undefined {
+    return this.skippedDepth > 0 ? this.skipped : undefined
   }
 
   parsed(): Parsed {
@@ -80,8 +98,9 @@ class Page {
     this.open(this.tag)
   }
 
+  /** Nothing stands in it. */
   onselfclosingtag(): void {
-    this.open(this.tag)
+    if (this.tag !== "title" && !this.isLeftOut(this.tag)) this.open(this.tag)
   }
 
   onclosetag(start: number, end: number): void {
@@ -116,13 +135,13 @@ class Page {
       if (tag === this.skipped) this.skippedDepth++
       return
     }
-    if (silent.has(tag) || (this.dropFurniture && furniture.has(tag))) {
+    if (this.isLeftOut(tag)) {
       this.skipped = tag
       this.skippedDepth = 1
       if (furniture.has(tag)) this.owe(2, "paragraph")
       return
     }
-    if (tag === "main" && this.dropFurniture && this.main === "before") this.beginMain()
+    if (tag === "main" && this.reading.dropsFurniture && this.main === "before") this.beginMain()
     if (tag === "title") this.inTitle = this.title === ""
     else if (tag === "br") this.owe(1)
     else if (tag === "pre") {
@@ -137,6 +156,10 @@ class Page {
       this.owe(2, "heading")
       this.heading = { level: Number(tag.slice(1)), text: "" }
     } else if (breaking.has(tag)) this.owe(2, "paragraph")
+  }
+
+  private isLeftOut(tag: string): boolean {
+    return furniture.has(tag) ? this.reading.dropsFurniture : silent.has(tag) && !this.reading.told.has(tag)
   }
 
   private close(tag: string): void {

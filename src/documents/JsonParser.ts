@@ -3,7 +3,8 @@
  * an element that is put in front would change every line after it. Members of the outermost value, and elements of
  * lists, are blocks.
  *
- * What is no JSON (comments, a cut file) is read as lines of text instead.
+ * Numbers of more digits than JavaScript's hold stand as they are written. What is no JSON (comments, a cut file) is read
+ * as lines of text instead.
  */
 import { parseCode } from "./CodeParser.ts"
 import { type Parsed, titleLine } from "./Parser.ts"
@@ -48,10 +49,47 @@ export const parseNdjson =
 
 const decoded = (text: string): unknown => {
   try {
-    return JSON.parse(text) as unknown
+    const value: unknown = JSON.parse(text)
+    return longNumber.test(text) ? JSON.parse(withLongNumbersAsTexts(text)) : value
   } catch {
     return undefined
   }
+}
+
+/** So many digits are an id more often than a quantity, and may be more than a number holds. */
+const longNumber = /\d{16}/
+const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y
+
+/** `text` is JSON. Numbers that would be read as others become the texts that they are. */
+const withLongNumbersAsTexts = (text: string): string => {
+  let exact = ""
+  let from = 0
+  for (let at = 0; at < text.length; ) {
+    const code = text.charCodeAt(at)
+    if (code === quotationMark) at = afterString(text, at)
+    else if (code === minus || (code >= 0x30 && code <= 0x39)) {
+      number.lastIndex = at
+      const written = number.exec(text)?.[0] ?? ""
+      const end = at + Math.max(1, written.length)
+      if (written.length > 15 && String(Number(written)) !== written) {
+        exact += `${text.slice(from, at)}"${written}"`
+        from = end
+      }
+      at = end
+    } else at += 1
+  }
+  return exact + text.slice(from)
+}
+
+const quotationMark = 0x22
+const backslash = 0x5c
+const minus = 0x2d
+
+const afterString = (text: string, begin: number): number => {
+  let at = begin + 1
+  while (at < text.length && text.charCodeAt(at) !== quotationMark)
+    at += text.charCodeAt(at) === backslash ? 2 : 1
+  return at + 1
 }
 
 const isRecord = (value: unknown): value is { readonly [key: string]: unknown } =>

@@ -63,6 +63,20 @@ describe("Markdown", () => {
     assert.deepStrictEqual(parsed.metadata, { a: [1] })
   })
 
+  it("front matter keeps a long number as it is written, and a title whatever it looks like", () => {
+    const { metadata, title } = parseMarkdown(
+      "---\ntitle: 1.10\nid: 12345678901234567890\nstars: 4\n---\ntext\n"
+    )
+    assert.deepStrictEqual(title, { text: "1.10", from: "source" })
+    assert.deepStrictEqual(metadata, { id: "12345678901234567890", stars: 4 })
+  })
+
+  it("a heading between two lines is none of YAML's comments", () => {
+    const parsed = parseMarkdown("---\n# Title\n---\ntext\n")
+    assert.deepStrictEqual(titles(parsed), ["1 Title"])
+    assert.deepStrictEqual(parseMarkdown("---\n\n---\ntext\n").metadata, {})
+  })
+
   it("the first heading of level 1 is the title", () => {
     assert.deepStrictEqual(parseMarkdown("## Sub\n\n# Main\n").title, { text: "Main", from: "text" })
     assert.isUndefined(parseMarkdown("text").title)
@@ -103,6 +117,18 @@ describe("HTML", () => {
     assert.include(parse("<nav><a>Home</a><p>The text").text, "The text")
   })
 
+  it("nothing that is left out swallows the page, closed by itself or never", () => {
+    assert.strictEqual(parse("<p>One</p><svg width='1'/><p>Two</p>").text, "One\n\nTwo")
+    const xhtml =
+      "<?xml version='1.0'?><html><head><script src='a.js'/><title/></head><body><p>The text</p></body></html>"
+    assert.strictEqual(parse(xhtml).text, "The text")
+    assert.strictEqual(
+      parse("<p>One</p><button>Go<p>Two</p><svg><p>Three</p>").text,
+      "One\n\nGo\n\nTwo\n\nThree"
+    )
+    assert.strictEqual(parse("<nav>Menu</nav><p>One</p><script>let two = 2").text, "One")
+  })
+
   it("depth costs nothing", () => {
     const deep = `${"<div>".repeat(100_000)}deep${"</p></span>".repeat(100_000)}`
     assert.strictEqual(parse(deep).text, "deep")
@@ -129,6 +155,15 @@ describe("JSON", () => {
       "record: id: 1\na.b: 2",
       "record: id: 3"
     ])
+  })
+
+  it("numbers of more digits than JavaScript's hold stand as they are written", () => {
+    const source =
+      '{"id": 12345678901234567890, "a": [-9007199254740993, 1.5], "1234567890123456": "\\"9007199254740993", "n": 1234567890123456}'
+    assert.strictEqual(
+      parse(source).text,
+      'id: 12345678901234567890\na: -9007199254740993, 1.5\n1234567890123456: "9007199254740993\nn: 1234567890123456\n'
+    )
   })
 
   it("any depth is read", () => {
