@@ -22,17 +22,40 @@ const standsAlone = (code: number): boolean =>
 /** What joins with whatever stands before it: Extend, SpacingMark and the zero-width joiner. */
 const joinsBackwards = /^(?:[\p{M}\p{Grapheme_Extend}\p{Emoji_Modifier}\u0e33\u0eb3]|\u200d)/u
 
-/** Whether a cluster ends before `position`. `text` has no carriage return. */
-export const isClusterBoundary = (text: string, position: number): boolean => {
+/** Whether a cluster ends before `position`, as far as its two neighbours settle it. */
+const cheaply = (text: string, position: number): boolean | undefined => {
   if (position <= 0 || position >= text.length) return true
   const before = text.charCodeAt(position - 1)
   const after = text.charCodeAt(position)
   if (before === 0x0a || after === 0x0a) return true
   if (standsAlone(before) && standsAlone(after)) return true
-  if (before === 0x20) return !joinsBackwards.test(text.slice(position, position + 2))
+  return before === 0x20 ? !joinsBackwards.test(text.slice(position, position + 2)) : undefined
+}
+
+/** Whether a cluster ends before `position`. `text` has no carriage return. */
+export const isClusterBoundary = (text: string, position: number): boolean => {
+  const known = cheaply(text, position)
+  if (known !== undefined) return known
+  const { begin } = clusterAt(text, position)
+  return begin === position
+}
+
+/** The first boundary at or after `position`: of one look, however long the cluster is that it lies in. */
+export const boundaryFrom = (text: string, position: number): number => {
+  if (cheaply(text, position) === true) return position
+  const { begin, end, isWhole } = clusterAt(text, position)
+  if (begin === position) return position
+  return !isWhole && isLowSurrogate(text, end) ? end - 1 : end
+}
+
+/** What stands at `position`, as far as {@link maxCluster} units before and behind it say. */
+const clusterAt = (text: string, position: number) => {
   const from = knownBoundary(text, position)
   const window = text.slice(from, position + maxCluster)
-  return segmenter.segment(window).containing(position - from)?.index === position - from
+  const cluster = segmenter.segment(window).containing(position - from)
+  const begin = from + (cluster?.index ?? 0)
+  const end = begin + (cluster?.segment.length ?? window.length)
+  return { begin, end, isWhole: end < from + window.length || end === text.length }
 }
 
 /** The nearest boundary before `position` that the cheap test proves, at most 256 units away. */
@@ -57,7 +80,7 @@ export const boundaryBefore = (text: string, start: number, position: number): n
   return isLowSurrogate(text, position) ? position - 1 : position
 }
 
-export const isLowSurrogate = (text: string, at: number): boolean => {
+const isLowSurrogate = (text: string, at: number): boolean => {
   const code = text.charCodeAt(at)
   return code >= 0xdc00 && code < 0xe000
 }

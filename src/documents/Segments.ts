@@ -3,7 +3,7 @@
  * pass over the text, whatever it holds.
  */
 
-import { boundaryBefore, isClusterBoundary, isLowSurrogate, maxCluster } from "./Graphemes.ts"
+import { boundaryBefore, boundaryFrom, isClusterBoundary } from "./Graphemes.ts"
 import type { BlockKind } from "./Parser.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
@@ -163,13 +163,7 @@ const wordEnd = (text: string, start: number, end: number): number => {
   let i = start
   while (i < end && !isSpace(text.charCodeAt(i))) i++
   while (i < end && isSpace(text.charCodeAt(i))) i++
-  const longest = i + maxCluster
-  while (i < end && !isClusterBoundary(text, i)) {
-    // No character of any language: cut between code points.
-    if (i >= longest) return isLowSurrogate(text, i) ? i - 1 : i
-    i++
-  }
-  return i
+  return i < end ? Math.min(end, boundaryFrom(text, i)) : end
 }
 
 /** Cuts what has no white space: encoded data, text in a script that needs none. */

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck } from "effect"
-import { boundaryBefore, isClusterBoundary } from "../../src/documents/Graphemes.ts"
+import { boundaryBefore, boundaryFrom, isClusterBoundary, maxCluster } from "../../src/documents/Graphemes.ts"
 import { estimateTokens } from "../../src/documents/TokenEstimate.ts"
 
 const segmenter = new Intl.Segmenter("und", { granularity: "grapheme" })
@@ -72,8 +72,25 @@ describe("cluster boundaries", () => {
     )
   })
 
+  it("the one from a place on is the first that is not before it", () => {
+    FastCheck.assert(
+      FastCheck.property(text, FastCheck.nat(60), (one, place) => {
+        const at = Math.min(place, one.length)
+        assert.strictEqual(
+          boundaryFrom(one, at),
+          [...boundaries(one)].find((found) => found >= at)
+        )
+      }),
+      { numRuns: 400 }
+    )
+  })
+
   it("a cluster without end is cut between code points", () => {
-    const cut = boundaryBefore(`e${"\u{1e8d0}".repeat(1_000)}`, 0, 500)
+    const endless = `e${"\u{1e8d0}".repeat(1_000)}`
+    const from = boundaryFrom(endless, 1)
+    assert.isAtMost(from, 1 + maxCluster)
+    assert.strictEqual(from % 2, 1)
+    const cut = boundaryBefore(endless, 0, 500)
     assert.isAtLeast(cut, 499)
     assert.strictEqual(cut % 2, 1)
   })
