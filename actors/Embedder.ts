@@ -102,9 +102,9 @@ export const layer = (
           yield* acknowledge(over.map(({ delivery }) => delivery))
           if (away !== undefined) return yield* away
           if (unfit === undefined) return
-          // It is sent again at once, and comes to others while this one keeps away.
+          // It is sent again at once, and comes to others while this one keeps away. What it has goes out meanwhile.
           yield* Effect.logWarning("this worker is not fit for the work there is", unfit)
-          yield* Effect.sleep(settings.unfitPause)
+          yield* batches.asWaiting(Effect.sleep(settings.unfitPause))
         }).pipe(awayFromBus)
 
       /** Its texts cannot be read. */
@@ -147,10 +147,10 @@ export const layer = (
           yield* taken.delivery.ack
         })
 
-      const embed = (batch: Gathered, confirming: Confirming): Effect.Effect<Answered | Failed | Away> =>
+      const embed = (batch: Gathered, confirm: Confirm): Effect.Effect<Answered | Failed | Away> =>
         Effect.gen(function* () {
           // Outside of the batch's time: who waits for another batch to find out about the provider is not late.
-          const probed = yield* confirming.confirm(batch)
+          const probed = yield* confirm(batch)
           const inputs = batch.items.map(({ input, text }) => ({ id: input, text }))
           return yield* Effect.timeoutTo(batch.model.embed(inputs), {
             duration: longestFor(batch),
@@ -170,7 +170,7 @@ export const layer = (
             LogFailed: (error) => Effect.succeed<Away>({ _tag: "Away", ...unread(error) }),
             ProviderBusy: ({ retryAfterMs }) =>
               Effect.delay(
-                Effect.suspend(() => embed(batch, confirming)),
+                Effect.suspend(() => embed(batch, confirm)),
                 Duration.min(Duration.millis(Math.max(10, retryAfterMs)), settings.longestPause)
               )
           }),
@@ -185,13 +185,13 @@ export const layer = (
 
       const sendBatch = (
         batches: Batches,
-        confirming: Confirming,
+        confirm: Confirm,
         inbox: { readonly done: (count: number) => void; readonly failed: (reason: string) => void }
       ) =>
         Effect.gen(function* () {
           const batch = yield* batches.next
           const began = yield* monotonicMs
-          const outcome = yield* embed(batch, confirming)
+          const outcome = yield* embed(batch, confirm)
           if ("_tag" in outcome) {
             inbox.failed(outcome.message)
             for (const taken of batches.giveUp(batch)) {
@@ -208,7 +208,6 @@ export const layer = (
               // Nobody has the vectors: who keeps the leases now would keep the orders from everybody.
               Effect.sync(() => batches.giveUp(batch))
             )
-          confirming.reported(batch)
           const refusals = new Map(outcome.refused.flatMap((one) => one.inputs.map((input) => [input, one])))
           const done = batches.finish(batch, (input) => refusals.has(input))
           for (const { input, taken } of done.refused) {
@@ -230,13 +229,13 @@ export const layer = (
         behaviour: (inbox) =>
           Effect.suspend(() => {
             const batches = new Batches()
-            const confirming = makeConfirming(content)
+            const confirm = confirming(content)
             return Effect.all(
               [
                 Effect.repeat(takeOrders(batches), Schedule.forever),
                 beat(batches),
                 ...Array.from({ length: model.concurrency }, () =>
-                  Effect.repeat(sendBatch(batches, confirming, inbox), Schedule.forever)
+                  Effect.repeat(sendBatch(batches, confirm, inbox), Schedule.forever)
                 )
               ],
               { concurrency: "unbounded", discard: true }
@@ -254,39 +253,34 @@ interface Answered extends Embedded {
   readonly probed: Float32Array | undefined
 }
 
-interface Confirming {
-  /**
-   * Fails where another model answers than the one that made what the project has. Answers the probe's vector until one has been
-   * reported: a later process compares with it.
-   */
-  readonly confirm: (batch: Gathered) => Effect.Effect<Float32Array | undefined, ProviderError | LogFailed>
-  /** What came of the batch is recorded, or will be. */
-  readonly reported: (batch: Gathered) => void
-}
+/**
+ * Fails where another model answers than the one that made what the project has. Answers the probe's vector for as long as none is
+ * recorded: a later process compares with it.
+ */
+type Confirm = (batch: Gathered) => Effect.Effect<Float32Array | undefined, ProviderError | LogFailed>
 
 /** Asks once for each project and model in the life of a worker, before its first batch. */
-const makeConfirming = (content: ContentService): Confirming => {
-  const confirmed = new Map<string, Float32Array | undefined>()
+const confirming = (content: ContentService): Confirm => {
+  const confirmed = new Set<string>()
+  const probes = new Map<string, Float32Array>()
   const one = Effect.unsafeMakeSemaphore(1)
-  const keyOf = ({ model, scope }: Gathered) => `${scopeKey(scope)}/${model.fingerprint}`
-  return {
-    confirm: (batch) =>
-      Effect.gen(function* () {
-        const { model, scope } = batch
-        const key = keyOf(batch)
-        if (model.probed !== true) return undefined
-        if (confirmed.has(key)) return confirmed.get(key)
-        const [recorded] = yield* content.vectors(scope, model.fingerprint, [probeKey])
-        const vector = recorded === undefined ? yield* probe(model) : undefined
-        if (recorded !== undefined) yield* confirmSameModel(model, recorded)
-        confirmed.set(key, vector)
+  return ({ model, scope }) =>
+    Effect.gen(function* () {
+      const key = `${scopeKey(scope)}/${model.fingerprint}`
+      if (model.probed !== true || confirmed.has(key)) return undefined
+      const [recorded] = yield* content.vectors(scope, model.fingerprint, [probeKey])
+      const own = probes.get(key)
+      if (recorded === undefined) {
+        const vector = own ?? (yield* probe(model))
+        probes.set(key, vector)
         return vector
-      }).pipe(one.withPermits(1)),
-    reported: (batch) => {
-      const key = keyOf(batch)
-      if (confirmed.has(key)) confirmed.set(key, undefined)
-    }
-  }
+      }
+      // It may be that of another worker, which began at the same time.
+      yield* confirmSameModel(model, recorded, own)
+      confirmed.add(key)
+      probes.delete(key)
+      return undefined
+    }).pipe(one.withPermits(1))
 }
 
 /** A whole batch brought nothing, and may the next time. */

@@ -27,12 +27,13 @@ export const probe = Effect.fn("Probe.probe")(function* (
   return yield* new ProviderRefused({ provider: model.name, detail, inputs: [probeInput.id] })
 })
 
-/** Fails with `ProviderRefused` if `recorded` is another model's: embed nothing with it. */
+/** Fails with `ProviderRefused` if `recorded` is another model's: embed nothing with it. Asks, unless it was `probed` already. */
 export const confirmSameModel = Effect.fn("Probe.confirmSameModel")(function* (
   model: EmbeddingModelService,
-  recorded: Float32Array
+  recorded: Float32Array,
+  probed?: Float32Array
 ): Effect.fn.Return<void, ProviderError> {
-  const agreement = cosine(recorded, yield* probe(model))
+  const agreement = cosine(recorded, probed ?? (yield* probe(model)))
   if (agreement >= leastAgreement) return
   const detail =
     `another model answers to this name than the one that computed the stored vectors ` +

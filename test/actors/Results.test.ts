@@ -5,9 +5,11 @@ import { Coordinator } from "../../actors/Coordinator.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
 import {
   type Command,
+  codeFingerprint,
   DocumentRemove,
   defaultScope,
   GenerationOpen,
+  LanePause,
   ProjectName,
   sourceId
 } from "../../events/index.ts"
@@ -419,5 +421,29 @@ describe("a document with more inputs than may wait", () => {
       assert.strictEqual((yield* ended("good")).outcome, "committed")
     }),
     { model, settings: { spec: specOf(model, otherChunker) } }
+  )
+})
+
+describe("an order that a worker is not fit for", () => {
+  onDisk(
+    "holds up nothing that came with it",
+    Effect.gen(function* () {
+      const coordinator = yield* Coordinator
+      yield* ask(addSource())
+      yield* ask(submitOf("one", "# One\n\nA text."))
+      yield* ended("one")
+      yield* coordinator.operate(new LanePause({ lane: "embed", paused: true }))
+      const foreign = { ...specOf(hashing), model: codeFingerprint("foreign", []) }
+      yield* coordinator.operate(new GenerationOpen({ spec: foreign, reason: "build" }))
+      yield* ask(submitOf("two", "# Two\n\nAnother text."))
+      const readModels = yield* ReadModels
+      yield* Effect.repeat(readModels.jobs({ lane: "embed", state: "queued", limit: 10 }), {
+        until: ({ rows }) => rows.length === 1,
+        schedule: Schedule.spaced("10 millis")
+      })
+      yield* coordinator.operate(new LanePause({ lane: "embed", paused: false }))
+      assert.strictEqual((yield* ended("two")).outcome, "committed")
+    }),
+    { settings: { canBuild: () => true }, embedder: { unfitPause: Duration.minutes(1) } }
   )
 })

@@ -850,6 +850,49 @@ describe("failure", () => {
     )
   }
 
+  {
+    const other = modelWith((next) => next, { probed: true })
+    const impostor = modelWith(
+      (next) => (inputs) =>
+        Effect.map(next(inputs), (embedded) => ({
+          ...embedded,
+          vectors: embedded.vectors.map((vector) => vector?.toReversed())
+        })),
+      { probed: true, batchSize: 1, concurrency: 1 }
+    )
+    let looks = 0
+    runs(
+      "E5: of a provider to answer as the same model is noticed where two workers began at the same time",
+      [
+        Effect.gen(function* () {
+          yield* begin
+          assert.strictEqual((yield* settle(submitOf("one", "text"))).outcome, "committed")
+        }),
+        Effect.gen(function* () {
+          const { ask: send, progress } = yield* Coordinator
+          yield* send(submitOf("two", "text of an impostor"))
+          yield* send(submitOf("three", "more text of an impostor"))
+          const noticed = yield* Stream.runHead(
+            Stream.filterMap(progress, ({ outage }) => Option.fromNullable(outage))
+          )
+          assert.include(Option.getOrThrow(noticed).message, "another model answers to this name")
+        })
+      ],
+      [
+        { model: other },
+        {
+          model: impostor,
+          // As if the other one's were not recorded yet.
+          content: (content, lane) => ({
+            ...content,
+            vectors: (...asked) =>
+              lane === "embed" && looks++ === 0 ? Effect.succeed([]) : content.vectors(...asked)
+          })
+        }
+      ]
+    )
+  }
+
   onDisk(
     "of a worker is kept with no more of its words than anybody reads, and whole characters of them",
     Effect.gen(function* () {
