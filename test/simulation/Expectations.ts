@@ -23,6 +23,7 @@ export const judge = (run: Simulation): void => {
   soundLog(still)
   acknowledged(run, log)
   finalState(run, log, atRest)
+  erased(log, still, generationFolder(join(atRest.directory, "index"), atRest.generation))
   sameIndex(run, log, still, atRest)
   for (const one of run.searched) answered(one, log)
   forward(run.searched)
@@ -75,12 +76,40 @@ class History {
     return new Map([...all].filter(([, { scope }]) => scope === `team/${project}`))
   }
 
+  /** The position of the last event that says so of a document; 0 where none does. */
+  erasedAt(document: string): number {
+    return (
+      1 +
+      this.events.findLastIndex(
+        ({ data, type }) => type === "DocumentErased" && data["documentId"] === document
+      )
+    )
+  }
+
+  /** The version that a command submitted. */
+  versionOf(command: string): number | undefined {
+    const version = this.of("DocumentSubmitted").find(({ data }) => data["commandId"] === command)?.data[
+      "version"
+    ]
+    return version === undefined ? undefined : Number(version)
+  }
+
   /** The command that submitted a version. */
   submission(document: string, version: number): unknown {
     return this.events.find(
       ({ data, type }) =>
         type === "DocumentSubmitted" && data["documentId"] === document && data["version"] === version
     )?.data["commandId"]
+  }
+
+  /** The last version of a document that was erased; 0 where none was. */
+  erasedUpTo(document: unknown): number {
+    return Math.max(
+      0,
+      ...this.of("DocumentErased").map(({ data }) =>
+        data["documentId"] === document ? Number(data["version"]) : 0
+      )
+    )
   }
 }
 
@@ -133,14 +162,44 @@ const finalState = (run: Simulation, log: History, { parked }: AtRest): void => 
     const version = live.get(document)?.version
     const found = version === undefined ? undefined : textOf(run, log.submission(document, version))
     const wished = leaves || sent.text === undefined || sent.text === "" ? undefined : sent.text
+    const upTo = log.erasedUpTo(document)
+    const submitted = log.versionOf(sent.command.commandId)
+    // What an erasure met is gone. Whether one met what opened nothing of its own cannot be told.
+    if (upTo > 0 && found === undefined && (submitted === undefined || submitted <= upTo)) continue
     holds(
-      found === wished,
+      found === wished && (version === undefined || version > upTo),
       () =>
         `I14: ${document} should hold ${shown(wished)} after ${sent.command.commandId}, and holds ${shown(found)}`
     )
   }
   const asked = new Set<string>(decisive.keys())
   for (const document of live.keys()) holds(asked.has(document), () => `I3: nobody asked for ${document}`)
+}
+
+/** G8: neither content nor points are left of what was erased, but for content that something else has as well. */
+const erased = (log: History, still: Still, folder: string): void => {
+  const contents = (["DocumentSubmitted", "DocumentChunked", "DocumentCommitted"] as const).flatMap((type) =>
+    log.of(type).map(({ data, project }) => ({
+      project,
+      isErased: Number(data["version"]) <= log.erasedUpTo(data["documentId"]),
+      digests: [data["raw"], data["descriptor"], data["textBlob"], data["manifestBlob"]].flatMap((digest) =>
+        typeof digest === "string" ? [`${project} ${digest}`] : []
+      )
+    }))
+  )
+  if (!contents.some(({ isErased }) => isErased)) return
+  const kept = new Set(contents.flatMap(({ digests, isErased }) => (isErased ? [] : digests)))
+  const stored = still.bodies
+  const left = contents.flatMap(({ digests, isErased }) =>
+    isErased ? digests.filter((digest) => stored.has(digest) && !kept.has(digest)) : []
+  )
+  holds(left.length === 0, () => `G8: content is left of what was erased: ${shown(left)}`)
+  for (const [, path] of projectFiles(folder))
+    for (const { documentId, from } of still.points(path))
+      holds(
+        from > log.erasedAt(documentId),
+        () => `G8: a point of ${documentId} from ${from} is left, which was erased`
+      )
 }
 
 const textOf = (run: Simulation, command: unknown): string | undefined =>

@@ -53,6 +53,21 @@ export class Still {
     return this.#faults
   }
 
+  /** The digests of all stored bodies, each behind its project's name. */
+  get bodies(): ReadonlySet<string> {
+    const file = new Sqlite(join(this.directory, "content.sqlite"), { readonly: true, timeout: 2000 })
+    try {
+      const rows = file
+        .prepare<[], { project: string; digest: Buffer }>(
+          "SELECT projects.project, digest FROM blobs JOIN projects ON projects.id = blobs.project"
+        )
+        .all()
+      return new Set(rows.map(({ digest, project }) => `${project} ${digest.toString("hex")}`))
+    } finally {
+      file.close()
+    }
+  }
+
   /** Of a project's file. */
   readonly points = (path: string): ReadonlyArray<StoredPoint> => {
     const known = this.#points.get(path) ?? pointsIn(path)

@@ -1,11 +1,14 @@
 /** What is looked at once everything has come to rest, and what the program itself says of its index then. */
-import { Context, Duration, Effect } from "effect"
+import { Context, Duration, Effect, Schema } from "effect"
 import { Promotion } from "../../actors/Indexer/Promotion.ts"
 import type { GenerationId, Spec } from "../../events/index.ts"
 import { Projections } from "../../src/index/Projections.ts"
 import type { Recomputed, VerifyReport } from "../../src/index/VerifyReport.ts"
 import { type JobRow, ReadModels } from "../../src/log/ReadModels.ts"
+import { erasing } from "../../src/runtime/Erasing.ts"
+import { Settings } from "../../src/runtime/Settings.ts"
 import { collecting } from "../../src/runtime/Storage.ts"
+import { idOf, scopeOf } from "./Commands.ts"
 import type { Served } from "./Server.ts"
 
 export interface AtRest {
@@ -48,6 +51,18 @@ const storage = { keepFor: Duration.zero, keepVersions: 0, grace, gcInterval: "o
 export const collect = (served: Context.Context<Served>) =>
   collecting(storage).pipe(
     Effect.flatMap((run) => run({ dryRun: false })),
+    Effect.provide(served)
+  )
+
+const usual = Schema.decodeSync(Settings)({})
+
+/** `undefined` where no such document was ever submitted. */
+export const erase = (project: string, document: string) => (served: Context.Context<Served>) =>
+  erasing({ ...usual, storage }).pipe(
+    Effect.flatMap((run) =>
+      run({ scope: scopeOf(project), names: [idOf(project, document)], dryRun: false })
+    ),
+    Effect.catchTag("DocumentUnknown", () => Effect.succeed(undefined)),
     Effect.provide(served)
   )
 

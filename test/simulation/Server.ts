@@ -14,6 +14,7 @@ import type { Bus } from "../../src/bus/Bus.ts"
 import { EmbeddingModel, type EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
 import { Failpoints, type FailpointsService } from "../../src/faults/Failpoints.ts"
 import * as Projections from "../../src/index/Projections.ts"
+import type { Content } from "../../src/log/Content.ts"
 import type { Log } from "../../src/log/Log.ts"
 import * as ReadConnections from "../../src/log/ReadConnections.ts"
 import type { ReadModels } from "../../src/log/ReadModels.ts"
@@ -38,6 +39,7 @@ export interface ServerOptions {
 }
 
 export type Served =
+  | Content
   | Coordinator
   | Indexer.Indexer
   | Projections.Projections

@@ -15,7 +15,7 @@ import { type Sent, sentAs, sourceAdded } from "./Commands.ts"
 import { type Beginning, Disk } from "./Disk.ts"
 import { Faults } from "./Faults.ts"
 import { breachOf, Still } from "./Files.ts"
-import { type AtRest, collect, grace, parkedJobs, prove, replay } from "./Rest.ts"
+import { type AtRest, collect, erase, grace, parkedJobs, prove, replay } from "./Rest.ts"
 import { type Operation, type Schedule, senders } from "./Schedule.ts"
 import { Gone, type Searched, Searches } from "./Searches.ts"
 import { type Served, server } from "./Server.ts"
@@ -297,6 +297,8 @@ export class Simulation {
         return Effect.asVoid(Effect.exit(this.#call(replay(specOf(this.#model)))))
       case "collect":
         return this.#collect(this.#call(collect))
+      case "erase":
+        return this.#erase(project, operation.document)
       case "stop":
         return Effect.sync(() => {
           this.note("stop")
@@ -328,6 +330,17 @@ export class Simulation {
         Exit.isSuccess(exit)
           ? `collected ${exit.value.points} points, ${exit.value.bodies} bodies, ${exit.value.vectors} vectors`
           : "collected, but not to the end"
+      )
+    )
+  }
+
+  /** Whoever is not told that it is done asks again. */
+  #erase(project: string, document: string): Effect.Effect<void> {
+    return Effect.map(this.#until(erase(project, document)), (certificate) =>
+      this.note(
+        certificate === undefined
+          ? `${document} of ${project} is unknown`
+          : `erased ${certificate.documents.join(", ")} at ${certificate.position}`
       )
     )
   }
