@@ -34,7 +34,7 @@ export class DocumentSubmit extends Schema.TaggedClass<DocumentSubmit>()("Docume
   sync: Schema.optional(Schema.Int),
   movedFrom: Schema.optional(DocumentId),
   file: Schema.optional(FileSeen),
-  /** Adds a path again that was removed on request, also within a sync. */
+  /** Adds a path again that was removed on request, also within a sync, and looks again at what was skipped. */
   readmit: Schema.optional(Schema.Boolean)
 }) {}
 

@@ -192,8 +192,8 @@ const settled = (command: DocumentSubmit, facts: SubmitFacts): Outcome | undefin
     const { code } = row.parked
     if (code === facts.live.chunker || code === facts.live.model) return "parked"
   }
-  // As another kind of text the same bytes may have something to search.
-  return same && row.removed === "skipped" ? "skipped" : undefined
+  // As another kind of text the same bytes may have something to search, and to another version of the parsers.
+  return same && row.removed === "skipped" && command.readmit !== true ? "skipped" : undefined
 }
 
 export const decideRemove = (command: DocumentRemove, document: Known): Decision => {

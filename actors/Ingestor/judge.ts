@@ -24,8 +24,8 @@ export const isSettled = (row: DocumentRow): boolean =>
 export const isTakenOut = (row: DocumentRow | undefined): boolean => row?.removed === "requested"
 
 /**
- * `readmit`: its path was named by somebody who adds it. A parked version is submitted again, because the code that
- * failed on it may have changed; the Coordinator answers at once where it has not.
+ * `readmit`: its path was named by somebody who adds it; what was skipped is looked at once more then. A parked version is
+ * submitted again, because the code that failed on it may have changed; the Coordinator answers at once where it has not.
  */
 export const judge = (
   row: DocumentRow | undefined,
@@ -36,7 +36,7 @@ export const judge = (
   if (isTakenOut(row) && !readmit) return { _tag: "Skipped" }
   if (row.raw !== content.raw || row.descriptor !== content.descriptor) return { _tag: "Submit" }
   if (row.open !== undefined) return { _tag: "Wait", version: row.open.version }
-  if (row.removed === "skipped") return { _tag: "Skipped" }
+  if (row.removed === "skipped" && !readmit) return { _tag: "Skipped" }
   return isSettled(row) ? { _tag: "Unchanged" } : { _tag: "Submit" }
 }
 

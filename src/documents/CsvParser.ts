@@ -12,12 +12,13 @@ import { parseText } from "./TextParser.ts"
 /** UTF-16 units of a column's name, columns of a row, bytes of a row, units parsed at a time. */
 const limits = { name: 80, columns: 4_096, row: 1_048_576, slice: 1_048_576 }
 
+/** `delimiter`: what parts the cells, where that is known and there is one. */
 export const parseCsv =
-  (maxLength: number) =>
+  (maxLength: number, delimiter?: string) =>
   (text: string): Parsed => {
     const rendered = new RenderedText(maxLength)
     try {
-      renderRows(text, rendered)
+      renderRows(text, rendered, delimiter)
     } catch (cause) {
       if (cause instanceof TextTooLarge) throw cause
       return parseText(text)
@@ -25,8 +26,8 @@ export const parseCsv =
     return rendered.length === 0 ? parseText(text) : { text: rendered.text(), blocks: rendered.blocks }
   }
 
-const renderRows = (text: string, rendered: RenderedText): void => {
-  const delimiter = delimiterOf(text)
+const renderRows = (text: string, rendered: RenderedText, known: string | undefined): void => {
+  const delimiter = delimiterOf(text, known)
   let names: ReadonlyArray<string> | undefined
   let first = true
   for (const slice of slices(text)) {
@@ -85,9 +86,10 @@ const namesColumns = (row: ReadonlyArray<string>): boolean =>
   row.every((cell) => cell.trim() !== "" && Number.isNaN(Number(cell)))
 
 /** The one that the first line has most of. */
-const delimiterOf = (text: string): string => {
+const delimiterOf = (text: string, known: string | undefined): string => {
   const newline = text.indexOf("\n")
   const line = text.slice(0, Math.min(newline < 0 ? text.length : newline, 10_000))
+  if (known !== undefined && line.includes(known)) return known
   let best = ","
   let most = 0
   for (const delimiter of [",", ";", "\t", "|"]) {

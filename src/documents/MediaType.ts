@@ -1,7 +1,7 @@
 /** What kind of text a document is: by the end of its name, and where that says nothing by its first characters. */
 
 /** How a document is parsed. */
-export type Format = "markdown" | "html" | "json" | "ndjson" | "csv" | "code" | "text"
+export type Format = "markdown" | "html" | "json" | "ndjson" | "csv" | "tsv" | "code" | "text"
 
 const markdown = ["text/markdown", "md markdown mdx mkd mdown"] as const
 const named: ReadonlyArray<readonly [mediaType: string, extensions: string]> = [
@@ -72,7 +72,7 @@ const formats: ReadonlyMap<string, Format> = new Map<string, Format>([
   ["application/json", "json"],
   ["application/x-ndjson", "ndjson"],
   ["text/csv", "csv"],
-  ["text/tab-separated-values", "csv"],
+  ["text/tab-separated-values", "tsv"],
   ["text/plain", "text"],
   ...[...byExtension.values()]
     .filter((one) => /^text\/(x-|javascript|css)|^application\/(yaml|toml|jsonc|xml)|^image\/svg/.test(one))

@@ -14,7 +14,7 @@ import { decodeText, storable } from "./Encoding.ts"
 import { parseHtml } from "./HtmlParser.ts"
 import { parseJson, parseNdjson } from "./JsonParser.ts"
 import { parseMarkdown } from "./MarkdownParser.ts"
-import { type Format, formatOf, lastSegment, mediaTypeOf } from "./MediaType.ts"
+import { formatOf, lastSegment, mediaTypeOf } from "./MediaType.ts"
 import { type Parsed, type Parser, titleLine } from "./Parser.ts"
 import { defaultPrepareLimits, type PrepareLimits } from "./PrepareLimits.ts"
 import { renderInput } from "./RenderedInput.ts"
@@ -59,7 +59,7 @@ export const prepare = (
     const decoded = decodeText(raw)
     if (decoded._tag === "Binary") return skipped("binary", decoded.detail)
     const mediaType = resolvedMediaType(descriptor, raw)
-    const parsed = parserFor(formatOf(mediaType), limits)(decoded.text)
+    const parsed = parserFor(mediaType, limits)(decoded.text)
     const resolved = resolve(descriptor, mediaType, parsed)
     const entries = manifestEntries(documentId, parsed, resolved, chunker, limits.maxChunks)
     if (entries === undefined) {
@@ -89,9 +89,9 @@ const resolvedMediaType = (descriptor: Descriptor, raw: Uint8Array): string =>
 /** A rendered text may be this much longer than its source may be. */
 const growth = 4
 
-const parserFor = (format: Format, limits: PrepareLimits): Parser => {
+const parserFor = (mediaType: string, limits: PrepareLimits): Parser => {
   const maxLength = growth * limits.maxBytes
-  switch (format) {
+  switch (formatOf(mediaType)) {
     case "markdown":
       return parseMarkdown
     case "html":
@@ -102,6 +102,8 @@ const parserFor = (format: Format, limits: PrepareLimits): Parser => {
       return parseNdjson(maxLength)
     case "csv":
       return parseCsv(maxLength)
+    case "tsv":
+      return parseCsv(maxLength, "\t")
     case "code":
       return parseCode
     case "text":

@@ -203,6 +203,12 @@ describe("a sync on the log", () => {
           const full = yield* Effect.flatMap(Sync, (syncs) => syncs.syncAll(defaultScope, { full: true }))
           assert.deepStrictEqual(counts(full), { unchanged: 1, skipped: 2 })
           assert.strictEqual((yield* eventsAfter(before)).length, 4)
+          const named = yield* head
+          assert.deepStrictEqual(counts(yield* add(join(root, "c.md"))), { skipped: 1 })
+          assert.include(
+            (yield* eventsAfter(named)).map(({ type }) => type),
+            "DocumentSubmitted"
+          )
           writeFileSync(join(root, "a.md"), "")
           assert.deepStrictEqual(counts(yield* syncAll), { skipped: 3 })
         })

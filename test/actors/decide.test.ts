@@ -166,6 +166,7 @@ describe("a submission", () => {
   it("of what was skipped is skipped again", () => {
     const document = given("one", submission("", "1"), removed("skipped", "1"))
     then(submitted(document, "", "2"), "skipped")
+    then(submitted(document, "", "2", { sync: 2, readmit: true }), "accepted", "submitted 2")
     then(submitted(document, "a", "2"), "accepted", "submitted 2")
     const facts = {
       document,

@@ -249,7 +249,7 @@ describe("media type", () => {
   it("decides the format, parameters aside", () => {
     assert.strictEqual(formatOf("Text/HTML; charset=utf-8"), "html")
     assert.strictEqual(formatOf("text/x-typescript"), "code")
-    assert.strictEqual(formatOf("text/tab-separated-values"), "csv")
+    assert.strictEqual(formatOf("text/tab-separated-values"), "tsv")
     assert.strictEqual(formatOf("application/unheard-of"), "text")
   })
 })

@@ -63,6 +63,8 @@ describe("what is prepared", () => {
   it("the media type is kept where the source knows it", () => {
     assert.strictEqual(prepared("page", "<p>x", { mediaType: "text/html" }).text, "x")
     assert.strictEqual(prepared("a.html", "<p>x").descriptor.mediaType, "text/html")
+    const rows = "1\tOne, two, three, and four\n2\tFive, six\n"
+    assert.strictEqual(prepared("a.tsv", rows).text, "1 | One, two, three, and four\n2 | Five, six\n")
   })
 })
 
