@@ -95,6 +95,9 @@ export const look = Effect.fnUntraced(function* <E>(
     if (item === undefined) continue
     if (Either.isRight(item)) steps[file.at] = yield* compare(input, file, item.right, now, readmits)
     else if (item.left.code === "FileTooLarge") steps[file.at] = skip(input, file)
+    // It was there for a moment only, as programs' temporary files are: as if the scan had come later.
+    else if (item.left.code === "FileVanished" && file.row === undefined && file.work.state === undefined)
+      continue
     // Given up on with a reason, and tried again by every sync: its document stays as it is.
     else tally.fail("parked", { uri: source.uri(file.work.path), reason: item.left.message })
   }

@@ -2,8 +2,8 @@
  * Bytes to text, or the finding that they are none.
  *
  * Order of evidence: byte order mark; the signature of a well-known binary format; valid UTF-8; zero bytes in every
- * second place (UTF-16 without a mark); mostly valid UTF-8 (what is broken becomes U+FFFD); a guess by letter
- * frequencies. The text that comes out is what is stored: well-formed Unicode, `\n` as its only line end, no mark, no
+ * second place (UTF-16 without a mark); mostly valid UTF-8 (what is broken becomes U+FFFD); what an HTML or XML file says of
+ * itself; a guess by letter frequencies. The text that comes out is what is stored: well-formed Unicode, `\n` as its only line end, no mark, no
  * NUL (SQLite's `length()` stops at one).
  */
 import { isUtf8 } from "node:buffer"
@@ -112,7 +112,15 @@ const damagedUtf8 = (bytes: Uint8Array): Decoded | undefined => {
   return whole >= 4 * broken ? asText(text) : undefined
 }
 
+/** Where browsers look for it. */
+const declaration =
+  /<(?:meta\s[^>]{0,300}?charset|\?xml\s[^>]{0,300}?encoding)\s{0,9}=\s{0,9}["']?([a-z0-9][\w.:-]{0,40})/i
+const declaringBytes = 1024
+
 const legacy = (bytes: Uint8Array): Decoded => {
+  const declared = declaration.exec(latin1(bytes, declaringBytes))?.[1]
+  const said = declared === undefined ? undefined : decodeAs(declared, bytes)
+  if (said !== undefined && oddShare(said.slice(0, sampleBytes)) < 0.01) return asText(said)
   const first = bytes.findIndex((byte) => byte >= 0x80)
   const from = Math.max(0, first - 4096)
   for (const { name } of analyse(bytes.subarray(from, from + sampleBytes)).slice(0, 4)) {

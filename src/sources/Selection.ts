@@ -93,7 +93,8 @@ export class Selection {
   /** Throws {@link PatternRefused}. */
   constructor(include: ReadonlyArray<string>, exclude: ReadonlyArray<string>) {
     if (include.length + exclude.length > maxPatterns) {
-      throw new PatternRefused("…", `There are more than ${maxPatterns} of them.`)
+      const remedy = "Name their directory, or a glob in quotation marks that no shell expands."
+      throw new PatternRefused("…", `There are more than ${maxPatterns} patterns. ${remedy}`)
     }
     this.include = include.map(compile)
     this.exclude = exclude.map(compile)

@@ -335,6 +335,25 @@ describe("a sync", () => {
     })
   )
 
+  it.scopedLive(
+    "has nothing to say of a new file that is gone before it is read, and keeps a known one's document",
+    () =>
+      Effect.gen(function* () {
+        const { at, state, sync } = yield* opened({ "a.md": "A", "b.md": "B" })
+        yield* sync()
+        writeFileSync(at("a.md"), "A2")
+        writeFileSync(at("temporary.md"), "for a moment")
+        const faults: Faults = {
+          beforeOpen: (path) => {
+            if (!path.endsWith("/b.md")) rmSync(path, { force: true })
+          }
+        }
+        assert.deepStrictEqual(counts(yield* sync({}, { faults })), { unchanged: 1, parked: 1 })
+        assert.deepStrictEqual(state.found, { "a.md": "A", "b.md": "B" })
+        assert.deepStrictEqual(counts(yield* sync()), { unchanged: 1, removed: 1 })
+      })
+  )
+
   it.scopedLive("takes in again what was left out, once nothing leaves it out any more", () =>
     Effect.gen(function* () {
       const { at, configure, state, sync } = yield* opened({

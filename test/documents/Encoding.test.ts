@@ -36,6 +36,14 @@ describe("encodings", () => {
     assert.strictEqual(text(russian), "Привет, это обычный русский текст для проверки кодировки.")
   })
 
+  it("an encoding that a page says of itself counts before any guess, where it fits", () => {
+    const page = (head: string) => new Uint8Array([...utf8(`${head}<p>`), 0xed, 0xc9, 0xd2])
+    for (const head of ['<meta charset="koi8-r">', "<?xml version='1.0' encoding='KOI8-R'?>"])
+      assert.strictEqual(text(page(head)), `${head}<p>Мир`)
+    for (const head of ['<meta charset="utf-8">', '<meta charset="no-such">'])
+      assert.strictEqual(decodeText(page(head))._tag, "Text")
+  })
+
   it("UTF-8 that was cut in the middle of a character stays UTF-8", () => {
     const whole = utf8("Все счастливые семьи похожи друг на друга. ")
     const cut = new Uint8Array([...whole, ...whole.subarray(0, 5)])
