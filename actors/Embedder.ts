@@ -14,7 +14,7 @@ import { confirmSameModel, probe, probeKey } from "../src/embedding/Probe.ts"
 import { Content, type ContentService } from "../src/log/Content.ts"
 import type { LogFailed } from "../src/log/Log.ts"
 import { spawn } from "./Actor.ts"
-import { Batches, type Gathered, type Taken } from "./Embedder/Batches.ts"
+import { Batches, type Gathered, longestFor, type Taken } from "./Embedder/Batches.ts"
 import { readInputs, type Unreadable } from "./Embedder/readInputs.ts"
 import type { Supervisor } from "./Supervisor.ts"
 
@@ -305,10 +305,6 @@ const unread = ({ message }: LogFailed): Omit<Away, "_tag"> => ({
   message,
   refused: false
 })
-
-/** A batch is halved until whatever the provider fails on stands alone: two requests for each halving. */
-const longestFor = ({ items, model }: Gathered): Duration.Duration =>
-  Duration.times(model.timeout, 1 + 2 * Math.ceil(Math.log2(Math.max(1, items.length))))
 
 const awayFromBus = <A, R>(effect: Effect.Effect<A, BusUnavailable, R>) =>
   Effect.catchTag(effect, "BusUnavailable", (away) =>

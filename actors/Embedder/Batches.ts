@@ -2,7 +2,7 @@
  * What waits to be embedded, gathered by project and model into batches. Bounded: orders are taken only while there is
  * room. An input that several orders need stands in one place.
  */
-import { Deferred, Effect, FiberId } from "effect"
+import { Deferred, Duration, Effect, FiberId } from "effect"
 import { type Digest, type ProjectScope, scopeKey } from "../../events/Ids.ts"
 import type { Delivery, EmbedOrder, WorkOrder } from "../../src/bus/Bus.ts"
 import type { EmbeddingModelService } from "../../src/embedding/EmbeddingModel.ts"
@@ -214,6 +214,13 @@ export class Batches {
     Deferred.unsafeDone(now, Effect.void)
   }
 }
+
+/**
+ * A batch is halved until whatever the provider fails on stands alone: two requests for each halving, and after each that fails one of
+ * a harmless text.
+ */
+export const longestFor = ({ items, model }: Gathered): Duration.Duration =>
+  Duration.times(model.timeout, 2 + 3 * Math.ceil(Math.log2(Math.max(1, items.length))))
 
 const groupKey = ({ model, scope }: Pick<Group, "scope" | "model">): string =>
   `${scopeKey(scope)}/${model.fingerprint}`

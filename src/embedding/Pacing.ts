@@ -53,9 +53,12 @@ export const paced = (provider: Provider, pace: Pace, settings: PacingSettings):
   request: (inputs, purpose) => pace.run(provider.request(inputs, purpose), purpose)
 })
 
-/** The longest that one request may take, waits and retries included. */
-const worstCase = (once: Duration.Duration, { attempts, patience }: PacingSettings): Duration.Duration =>
-  Duration.sum(patience, Duration.times(Duration.sum(once, longestBackoff), attempts))
+/** The longest that one request may take, waits and retries included: for documents, or, as a harmless text is asked for, a query. */
+const worstCase = (once: Duration.Duration, settings: PacingSettings): Duration.Duration => {
+  const inLane = ({ attempts, patience }: PacingSettings) =>
+    Duration.sum(patience, Duration.times(Duration.sum(once, longestBackoff), attempts))
+  return Duration.max(inLane(settings), inLane(queryPacing))
+}
 
 /** One for each provider, shared by all its callers. */
 export const makePace = (name: string, settings: PacingSettings): Effect.Effect<Pace> =>

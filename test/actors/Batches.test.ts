@@ -1,8 +1,11 @@
 /** Who goes out to the provider when, and what is asked for once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
-import { Batches, type Gathered, type Taken } from "../../actors/Embedder/Batches.ts"
+import { Duration, Effect, Fiber, Random, TestClock } from "effect"
+import { Batches, type Gathered, longestFor, type Taken } from "../../actors/Embedder/Batches.ts"
 import { type Digest, defaultScope, jobId, ProjectName, sha256 } from "../../events/index.ts"
+import { checkedModel } from "../../src/embedding/CheckedModel.ts"
+import { ProviderUnavailable } from "../../src/embedding/EmbeddingModel.ts"
+import { makePace, type PacingSettings, paced } from "../../src/embedding/Pacing.ts"
 import { documentNamed, hashing } from "../support/writeSide.ts"
 
 const model = { ...hashing, batchSize: 4, concurrency: 2 }
@@ -28,11 +31,47 @@ const orderOf = (name: string, inputs: ReadonlyArray<Digest>, project = "default
   }
 }
 
+/** A server that takes what it is sent, and never answers. */
+const hanging = (once: Duration.Duration, settings: PacingSettings) =>
+  Effect.map(makePace("hanging", settings), (pace) => {
+    const failure = new ProviderUnavailable({ provider: "hanging", detail: "no complete answer" })
+    const request = () => Effect.delay(Effect.fail(failure), once)
+    return checkedModel(paced({ ...hashing, timeout: once, request }, pace, settings))
+  })
+
 const inputsOf = (name: string, count: number): ReadonlyArray<Digest> =>
   Array.from({ length: count }, (_, n) => sha256(`${name} ${n}`))
 const take = (batches: Batches, taken: Taken) =>
   batches.add([[taken, new Map(taken.order.inputs.map((input) => [input, `text of ${input}`]))]], model)
 const projectOf = ({ scope }: Gathered): string => scope.project
+
+describe("the time of a batch", () => {
+  for (const attempts of [1, 3])
+    for (const patience of [0, 10, 300])
+      for (const count of [1, 64])
+        it.effect(
+          `is not over before a server that hangs was found to be away: ${count} inputs, ${attempts} attempts, ${patience} s of patience`,
+          () =>
+            Effect.gen(function* () {
+              const settings = { attempts, patience: Duration.seconds(patience), concurrency: 4 }
+              const model = yield* hanging(Duration.minutes(1), settings)
+              const order = orderOf("hangs", inputsOf("hangs", count))
+              const batches = new Batches()
+              const texts = new Map(order.order.inputs.map((input) => [input, `text of ${input}`]))
+              yield* batches.add([[order, texts]], model)
+              const batch = yield* batches.asWaiting(batches.next)
+              const inputs = batch.items.map(({ input, text }) => ({ id: input, text }))
+              const embedding = yield* Effect.fork(
+                // A clock of a test keeps no fractions of milliseconds.
+                Effect.flip(Effect.timeout(model.embed(inputs), longestFor(batch))).pipe(
+                  Effect.withRandom(Random.fixed([0.5]))
+                )
+              )
+              yield* TestClock.adjust("1 day")
+              assert.strictEqual((yield* Fiber.join(embedding))._tag, "ProviderUnavailable")
+            })
+        )
+})
 
 describe("batches", () => {
   it.effect("of a project with few inputs go out beside those of one that always has a full one", () =>
