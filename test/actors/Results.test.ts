@@ -46,7 +46,7 @@ const onDisk = (
     Effect.flatMap(temporaryDirectory, (directory) =>
       Effect.asVoid(Effect.provide(test, writeSide({ directory, ...options })))
     ).pipe(
-      Effect.timeoutFail({ duration: "25 seconds", onTimeout: () => new Error("It took too long.") }),
+      Effect.timeoutFail({ duration: "15 seconds", onTimeout: () => new Error("It took too long.") }),
       Logger.withMinimumLogLevel(LogLevel.None)
     )
   )
@@ -386,7 +386,7 @@ describe("two jobs of one document", () => {
         writeSide({ directory, workers: false, settings })
       )
     }).pipe(
-      Effect.timeoutFail({ duration: "25 seconds", onTimeout: () => new Error("It took too long.") }),
+      Effect.timeoutFail({ duration: "15 seconds", onTimeout: () => new Error("It took too long.") }),
       Logger.withMinimumLogLevel(LogLevel.None)
     )
   )
