@@ -58,6 +58,8 @@ export interface CoordinatorService {
   readonly unfinishedBuilds: Effect.Effect<{ readonly open: number; readonly parked: number }>
   /** The paused lane for which everything waits that is left to do. */
   readonly heldBy: Effect.Effect<Lane | undefined>
+  /** What the log said, and for how long it has failed again and again; nothing where it works. */
+  readonly refused: Effect.Effect<{ readonly failure: LogFailed; readonly forMs: number } | undefined>
   /** Holds all appends while `effect` runs, bounded by a time limit: for the last stretch before a promotion. What is
    * operated within is not held. */
   readonly whileHeld: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

@@ -4,7 +4,7 @@
 import { Chunk, Deferred, Effect, Layer, Mailbox, Schedule, Stream, SubscriptionRef } from "effect"
 import type { CommandAnswer, MutationEnd } from "../../events/Commands.ts"
 import { Bus, type Claim, type ClaimRequest } from "../../src/bus/Bus.ts"
-import { monotonicOf } from "../../src/clock/Monotonic.ts"
+import { monotonicMs, monotonicOf } from "../../src/clock/Monotonic.ts"
 import { Failpoints } from "../../src/faults/Failpoints.ts"
 import { Content } from "../../src/log/Content.ts"
 import { Log, type LogFailed } from "../../src/log/Log.ts"
@@ -19,7 +19,7 @@ import {
 import type { Supervisor } from "../Supervisor.ts"
 import type { Desk } from "./Desk.ts"
 import { endAttempts, incarnation } from "./incarnation.ts"
-import type { Heard, Message, Office } from "./Office.ts"
+import { type Heard, type Message, type Office, refusalNow } from "./Office.ts"
 import { Settings } from "./Settings.ts"
 import { Suspects } from "./Suspects.ts"
 import { Workers } from "./Workers.ts"
@@ -60,7 +60,8 @@ export const layer: Layer.Layer<
       idle: new Set(),
       workers: new Workers(),
       suspects: new Suspects(),
-      held: undefined
+      held: undefined,
+      refused: undefined
     }
     yield* Effect.addFinalizer(() => endAttempts(office))
     const actor = yield* spawn<Message, unknown, never>({
@@ -194,6 +195,7 @@ export const layer: Layer.Layer<
       idle,
       unfinishedBuilds: Effect.map(desk, ({ builds }) => builds.unfinished()),
       heldBy: Effect.map(desk, ({ jobs }) => jobs.heldBy),
+      refused: Effect.map(monotonicMs, (now) => refusalNow(office, now)),
       whileHeld: (effect) =>
         Effect.acquireUseRelease(
           Effect.gen(function* () {

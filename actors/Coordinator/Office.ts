@@ -55,4 +55,20 @@ export interface Office {
   readonly suspects: Suspects
   /** Where operators' commands go while appends are held. */
   held: Mailbox.Mailbox<Operation> | undefined
+  /** How the log failed last, and since when it has again and again. Monotonic milliseconds. */
+  refused: { readonly failure: LogFailed; readonly since: number; readonly last: number } | undefined
+}
+
+/** Without a failure for so long, the log has taken what it was given. Longer than the pause between two tries. */
+const refusalForgotten = 5_000
+
+/** What the log said last, and for how long it has failed by now; not of one that works again. */
+export const refusalNow = ({ refused }: Pick<Office, "refused">, now: number) =>
+  refused === undefined || now - refused.last >= refusalForgotten
+    ? undefined
+    : { failure: refused.failure, forMs: now - refused.since }
+
+export const noteRefusal = (office: Pick<Office, "refused">, failure: LogFailed, now: number): void => {
+  const before = refusalNow(office, now)
+  office.refused = { failure, since: now - (before?.forMs ?? 0), last: now }
 }

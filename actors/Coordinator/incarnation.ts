@@ -19,7 +19,7 @@ import { ending } from "./ending.ts"
 import { follow, openInitial, operate } from "./generations.ts"
 import { handleCommand } from "./handleCommand.ts"
 import { takeUpReopened } from "./jobCommands.ts"
-import type { Message, Office, Operation } from "./Office.ts"
+import { type Message, noteRefusal, type Office, type Operation } from "./Office.ts"
 import { recover, takeUpMore } from "./recover.ts"
 import {
   completeReady,
@@ -52,6 +52,7 @@ export const incarnation = (office: Office, inbox: Inbox<Message>): Effect.Effec
       )
       if (failure._tag !== "LogFailed") return yield* Effect.die(failure)
       inbox.failed(failure.message)
+      noteRefusal(office, failure, yield* monotonicMs)
       yield* Effect.logError("the log failed; the coordinator reads it again", failure.message)
       yield* Effect.sleep(logPause)
     }

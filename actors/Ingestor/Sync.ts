@@ -238,6 +238,8 @@ const syncOne = Effect.fnUntraced(function* (
     Effect.onExit((exit) =>
       exit._tag === "Failure"
         ? closeFailed({ code: "interrupted", message: "It ended before its time." }).pipe(
+            // What cannot be interrupted has no limit: a log that fails would keep whoever was told to end from ending.
+            Effect.interruptible,
             Effect.timeout("5 seconds"),
             Effect.ignore,
             Effect.zipRight(Effect.flatMap(beginning, Fiber.interrupt))

@@ -76,14 +76,14 @@ export type Outage = typeof Outage.Type
 
 const lookEvery = Duration.millis(200)
 
-/** How long an index that cannot be brought further is waited for. */
-const indexPatience = Duration.seconds(10)
+/** How long an index that cannot be brought further, and a log that takes nothing, are waited for. */
+const diskPatience = Duration.seconds(10)
 
 /** How long nothing but a paused lane is waited for: what a scan brings meanwhile is still prepared. */
 const heldFor = Duration.seconds(2)
 
 /**
- * Answers when the index could not be brought further for ten seconds, or stopped; once all that is left waits for a paused lane; at
+ * Answers when the log took nothing or the index could not be brought further for ten seconds, or that stopped; once all that is left waits for a paused lane; at
  * once when a provider refuses whatever it is asked; when one is away, at once if it computed nothing since the program
  * started, else when that lasts longer than `patience`, as when stored content cannot be read.
  */
@@ -97,20 +97,21 @@ export const outage = (
     let away = 0
     let held = 0
     let indexAway = 0
+    // Nobody knows it while the Coordinator reads its memory, which it does again and again beside a log that fails.
+    const laneHeld = Effect.map(Effect.timeoutOption(coordinator.heldBy, lookEvery), Option.getOrUndefined)
     while (true) {
       yield* Effect.sleep(lookEvery)
+      const refused = yield* coordinator.refused
+      if (refused !== undefined && refused.forMs >= Duration.toMillis(diskPatience)) return refused.failure
       const index = yield* indexer.status
       const { problem } = index
       indexAway = problem === undefined ? 0 : indexAway + Duration.toMillis(lookEvery)
-      if (
-        problem !== undefined &&
-        (index.held === "stopped" || indexAway >= Duration.toMillis(indexPatience))
-      )
+      if (problem !== undefined && (index.held === "stopped" || indexAway >= Duration.toMillis(diskPatience)))
         return problem._tag === "ProjectionStopped" || problem._tag === "UnknownEvent"
           ? new IndexStopped({ detail: problem.message })
           : new IndexAway({ detail: problem.message })
       const isOver = (yield* coordinator.counted).open === 0
-      const lane = index.held === "paused" && isOver ? "index" : yield* coordinator.heldBy
+      const lane = index.held === "paused" && isOver ? "index" : yield* laneHeld
       held = lane === undefined ? 0 : held + Duration.toMillis(lookEvery)
       if (lane !== undefined && held >= Duration.toMillis(heldFor)) return new LanePaused({ lane })
       const progress = Option.getOrUndefined(yield* Stream.runHead(coordinator.progress))

@@ -12,7 +12,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer } from "effect"
+import { Deferred, Duration, Effect, Fiber, Layer, Option } from "effect"
 import { Sync, layer as syncLayer } from "../../actors/Ingestor/Sync.ts"
 import type { SyncOptions, SyncSettings } from "../../actors/Ingestor/SyncOptions.ts"
 import { SourceAdd } from "../../events/Commands.ts"
@@ -32,6 +32,7 @@ import {
   temporaryRoot,
   write
 } from "../sources/Trees.ts"
+import { shiftedClock } from "../support/shiftedClock.ts"
 import { InstantState, layer as instantLayer } from "./InstantCoordinator.ts"
 
 /** A source over a temporary tree, and syncs of it. */
@@ -541,6 +542,27 @@ describe("a sync", () => {
       assert.strictEqual(state.sources.get(source)?.syncState, "failed")
       state.before = () => Effect.void
       assert.deepStrictEqual(counts(yield* sync()), { added: 1 })
+    })
+  )
+
+  it.scopedLive("ends when it is interrupted, though nobody takes in that it ended", () =>
+    Effect.gen(function* () {
+      const { state, sync } = yield* opened({ "a.md": "A" })
+      const reached = yield* Deferred.make<void>()
+      state.before = ({ _tag }) => {
+        if (_tag === "DocumentSubmit")
+          return Effect.zipRight(Deferred.succeed(reached, undefined), Effect.never)
+        return _tag === "SyncFail" ? Effect.never : Effect.void
+      }
+      const { clock } = shiftedClock()
+      const hurried = {
+        ...clock,
+        sleep: (time: Duration.Duration) => clock.sleep(Duration.times(time, 0.02))
+      }
+      const fiber = yield* Effect.forkDaemon(Effect.withClock(sync(), hurried))
+      yield* Deferred.await(reached)
+      const ended = yield* Effect.timeoutOption(Effect.disconnect(Fiber.interrupt(fiber)), "3 seconds")
+      assert.isTrue(Option.isSome(ended))
     })
   )
 

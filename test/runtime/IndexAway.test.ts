@@ -1,10 +1,12 @@
-/** When whoever typed a command is told that the index is away. */
+/** When whoever typed a command is told that the index is away, or that the disk takes nothing. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Option, Stream, TestClock } from "effect"
+import { noteRefusal, refusalNow } from "../../actors/Coordinator/Office.ts"
 import { Coordinator } from "../../actors/Coordinator.ts"
 import { Indexer, type IndexerStatus } from "../../actors/Indexer.ts"
 import { Providers } from "../../src/embedding/Providers.ts"
 import { EngineUnavailable } from "../../src/index/Index.ts"
+import { LogFailed } from "../../src/log/Log.ts"
 import { outage } from "../../src/runtime/Outage.ts"
 
 const unavailable = new EngineUnavailable({
@@ -33,7 +35,7 @@ const nothingDone = {
 }
 
 /** Nothing is paused, and every provider answers. */
-const waiting = (status: Effect.Effect<IndexerStatus>) =>
+const waiting = (status: Effect.Effect<IndexerStatus>, coordinator: Partial<Coordinator["Type"]> = {}) =>
   Effect.gen(function* () {
     return yield* outage(yield* Providers, yield* Coordinator, yield* Indexer, Duration.minutes(5))
   }).pipe(
@@ -42,8 +44,10 @@ const waiting = (status: Effect.Effect<IndexerStatus>) =>
         Layer.mock(Providers, { states: Effect.succeed([]) }),
         Layer.mock(Coordinator, {
           heldBy: Effect.succeed(undefined),
+          refused: Effect.succeed(undefined),
           progress: Stream.empty,
-          counted: Effect.succeed(nothingDone)
+          counted: Effect.succeed(nothingDone),
+          ...coordinator
         }),
         Layer.mock(Indexer, { status })
       )
@@ -73,4 +77,41 @@ describe("a command that waits for the index", () => {
       yield* Fiber.interrupt(fiber)
     })
   )
+})
+
+describe("a command that waits for the log", () => {
+  const failure = new LogFailed({ operation: "append", cause: "database or disk is full" })
+  const failing = (forMs: number) => ({
+    // Its memory is read again and again: nobody knows of the lanes meanwhile.
+    heldBy: Effect.never,
+    refused: Effect.succeed({ failure, forMs })
+  })
+
+  it.effect("is given up on once that has taken nothing for ten seconds, and says what the disk said", () =>
+    Effect.gen(function* () {
+      const early = yield* Effect.fork(waiting(Effect.succeed(statusWith(undefined)), failing(9_000)))
+      const late = yield* Effect.fork(waiting(Effect.succeed(statusWith(undefined)), failing(10_000)))
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(early)))
+      assert.strictEqual(yield* Fiber.join(late), failure)
+    })
+  )
+
+  it.effect("hears of an index that is away beside that, too", () =>
+    Effect.gen(function* () {
+      const both = waiting(Effect.succeed(statusWith(unavailable)), { heldBy: Effect.never })
+      const fiber = yield* Effect.fork(both)
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "IndexAway")
+    })
+  )
+
+  it("counts as failing for as long as it fails again and again", () => {
+    const office: Parameters<typeof noteRefusal>[0] = { refused: undefined }
+    for (const now of [1_000, 2_000, 6_000]) noteRefusal(office, failure, now)
+    assert.strictEqual(refusalNow(office, 6_500)?.forMs, 5_500)
+    assert.isUndefined(refusalNow(office, 11_000))
+    noteRefusal(office, failure, 20_000)
+    assert.strictEqual(refusalNow(office, 20_000)?.forMs, 0)
+  })
 })
