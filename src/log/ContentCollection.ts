@@ -204,10 +204,13 @@ export class ContentCollection {
 
   /** Answers how many chunks it marked. */
   #markDocument(document: DocumentColumns): number {
-    const { documentId, liveVersion, project, removed, submittedVersion, team } = document
+    const { documentId, project, submittedVersion, team } = document
     const kept = new Set<number>()
+    // What would be erased is still there while that is only counted.
+    const isGone = this.#rules.dryRun && this.#rules.erased.has(documentId)
+    const liveVersion = isGone ? null : document.liveVersion
     // The newest submission is kept whatever became of it: it may be open, or waiting to be tried again.
-    if (removed === null) {
+    if (document.removed === null && !isGone) {
       kept.add(submittedVersion)
       this.#content.keepBlob(team, project, document.raw)
       this.#content.keepBlob(team, project, document.descriptor)
