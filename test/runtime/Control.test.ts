@@ -3,14 +3,18 @@ import { mkdirSync } from "node:fs"
 import { createServer, type Server } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Option } from "effect"
+import { Deferred, Effect, Exit, Fiber, Option, Stream } from "effect"
+import { defaultScope } from "../../events/Ids.ts"
 import { makeOperations } from "../../src/runtime/control/Operations.ts"
 import { protocolVersion } from "../../src/runtime/control/Protocol.ts"
 import { connect } from "../../src/runtime/control/RemoteWriter.ts"
 import { claimSocket } from "../../src/runtime/control/SocketPlace.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
-/** Answers every request with this, as a server of some version would greet. */
+/** What is under way when a server ends. */
+const brokenOff = { _tag: "Failure", cause: { _tag: "Interrupt", fiberId: { _tag: "None" } } }
+
+/** Greets so, as a server of some version would, and breaks off whatever else it is asked. */
 const greeting = (hello: { readonly protocol: number; readonly settings: string }) =>
   Effect.gen(function* () {
     const directory = join(yield* temporaryDirectory, "data")
@@ -22,9 +26,10 @@ const greeting = (hello: { readonly protocol: number; readonly settings: string 
           socket.on("error", () => {})
           socket.on("data", (data) => {
             for (const line of data.toString().trimEnd().split("\n")) {
-              const { _tag, id } = JSON.parse(line)
+              const { _tag, id, tag } = JSON.parse(line)
               if (_tag !== "Request") continue
-              const exit = { _tag: "Success", value: { version: "9.9.9", pid: 7, ...hello } }
+              const greeted = { _tag: "Success", value: { version: "9.9.9", pid: 7, ...hello } }
+              const exit = tag === "Hello" ? greeted : brokenOff
               socket.write(`${JSON.stringify({ _tag: "Exit", requestId: id, exit })}\n`)
             }
           })
@@ -56,6 +61,23 @@ describe("a server that greets", () => {
         const server = Option.getOrThrow(yield* connect(directory, settings))
         assert.deepStrictEqual([server.pid, server.sameSettings], [7, same])
       }
+    })
+  )
+
+  it.scopedLive("and then breaks off what it does has gone away: nobody pressed Ctrl-C", () =>
+    Effect.gen(function* () {
+      const directory = yield* greeting({ protocol: protocolVersion, settings: "same" })
+      const { live, writer } = Option.getOrThrow(yield* connect(directory, "same"))
+      const asked: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>> = [
+        writer.settled,
+        writer.remove(["note.md"], { scope: defaultScope }),
+        writer.replay(() => Effect.void),
+        live
+      ]
+      for (const ask of asked) assert.strictEqual((yield* Effect.flip(ask))._tag, "ServerGone")
+      // What is only watched beside the work says nothing of how that ends.
+      assert.strictEqual(yield* Stream.runCount(writer.progress), 0)
+      assert.isTrue(Option.isNone(yield* Effect.timeoutOption(writer.outage, "50 millis")))
     })
   )
 })

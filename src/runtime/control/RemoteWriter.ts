@@ -5,12 +5,20 @@ import { Socket } from "@effect/platform"
 import { NodeSocket } from "@effect/platform-node"
 import { RpcClient, RpcSerialization } from "@effect/rpc"
 import { RpcClientError } from "@effect/rpc/RpcClientError"
-import { Clock, Deferred, Effect, Layer, Option, Random, type Scope, Stream } from "effect"
+import { Cause, Clock, Deferred, Effect, Layer, Option, Random, type Scope, Stream } from "effect"
 import type { PromotionError, PromotionProgress } from "../../../actors/Indexer/Promotion.ts"
 import type { Live } from "../Live.ts"
+import type { Outage } from "../Outage.ts"
 import type { RepriseWriter } from "../Reprise.ts"
 import { framed } from "./Frames.ts"
-import { Control, type PromotionStep, protocolVersion, ServerDiffers, ServerGone } from "./Protocol.ts"
+import {
+  Control,
+  type PromotionStep,
+  protocolVersion,
+  ServerDiffers,
+  ServerGone,
+  type ServerHello
+} from "./Protocol.ts"
 import { isAlive, socketOf } from "./SocketPlace.ts"
 
 export interface RemoteWriter {
@@ -26,11 +34,17 @@ const helloLimit = "5 seconds"
 /** How the connection ended says nothing that whoever typed the command could use. */
 const lost = () => new ServerGone({ reason: "lost", detail: "" })
 
-/** A call whose transport may fail. */
+/**
+ * A call whose transport may fail. What a server breaks off when it ends is answered as an interruption, which here would be
+ * taken for the caller's own: it would end without a word.
+ */
 const orLost = <A, E, R>(
   call: Effect.Effect<A, E | RpcClientError, R>
 ): Effect.Effect<A, E | ServerGone, R> =>
-  Effect.mapError(call, (error) => (error instanceof RpcClientError ? lost() : error))
+  call.pipe(
+    Effect.mapError((error) => (error instanceof RpcClientError ? lost() : error)),
+    Effect.catchAllCause((cause) => (Cause.isInterruptedOnly(cause) ? lost() : Effect.failCause(cause)))
+  )
 
 /**
  * The server of a data directory, for as long as the scope lives; none where nobody listens. What a dead one left behind
@@ -50,8 +64,7 @@ export const connect = (
       )
     ).pipe(Effect.mapError(lost))
     const client = yield* RpcClient.make(Control, { disableTracing: true }).pipe(Effect.provide(protocol))
-    const hello = yield* client.Hello().pipe(
-      Effect.mapError(lost),
+    const hello = yield* orLost<typeof ServerHello.Type, never, never>(client.Hello()).pipe(
       Effect.timeoutFail({
         duration: helloLimit,
         onTimeout: () => new ServerGone({ reason: "silent", detail: "" })
@@ -124,8 +137,9 @@ const writerOver = (client: Client): RepriseWriter<ServerGone> => {
     cancel: (scope, job) => orLost(client.Cancel({ scope, job })),
     pause: (lane, paused) => orLost(client.Pause({ lane, paused })),
     settled: orLost<void, never, never>(client.Settled()),
-    progress: sinceNow(client.Progress().pipe(Stream.catchAll(() => Stream.empty))),
-    outage: Effect.catchAll(client.Outage(), () => Effect.never)
+    progress: sinceNow(client.Progress().pipe(Stream.catchAllCause(() => Stream.empty))),
+    // How the work ends says whoever does it.
+    outage: Effect.catchAll(orLost<Outage, never, never>(client.Outage()), () => Effect.never)
   }
 }
 
