@@ -1,6 +1,6 @@
 /**
- * What the product logs while a command runs: warnings and errors, one a line on standard error. `log.level` in the
- * environment shows more.
+ * What the product logs while a command runs: warnings and errors, one a line on standard error. `log.level` shows more; of
+ * the environment until the other places were read.
  */
 import { Cause, Effect, HashMap, Logger, LogLevel } from "effect"
 import { Io } from "./Io.ts"

@@ -5,7 +5,7 @@ import { CommandDescriptor } from "@effect/cli"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
-import { Cause, Deferred, Effect, Either, Exit, Layer } from "effect"
+import { Cause, Effect, Either, Layer } from "effect"
 import { documents, get } from "./commands/Documents.ts"
 import { events } from "./commands/Events.ts"
 import { build, recover, replay, verify } from "./commands/Generations.ts"
@@ -22,6 +22,7 @@ import { type CliError, type ExitCode, exitCodeOf } from "./Exit.ts"
 import { help } from "./Help.ts"
 import { Io } from "./Io.ts"
 import { complain, page } from "./Output.ts"
+import { interruptible } from "./UntilStopped.ts"
 import { type Line, readLine, type Shell } from "./Usage.ts"
 
 export const root = group("reprise", "Keeps a search index correct, fresh and rebuildable.", [
@@ -90,17 +91,6 @@ const perform = (line: Line): Effect.Effect<ExitCode, CliError, CommandEnvironme
 }
 
 const printed = (text: string) => Effect.flatMap(Io, (io) => Effect.as(io.out(text), 0 as const))
-
-/** At the first Ctrl-C it is interrupted; what it holds is released in order before this answers. */
-const interruptible = <E, R>(run: Effect.Effect<ExitCode, E, R>): Effect.Effect<ExitCode, E, R | Io> =>
-  Effect.gen(function* () {
-    const { stop } = yield* Io
-    const ended = yield* Effect.raceFirst(
-      Effect.exit(run),
-      Effect.as(Deferred.await(stop), Exit.succeed<ExitCode>(130))
-    )
-    return yield* ended
-  })
 
 const completions = (shell: Shell): Effect.Effect<ReadonlyArray<string>> => {
   const tree = descriptorOf(root)

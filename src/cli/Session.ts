@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { FileSystem, Path } from "@effect/platform"
-import { Effect, Option, type Scope } from "effect"
+import { Effect, Logger, Option, type Scope } from "effect"
 import { type Configuration, loadConfig, readDotenv, settingsDigest } from "../runtime/Config.ts"
 import type { ConfigInvalid } from "../runtime/ConfigInvalid.ts"
 import type { ServerDiffers, ServerGone } from "../runtime/control/Protocol.ts"
@@ -28,6 +28,7 @@ import { startEarly } from "../threads/Thread.ts"
 import type { Common } from "./Definition.ts"
 import { type CliError, NothingThere } from "./Exit.ts"
 import { Io } from "./Io.ts"
+import { logLevelOf } from "./Logging.ts"
 import { note } from "./Output.ts"
 
 /** Values of flags that are settings, by the setting's name. */
@@ -50,11 +51,20 @@ export const configuration = (
     return yield* loadConfig({ directory, environment, dotenv, flags })
   })
 
+/** As much as `log.level` says, wherever it is set; a command says no more than warnings where nobody did. */
+const logged =
+  ({ entries, settings }: Configuration) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    entries.some(({ key, origin }) => key === "log.level" && origin !== "default")
+      ? Logger.withMinimumLogLevel(effect, logLevelOf(settings.log.level))
+      : effect
+
 /** Runs `use` with a reader of the data directory. Works beside a writer in another process. */
 export const withReader = <A, R>(
   common: Common,
   options: {
-    readonly embeds: boolean
+    /** Whether it asks for vectors, by the settings. */
+    readonly embeds: false | ((loaded: Configuration) => boolean)
     /** The answer itself says that the log is behind its witnesses. */
     readonly answerNotes?: boolean
   },
@@ -66,12 +76,13 @@ export const withReader = <A, R>(
     if (!existsSync(files.log)) return yield* new NothingThere({ directory: path })
     yield* nativeModule
     const OpenReading = yield* Effect.promise(() => import("../runtime/OpenReading.ts"))
+    const embeds = options.embeds !== false && options.embeds(loaded) ? "now" : false
     return yield* Effect.gen(function* () {
       const reader = yield* Reader
       const behind = options.answerNotes === true ? undefined : yield* reader.behindWitness
       if (behind !== undefined) yield* note(behind.message)
       return yield* use(reader, loaded)
-    }).pipe(Effect.provide(OpenReading.layer({ configuration: loaded, embeds: options.embeds })))
+    }).pipe(Effect.provide(OpenReading.layer({ configuration: loaded, embeds })), logged(loaded))
   })
 
 export interface WriterOptions {
@@ -81,14 +92,16 @@ export interface WriterOptions {
   readonly acceptRollback?: boolean
   /** Files will be looked at. */
   readonly looks?: boolean
+  /** Makes the data directory where there is none; whoever works on what is there has most likely named the wrong one. */
+  readonly makes?: boolean
 }
 
 /** A writer here or in a server. */
 export type AnyWriter = RepriseWriter<ServerGone>
 
 /**
- * Runs `use` with the one writer of the data directory, which is created where it is missing. Where a server holds it,
- * the server does the work, under its own settings.
+ * Runs `use` with the one writer of the data directory. Where a server holds it, the server does the work, under its own
+ * settings.
  */
 export const withWriter = <A, R>(
   common: Common,
@@ -101,6 +114,9 @@ export const withWriter = <A, R>(
 ): Effect.Effect<A, CliError, R | Io | FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function* () {
     const loaded = yield* configuration(common, options.flags)
+    const { files, origin, path } = loaded.directory
+    const isThere = existsSync(files.log)
+    if (!isThere && options.makes !== true) return yield* new NothingThere({ directory: path })
     yield* nativeModule
     const server = options.acceptRollback === true ? undefined : yield* serverOf(loaded)
     if (server !== undefined) {
@@ -110,9 +126,8 @@ export const withWriter = <A, R>(
         )
       return yield* withReader(common, { embeds: false }, (reader) => use(server.writer, reader, loaded))
     }
-    const { files, origin, path } = loaded.directory
     // Whoever expected a directory beside the documents learns of it before anything is in the common one.
-    if (origin === "standard" && !existsSync(files.log))
+    if (origin === "standard" && !isThere)
       yield* note(
         `The data directory is ${path}: none was named, and no folder from here upwards has a .reprise. For one in this folder: reprise init`
       )
@@ -126,7 +141,7 @@ export const withWriter = <A, R>(
     })
     return yield* Effect.gen(function* () {
       return yield* use(yield* Writer, yield* Reader, loaded)
-    }).pipe(Effect.provide(layer))
+    }).pipe(Effect.provide(layer), logged(loaded))
   }).pipe(Effect.scoped)
 
 /** The server that holds the data directory, for as long as the scope lives. What speaks to it is loaded if there is one. */
@@ -176,7 +191,8 @@ export const withQuotes = <A, R>(
     const Quoting = yield* Effect.promise(() => import("../runtime/Quoting.ts"))
     const directory = existsSync(loaded.directory.files.log) ? loaded.directory : yield* emptyDirectory
     return yield* Effect.flatMap(Quotes, use).pipe(
-      Effect.provide(Quoting.layer({ settings: loaded.settings, directory }))
+      Effect.provide(Quoting.layer({ settings: loaded.settings, directory })),
+      logged(loaded)
     )
   }).pipe(Effect.scoped)
 

@@ -17,6 +17,7 @@ import {
   notPossible,
   type Origin,
   type Place,
+  unknownKey,
   valueAt
 } from "./SettingsCheck.ts"
 
@@ -63,6 +64,12 @@ export const loadConfig = Effect.fn("Config.load")(function* (
   inputs: ConfigInputs
 ): Effect.fn.Return<Configuration, ConfigInvalid, FileSystem.FileSystem> {
   const path = inputs.directory.files.config
+  const strangers = Object.entries(inputs.flags).flatMap(([key, value]) =>
+    value === undefined || settingKeys.some((one) => one.key === key)
+      ? []
+      : [unknownKey(flagFor(key), key.split("."))]
+  )
+  if (Arr.isNonEmptyReadonlyArray(strangers)) return yield* new ConfigInvalid({ problems: strangers })
   const file = yield* readSettingsFile(path)
   yield* decodeAt(file, (key) => ({ where: path, origin: "file", key }))
 
@@ -176,18 +183,22 @@ interface Override {
   readonly where: string
 }
 
+const flagFor = (key: string): string => `the flag for ${shown(key, false).slice(1, -1)}`
+
 /** Lowest first. An empty variable is one that is not set. */
 const overridesOf = ({ dotenv, environment, flags }: ConfigInputs): ReadonlyArray<Override> => {
   const fromVariables = (variables: Environment, origin: Origin, where: (variable: string) => string) =>
     settingKeys.flatMap((key): ReadonlyArray<Override> => {
-      const text = variables[key.variable]?.trim() ?? ""
-      return text === "" ? [] : [{ key, value: fromText(key, text), origin, where: where(key.variable) }]
+      const given = variables[key.variable] ?? ""
+      if (given.trim() === "") return []
+      const text = isPrefix(key) ? given : given.trim()
+      return [{ key, value: fromText(key, text), origin, where: where(key.variable) }]
     })
   const fromFlags = settingKeys.flatMap((key): ReadonlyArray<Override> => {
     const given = flags[key.key]
     if (given === undefined) return []
     const value = typeof given === "string" ? fromText(key, given) : given
-    return [{ key, value, origin: "flag", where: `the flag for ${key.key}` }]
+    return [{ key, value, origin: "flag", where: flagFor(key.key) }]
   })
   return [
     ...fromVariables(dotenv.variables, "dotenv", (variable) => `${dotenv.path}, ${variable}`),
@@ -195,6 +206,9 @@ const overridesOf = ({ dotenv, environment, flags }: ConfigInputs): ReadonlyArra
     ...fromFlags
   ]
 }
+
+/** What is put before a text means its white space: `search_query: `. */
+const isPrefix = ({ key }: SettingKey): boolean => /^embedding\.(document|query)Prefix$/.test(key)
 
 /** What is no number or truth value stays a text, and is refused as one. */
 const fromText = ({ form }: SettingKey, text: string): unknown => {

@@ -2,7 +2,7 @@
  * NATS as the settings say. Loaded lazily (`ConfiguredBus.ts`), so that who does not use it does not load its package.
  */
 import { hostname } from "node:os"
-import { Layer, Redacted } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import type { Bus, BusUnavailable } from "../bus/Bus.ts"
 import type { NatsConnection, NatsOptions } from "../bus/nats/Connection.ts"
 import * as Connection from "../bus/nats/Connection.ts"
@@ -79,6 +79,12 @@ const connection = (
             })
       )
     )
+  )
+
+/** Whether the server is there and can be used with these settings: connects, and lets go of it again. */
+export const reached = (settings: Settings, role: NatsRole) =>
+  Effect.flatMap(Connection.NatsConnection, ({ state }) => state).pipe(
+    Effect.provide(connection(settings, role))
   )
 
 /** For the process that has the log: the bus, and content for workers elsewhere. The connection is there for others. */

@@ -21,6 +21,7 @@ import {
   spaceCheck,
   thisMachine
 } from "./doctor/MachineChecks.ts"
+import { serverChecks } from "./doctor/ServerChecks.ts"
 import * as OpenReading from "./OpenReading.ts"
 import { Reader } from "./Reprise.ts"
 
@@ -55,7 +56,8 @@ export const diagnose = Effect.fn("Doctor.diagnose")(function* (
     checks.push(
       yield* spaceCheck(machine, place, 0),
       ...["lock", "log", "index", "analyzer", "model", "work"].map((check) => skipped(check, why)),
-      yield* providerCheck(configuration)
+      yield* providerCheck(configuration),
+      ...(yield* serverChecks(configuration, undefined))
     )
     return { healthy: healthy(), checks }
   }
@@ -83,6 +85,7 @@ const readingChecks = (configuration: Configuration, machine: Machine) => {
       yield* analyzerCheck(live),
       yield* modelCheck(live, configuration),
       yield* providerCheck(configuration),
+      ...(yield* serverChecks(configuration, live)),
       workCheck(status)
     ]
   })

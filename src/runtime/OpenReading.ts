@@ -13,10 +13,11 @@ import * as SqliteReadModels from "../log/SqliteReadModels.ts"
 import { openSnapshot } from "../log/SqliteSnapshot.ts"
 import type { Configuration } from "./Config.ts"
 import type { ConfigInvalid } from "./ConfigInvalid.ts"
-import { configuredModel } from "./ConfiguredModel.ts"
+import { comparedModel, configuredModel } from "./ConfiguredModel.ts"
 import { indexOptions } from "./IndexContext.ts"
 import * as Reading from "./Reading.ts"
 import { Reader } from "./Reprise.ts"
+import type { Settings } from "./Settings.ts"
 import { upon } from "./Upon.ts"
 import { stateWitnesses } from "./Witnesses.ts"
 
@@ -45,8 +46,16 @@ const readable = (directory: string): Effect.Effect<unknown, DirectoryNewer | Di
 
 export interface OpenReadingOptions {
   readonly configuration: Pick<Configuration, "settings" | "directory">
-  /** Searches will ask for vectors of queries. Without it no provider is ever reached. */
-  readonly embeds: boolean
+  /**
+   * Searches will ask for vectors of queries. Without it no provider is ever reached; with `now` none is for a model that no
+   * generation was made with so far, which counts as another one for as long as this is open.
+   */
+  readonly embeds: boolean | "now"
+}
+
+const modelFor = (embeds: OpenReadingOptions["embeds"], settings: Settings) => {
+  if (embeds === false) return noModel
+  return embeds === "now" ? comparedModel(settings) : configuredModel(settings)
 }
 
 export const layer = ({
@@ -67,7 +76,7 @@ export const layer = ({
   return Layer.scopedContext(
     Effect.gen(function* () {
       const logged = yield* upon(Context.empty(), readLog(path))
-      const modelled = yield* upon(logged, embeds ? configuredModel(settings) : noModel)
+      const modelled = yield* upon(logged, modelFor(embeds, settings))
       const index = { ...(yield* indexOptions(path, settings)), scansTogether: true }
       const { bus, search } = settings
       const options = { index, denseWeight: search.denseWeight, bus }

@@ -17,7 +17,7 @@ import * as FilesReader from "../sources/FilesReader.ts"
 import * as NodeFileTree from "../sources/NodeFileTree.ts"
 import type { Configuration } from "./Config.ts"
 import type { ConfigInvalid } from "./ConfigInvalid.ts"
-import { configuredModel } from "./ConfiguredModel.ts"
+import { comparedModel } from "./ConfiguredModel.ts"
 import { configuredSpec } from "./ConfiguredSpec.ts"
 import { descriptorOf, findSource } from "./Names.ts"
 import { readLog } from "./OpenReading.ts"
@@ -45,7 +45,7 @@ export const layer = ({
     Layer.provide(dryRun),
     Layer.provide(preparer),
     Layer.provide(reader),
-    Layer.provide(configuredModel(settings)),
+    Layer.provide(comparedModel(settings)),
     Layer.provide(readLog(directory.path))
   )
 }

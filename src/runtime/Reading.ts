@@ -1,7 +1,7 @@
 /**
  * Opens a data directory for reading: no lock, beside a writer or without one.
  */
-import { existsSync, statSync } from "node:fs"
+import { statSync } from "node:fs"
 import { join } from "node:path"
 import { Clock, Context, Duration, Effect, Layer, Option, Stream } from "effect"
 import type { Descriptor, Manifest } from "../../events/Document.ts"
@@ -21,7 +21,7 @@ import { type DocumentRow, type GenerationRow, ReadModels } from "../log/ReadMod
 import * as HybridSearch from "../search/HybridSearch.ts"
 import { Search, SearchFailed } from "../search/Search.ts"
 import { type IndexContext, type IndexOptions, indexContext } from "./IndexContext.ts"
-import { descriptorOf, findDocument, settingsOf } from "./Names.ts"
+import { descriptorOf, findDocument, settingsOf, sourceNamed } from "./Names.ts"
 import {
   type DocumentDetail,
   type DocumentSummary,
@@ -171,6 +171,14 @@ const makeReader = Effect.fnUntraced(function* (
     return detail
   })
 
+  const knows: RepriseReader["knows"] = Effect.fn("Reader.knows")(function* (scope, name) {
+    if ((yield* sourceNamed(content, yield* readModels.sources(scope), name)) !== undefined) return true
+    return yield* findDocument(readModels, content, scope, name).pipe(
+      Effect.as(true),
+      Effect.catchTag("DocumentUnknown", () => Effect.succeed(false))
+    )
+  })
+
   const status: RepriseReader["status"] = Effect.fn("Reader.status")(function* (scope) {
     const now = yield* Clock.currentTimeMillis
     const head = yield* log.head
@@ -283,6 +291,7 @@ const makeReader = Effect.fnUntraced(function* (
     search,
     documents,
     get,
+    knows,
     status,
     verify: verified,
     sources: (scope) => readModels.sources(scope),
@@ -352,9 +361,8 @@ const withEngine = (
         )
       )
 
-/** Size of the log and its content on disk. */
+/** Size of the log and its content on disk. A writer that closes takes its write-ahead logs away. */
 const bytesOf = (directory: string): number =>
   ["log.sqlite", "log.sqlite-wal", "content.sqlite", "content.sqlite-wal"]
-    .map((name) => join(directory, name))
-    .filter((path) => existsSync(path))
-    .reduce((total, path) => total + statSync(path).size, 0)
+    .map((name) => statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0)
+    .reduce((total, size) => total + size, 0)

@@ -215,6 +215,8 @@ export interface RepriseReader {
     scope: ProjectScope,
     name: string
   ) => Effect.Effect<DocumentDetail, DocumentUnknown | LogFailed>
+  /** Whether a document or a source has this name, be it one that was removed. */
+  readonly knows: (scope: ProjectScope, name: string) => Effect.Effect<boolean, LogFailed>
   readonly sources: (scope?: ProjectScope) => Effect.Effect<ReadonlyArray<SourceRow>, LogFailed>
   readonly status: (scope?: ProjectScope) => Effect.Effect<Status, LogFailed>
   readonly verify: (ask: VerifyAsk) => Effect.Effect<Verified, EngineError | ProjectionsError | LogFailed>

@@ -56,7 +56,8 @@ export const decodeAt = Effect.fnUntraced(function* (
 const isGroup = (key: string): boolean =>
   key === "models" || /^models\.[^.]*$/.test(key) || settingKeys.some((one) => one.key.startsWith(`${key}.`))
 
-const unknownKey = (where: string, path: ReadonlyArray<string>): ConfigProblem => {
+/** A name that no setting has, with those that stand beside it. */
+export const unknownKey = (where: string, path: ReadonlyArray<string>): ConfigProblem => {
   const key = shown(path.join("."), false).slice(1, -1)
   const [first, model = ""] = path
   if (first === "models" && path.length === 2)

@@ -249,6 +249,45 @@ describe("doctor", { timeout: 120_000 }, () => {
     })
   )
 
+  it.scopedLive("bus, engine: a server that the settings name and that is not there", () =>
+    Effect.gen(function* () {
+      const { data } = yield* filled
+      for (const directory of [data, `${data}-none`])
+        for (const [check, environment, remedy] of [
+          ["bus", { REPRISE_BUS: "nats", REPRISE_NATS_URL: "nats://127.0.0.1:9" }, /nats\.url/],
+          ["engine", { REPRISE_INDEX: "qdrant", REPRISE_QDRANT_URL: "http://127.0.0.1:9" }, /qdrant\.url/]
+        ] as const)
+          assertOnly(yield* examined(directory, { environment }), check, /127\.0\.0\.1:9/, remedy)
+    })
+  )
+
+  it.scopedLive("index: paused, with something to apply; what writes would wait for it", () =>
+    Effect.gen(function* () {
+      const at = yield* filled
+      yield* run(["lanes", "pause", "index"], at)
+      writeFileSync(join(at.cwd, "docs", "d.md"), "# d\n\nText of d.\n")
+      yield* run(["sync"], at)
+      assertOnly(yield* examined(at.data), "index", /paused/, /^reprise lanes resume index$/)
+    })
+  )
+
+  it.scopedLive(
+    "model: one that nobody knows is asked for nothing to tell it from the live generation's",
+    () =>
+      Effect.gen(function* () {
+        const { data } = yield* filled
+        const found = yield* examined(data, {
+          environment: {
+            REPRISE_EMBEDDING_PROVIDER: "openai",
+            REPRISE_EMBEDDING_URL: "http://127.0.0.1:9",
+            REPRISE_EMBEDDING_MODEL: "absent"
+          }
+        })
+        const model = found.checks.find(({ check }) => check === "model")
+        assert.match(model?.detail ?? "", /openai:absent is configured.*hashing-512/)
+      })
+  )
+
   it.scopedLive("work: a source whose last sync failed", () =>
     Effect.gen(function* () {
       const at = yield* filled

@@ -44,6 +44,21 @@ describe("a model of this machine", { timeout: 120_000 }, () => {
     })
   )
 
+  it.scopedLive("is not missed by a search that asks for words alone, whoever says so", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      const { REPRISE_DATA_DIR } = at.environment
+      yield* run(["add", "docs"], { ...at, environment: { REPRISE_DATA_DIR } })
+      assert.strictEqual((yield* run(["search", "apple"], at)).code, 2)
+      const sparse = { ...at, environment: { ...at.environment, REPRISE_SEARCH_MODE: "sparse" } }
+      for (const [words, outside] of [
+        [["search", "apple", "--mode", "sparse"], at],
+        [["search", "apple"], sparse]
+      ] as const)
+        assert.strictEqual((yield* json(words, outside)).value.hits.length, 1, words.join(" "))
+    })
+  )
+
   it.scopedLive.skipIf(goesWithoutPeers)("embeds what is added, and the words of a search", () =>
     Effect.gen(function* () {
       const { cwd, environment } = yield* place

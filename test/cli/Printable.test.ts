@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { FastCheck, Schema } from "effect"
 import { jsonLine } from "../../src/cli/Output.ts"
 import { excerpt, printable, printableText } from "../../src/cli/Printable.ts"
-import { styleOf, table, widthOf } from "../../src/cli/Style.ts"
+import { styleOf, table, time, widthOf } from "../../src/cli/Style.ts"
 
 const harmless = /^[^\p{Cc}\p{Cs}\u2028\u2029\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*$/u
 
@@ -53,6 +53,18 @@ describe("colours", () => {
     assert.strictEqual(styleOf(false, {}).bold("a"), "a")
     assert.strictEqual(styleOf(true, { NO_COLOR: "1" }).bold("a"), "a")
     assert.strictEqual(styleOf(true, { TERM: "dumb" }).bold("a"), "a")
+  })
+})
+
+describe("a time", () => {
+  it("has no sixty of anything", () => {
+    assert.deepStrictEqual([999, 59_940, 59_960, 119_600, 3_599_600].map(time), [
+      "999 ms",
+      "59.9 s",
+      "1 min 0 s",
+      "2 min 0 s",
+      "1 h 0 min"
+    ])
   })
 })
 

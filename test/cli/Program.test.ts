@@ -263,6 +263,11 @@ describe("documents, events and jobs", { timeout: 120_000 }, () => {
         [["sync", "elsewhere"], "SourceUnknown", /No source .*elsewhere/],
         [["events", "--type", "DocumentComitted"], "UsageError", /Did you mean DocumentCommitted\?/],
         [["search", "a", "--filter", "stars"], "UsageError", /expected key=value/],
+        [
+          ["search", "a", "--filter", "stars<=4"],
+          "UsageError",
+          /expected key=value, key>=value or key<value/
+        ],
         [["search", "a", "--filter", "source=x"], "UsageError", /expected source=<id>/],
         [["build", "--exclude", "x"], "UsageError", /expected the id of a document/]
       ] as const) {
@@ -314,6 +319,46 @@ describe("bad input", { timeout: 120_000 }, () => {
         const beside = yield* json(["remove", "docs/fiber.md", "nosuch"], at)
         assert.deepStrictEqual([beside.code, beside.value.removed, beside.value.failed], [1, 1, 1])
       })
+  )
+
+  it.scopedLive("a data directory that is not there is not made by who works on what is in one", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      const job = "6b3e1f0a-5a0f-5d0e-9a67-0d6c1b2f7a01"
+      for (const words of [
+        ["sync"],
+        ["replay"],
+        ["build"],
+        ["verify", "--repair"],
+        ["gc"],
+        ["erase", "--everything"],
+        ["jobs", "retry", job],
+        ["recover", "--accept-rollback"]
+      ]) {
+        const { code, value } = yield* json(words, at)
+        assert.deepStrictEqual([code, value.error.code], [2, "NothingThere"], words.join(" "))
+      }
+      assert.deepStrictEqual(readdirSync(at.cwd), ["docs"])
+    })
+  )
+
+  it.scopedLive("a path is one though nothing stands there any more: of a document, of a source", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      yield* run(["add", "docs"], at)
+      rmSync(join(at.cwd, "docs", "fiber.md"))
+      const dry = yield* json(["remove", "docs/fiber.md", "--dry-run"], at)
+      assert.deepStrictEqual([dry.code, dry.value.removed], [0, 1])
+      const document = yield* json(["remove", "docs/fiber.md"], at)
+      assert.deepStrictEqual([document.code, document.value.removed], [0, 1])
+      const below = { ...at, cwd: join(at.cwd, "elsewhere") }
+      assert.strictEqual((yield* json(["remove", "stream.md"], below)).value.removed, 1)
+      rmSync(join(at.cwd, "docs"), { recursive: true })
+      const source = yield* json(["remove", "docs/"], at)
+      assert.deepStrictEqual([source.code, source.value.removed], [0, 1])
+      const erased = yield* json(["erase", "docs"], at)
+      assert.deepStrictEqual([erased.code, erased.value.sources.length], [0, 1], JSON.stringify(erased.value))
+    })
   )
 
   it.scopedLive("a root that is gone removes nothing and exits 1", () =>
@@ -473,6 +518,7 @@ describe("somebody who does not want to wait", { timeout: 60_000 }, () => {
       yield* Deferred.succeed(stop, undefined)
       const stopped = yield* json(["add", "docs"], { ...at, stop })
       assert.deepStrictEqual([stopped.code, stopped.value.interrupted], [130, true])
+      assert.strictEqual((yield* run(["add", "docs", "--dry-run"], { ...at, stop })).code, 130)
       assert.strictEqual(decodeReceipt((yield* json(["add", "docs"], at)).value).failed, 0)
       assert.strictEqual((yield* json(["documents"], at)).value.documents.length, 3)
     })

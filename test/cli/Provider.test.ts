@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect, Schedule } from "effect"
 import { json, run } from "../support/CommandLine.ts"
 import { makeProviderServer } from "../support/ProviderServer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
@@ -127,6 +127,69 @@ describe("a provider", { timeout: 120_000 }, () => {
         assert.strictEqual((yield* json(["search", "note 7", "--mode", "dense"], at)).code, 0)
         assert.strictEqual((yield* json(["search", "note 7", "--mode", "dense"], hashing)).code, 2)
       })
+  )
+
+  it.scopedLive(
+    "whose model nobody knows yet is not even asked how long its vectors are by what only looks",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* makeProviderServer()
+        const at = yield* place(server.url)
+        const { REPRISE_EMBEDDING_DIMENSIONS: _, ...unknown } = at.environment
+        const hashing = { cwd: at.cwd, environment: { REPRISE_DATA_DIR: at.environment.REPRISE_DATA_DIR } }
+        const there = { ...at, environment: unknown }
+        const first = yield* json(["add", "docs", "--dry-run"], there)
+        assert.deepStrictEqual([first.code, first.value.vectors], [0, { compute: 12, reuse: 0 }])
+        yield* json(["add", "docs"], hashing)
+        const hybrid = yield* json(["search", "note 7"], there)
+        assert.strictEqual(hybrid.code, 0)
+        assert.match(hybrid.value.notes.join(), /The dense side is left out.*openai:test/)
+        const dense = yield* json(["search", "note 7", "--mode", "dense"], there)
+        assert.deepStrictEqual([dense.code, dense.value.error.code], [2, "ModelDiffers"])
+        const quote = (yield* json(["build", "--dry-run"], there)).value
+        assert.deepStrictEqual([quote.documents, quote.vectors.compute], [12, 12])
+        assert.strictEqual(server.connections().opened, 0)
+        assert.strictEqual((yield* json(["build"], there)).code, 0)
+        assert.strictEqual((yield* json(["search", "note 7", "--mode", "dense"], there)).code, 0)
+      })
+  )
+
+  it.scopedLive("that gives no answer keeps nobody from ending what has not begun", () =>
+    Effect.gen(function* () {
+      const server = yield* makeProviderServer()
+      server.always({ kind: "silent" })
+      const at = yield* place(server.url)
+      const { REPRISE_EMBEDDING_DIMENSIONS: _, ...unknown } = at.environment
+      const stop = yield* Deferred.make<void>()
+      const asked = Effect.sync(() => server.requests.length > 0).pipe(
+        Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("20 millis") })
+      )
+      yield* Effect.fork(Effect.zipRight(asked, Deferred.succeed(stop, undefined)))
+      const stopped = yield* Effect.timeout(
+        json(["add", "docs"], { ...at, environment: unknown, stop }),
+        "10 seconds"
+      )
+      assert.deepStrictEqual(
+        [stopped.code, stopped.value.interrupted, stopped.value.requested],
+        [130, true, 0]
+      )
+    })
+  )
+
+  it.scopedLive("is warned of as far as log.level says, wherever that is set", () =>
+    Effect.gen(function* () {
+      const server = yield* makeProviderServer()
+      const { cwd, environment } = yield* place(server.url)
+      const at = { cwd, environment: { ...environment, REPRISE_EMBEDDING_VERIFY_TLS: "false" } }
+      const warning = /TLS certificates of the embedding provider .* are not verified/
+      assert.match((yield* run(["add", "docs"], at)).err, warning)
+      const file = join(cwd, "data", "reprise.json")
+      writeFileSync(file, JSON.stringify({ log: { level: "error" } }))
+      for (const words of [["sync"], ["search", "note"], ["sync", "--dry-run"]])
+        assert.strictEqual((yield* run(words, at)).err, "", words.join(" "))
+      writeFileSync(join(cwd, ".env"), "REPRISE_LOG_LEVEL=warning\n")
+      assert.match((yield* run(["sync"], at)).err, warning)
+    })
   )
 
   it.scopedLive("quotes a build under another model, and is paid for exactly that", () =>

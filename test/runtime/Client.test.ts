@@ -87,6 +87,19 @@ describe("the package reprise", () => {
     })
   )
 
+  it.scopedLive(
+    "a setting that there is not is refused, with those that there are: it would do nothing",
+    () =>
+      Effect.gen(function* () {
+        const directory = join(yield* temporaryDirectory, "data")
+        const settings = { "embedding.provder": "openai", "files.jobs": undefined }
+        const refused = yield* Effect.flip(Effect.scoped(Layer.build(openEmbedded({ directory, settings }))))
+        assert.strictEqual(refused._tag, "ConfigInvalid")
+        assert.match(refused.message, /"embedding\.provder" is no setting, expected one of provider, url/)
+        assert.isFalse(existsSync(directory))
+      })
+  )
+
   it.scopedLive("the directory's reprise.json counts", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory

@@ -79,6 +79,18 @@ layer(NodeContext.layer)("the configuration", (it) => {
     })
   )
 
+  it.scoped("keeps the white space of a prefix, which a model was trained with, wherever it stands", () =>
+    Effect.gen(function* () {
+      const files = { dotenv: "REPRISE_EMBEDDING_DOCUMENT_PREFIX='passage: '\n" }
+      const environment = { REPRISE_EMBEDDING_QUERY_PREFIX: "query: ", REPRISE_EMBEDDING_MODEL: " m " }
+      const { embedding } = (yield* load(files, { environment })).settings
+      assert.deepStrictEqual(
+        [embedding.documentPrefix, embedding.queryPrefix, embedding.model],
+        ["passage: ", "query: ", "m"]
+      )
+    })
+  )
+
   it.scoped("knows every variable that others rely on", () =>
     Effect.gen(function* () {
       const { settings, warnings } = yield* load(

@@ -96,7 +96,8 @@ describe("gc", () => {
         Effect.timeout("20 seconds")
       )
       assert.isTrue(yield* clean)
-    }).pipe(Effect.provide(layer(small)))
+      // It ends before what it works on is closed, as in a server.
+    }).pipe(Effect.scoped, Effect.provide(layer(small)))
   )
 
   onClock(

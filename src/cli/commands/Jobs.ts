@@ -219,7 +219,8 @@ const lane = (name: "pause" | "resume", summary: string) =>
     flags: {},
     arguments: oneOf("lane", Pausable.literals),
     run: (_, lane, common) =>
-      withWriter(common, { command: `reprise lanes ${name}` }, (writer) =>
+      // Held back before anything is added, too.
+      withWriter(common, { command: `reprise lanes ${name}`, makes: true }, (writer) =>
         Effect.gen(function* () {
           const paused = name === "pause"
           yield* writer.pause(lane, paused)

@@ -2,6 +2,7 @@
 import { Effect, Either, Schema } from "effect"
 import { DocumentId, SourceId } from "../../../events/Ids.ts"
 import { Filter, type MetadataCondition } from "../../index/Filter.ts"
+import type { Configuration } from "../../runtime/Config.ts"
 import { maxLimit, SearchAnswer, type SearchHit, type SearchRequest } from "../../search/Search.ts"
 import { choiceFlag, command, integerFlag, oneArgument, textFlags } from "../Definition.ts"
 import { UsageError } from "../Exit.ts"
@@ -13,7 +14,8 @@ import { counted, number } from "../Style.ts"
 const isDocumentId = Schema.is(DocumentId)
 const isSourceId = Schema.is(SourceId)
 
-const conditionForm = /^([^=<>!]{1,256})(>=|=|<)(.*)$/su
+/** `key<=value` is no condition: read as one, it would look for what is less than the text `=value`. */
+const conditionForm = /^([^=<>!]{1,256})(>=|=|<(?!=))(.*)$/su
 
 /**
  * `source=<id>`, `document=<id>`, or a condition on metadata: `key=value`, `key>=value`, `key<value`. Several of one key
@@ -83,12 +85,13 @@ export const search = command({
         return yield* new UsageError({ detail: "The query is empty. Say what to look for." })
       }
       const filter = yield* filterOf(filters)
+      const modeOf = ({ settings }: Configuration) => asked ?? settings.search.mode
       return yield* withReader(
         common,
-        { embeds: asked !== "sparse", answerNotes: true },
-        (reader, { settings }) =>
+        { embeds: (loaded) => modeOf(loaded) !== "sparse", answerNotes: true },
+        (reader, loaded) =>
           Effect.gen(function* () {
-            const mode = asked ?? settings.search.mode
+            const mode = modeOf(loaded)
             const request: SearchRequest = {
               scope: common.scope,
               query: query.toWellFormed(),

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path"
 import { Effect, Option, Schema, Stream } from "effect"
 import type { Lane } from "../../../events/Job.ts"
 import { Quote } from "../../../events/Quote.ts"
-import { Receipt } from "../../../events/Receipt.ts"
+import { emptyReceipt, Receipt } from "../../../events/Receipt.ts"
 import type { SyncCounts } from "../../../events/Source.ts"
 import { localName } from "../../runtime/DataDirectory.ts"
 import { nativeModule } from "../../runtime/NativeModule.ts"
@@ -18,13 +18,23 @@ import {
   noArguments,
   textFlags
 } from "../Definition.ts"
-import { type CliError, exitCodeOfReceipt, NothingThere, PathsMissing } from "../Exit.ts"
+import { type CliError, exitCodeOfReceipt, PathsMissing } from "../Exit.ts"
 import { Io } from "../Io.ts"
+import { namesMeant } from "../Names.ts"
 import { note, type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
 import { withProgress } from "../Progress.ts"
-import { type AnyWriter, configuration, orIndexAway, orOutage, withQuotes, withWriter } from "../Session.ts"
+import {
+  type AnyWriter,
+  configuration,
+  orIndexAway,
+  orOutage,
+  withQuotes,
+  withReader,
+  withWriter
+} from "../Session.ts"
 import { counted, number, type Style, time } from "../Style.ts"
+import { interruptible, orEarlier } from "../UntilStopped.ts"
 
 const Initialised = Schema.Struct({
   dataDirectory: Schema.String,
@@ -86,14 +96,19 @@ export const add = command({
       }
       const options = { scope: common.scope, include, exclude, full }
       const settings = { "files.jobs": jobs }
-      if (dryRun) {
-        const quote = yield* withQuotes(common, settings, ({ add }) => add(absolute, options))
-        return yield* quoted(common, quote)
-      }
-      const receipt = yield* withWriter(
-        common,
-        { command: "reprise add", flags: settings, looks: true },
-        (writer) => watched(writer, writer.add(absolute, { ...options, stop }))
+      if (dryRun)
+        return yield* quoted(
+          common,
+          withQuotes(common, settings, ({ add }) => add(absolute, options))
+        )
+      const receipt = yield* orEarlier(
+        (begun) =>
+          withWriter(
+            common,
+            { command: "reprise add", flags: settings, looks: true, makes: true },
+            (writer) => Effect.zipRight(begun, watched(writer, writer.add(absolute, { ...options, stop })))
+          ),
+        notBegun
       )
       return yield* ended(common, receipt)
     })
@@ -119,21 +134,24 @@ export const sync = command({
       const sources = names.map((name) => (isId(name) ? name : resolve(cwd, name)))
       const options = { scope: common.scope, full, approveRemovals }
       const settings = { "files.jobs": jobs }
-      if (dryRun) {
-        const quote = yield* withQuotes(common, settings, ({ sync }) => sync(sources, options))
-        return yield* quoted(common, quote)
-      }
-      const receipt = yield* withWriter(
-        common,
-        { command: "reprise sync", flags: settings, looks: true },
-        (writer, reader) =>
-          Effect.gen(function* () {
-            const known = yield* reader.sources(common.scope)
-            if (names.length === 0 && known.every(({ removed }) => removed))
-              yield* note("There are no sources. Add one with: reprise add <directory>")
-            yield* pausedLanes(reader)
-            return yield* watched(writer, writer.sync(sources, { ...options, stop }))
-          })
+      if (dryRun)
+        return yield* quoted(
+          common,
+          withQuotes(common, settings, ({ sync }) => sync(sources, options))
+        )
+      const receipt = yield* orEarlier(
+        (begun) =>
+          withWriter(common, { command: "reprise sync", flags: settings, looks: true }, (writer, reader) =>
+            Effect.gen(function* () {
+              const known = yield* reader.sources(common.scope)
+              if (names.length === 0 && known.every(({ removed }) => removed))
+                yield* note("There are no sources. Add one with: reprise add <directory>")
+              yield* pausedLanes(reader)
+              yield* begun
+              return yield* watched(writer, writer.sync(sources, { ...options, stop }))
+            })
+          ),
+        notBegun
       )
       return yield* ended(common, receipt)
     })
@@ -150,17 +168,16 @@ export const remove = command({
   run: ({ dryRun }, names, common) =>
     Effect.gen(function* () {
       const { cwd } = yield* Io
-      const { directory } = yield* configuration(common)
-      if (!existsSync(directory.files.log)) return yield* new NothingThere({ directory: directory.path })
-      const resolved = names.map((name) => (existsSync(resolve(cwd, name)) ? resolve(cwd, name) : name))
       const { scope } = common
+      const meant = namesMeant(scope, cwd, names)
       if (!dryRun) {
-        const receipt = yield* withWriter(common, { command: "reprise remove" }, (writer) =>
-          orIndexAway(writer, writer.remove(resolved, { scope }))
+        const receipt = yield* withWriter(common, { command: "reprise remove" }, (writer, reader) =>
+          Effect.flatMap(meant(reader), (known) => orIndexAway(writer, writer.remove(known, { scope })))
         )
         return yield* ended(common, receipt)
       }
-      const receipt = yield* withQuotes(common, {}, ({ remove }) => remove(resolved, { scope }))
+      const known = yield* withReader(common, { embeds: false }, meant)
+      const receipt = yield* withQuotes(common, {}, ({ remove }) => remove(known, { scope }))
       yield* print(common.json, Receipt, receipt, ({ style }) =>
         [
           `Would be: ${counts(style, receipt)}`,
@@ -172,6 +189,9 @@ export const remove = command({
       return exitCodeOfReceipt(receipt)
     })
 })
+
+/** Told to stop while the data directory was still being opened, which may wait for a provider. */
+const notBegun: Receipt = { ...emptyReceipt, interrupted: true }
 
 /** Who waits for a lane that somebody paused should know it. */
 const pausedLanes = (reader: RepriseReader) =>
@@ -219,11 +239,15 @@ const ended = (common: Common, receipt: Receipt) =>
     return exitCodeOfReceipt(receipt)
   })
 
-const quoted = (common: Common, quote: Quote) =>
-  Effect.gen(function* () {
-    yield* print(common.json, Quote, quote, (page) => quotePage(page, quote))
-    return exitCodeOfReceipt(quote)
-  })
+/** There is nothing to finish of what only looks. */
+const quoted = <R>(common: Common, quoting: Effect.Effect<Quote, CliError, R>) =>
+  interruptible(
+    Effect.gen(function* () {
+      const quote = yield* quoting
+      yield* print(common.json, Quote, quote, (page) => quotePage(page, quote))
+      return exitCodeOfReceipt(quote)
+    })
+  )
 
 const shownPlanned = 100
 

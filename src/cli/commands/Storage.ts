@@ -1,14 +1,13 @@
 /** `gc`, `erase`: what a data directory no longer needs, and what must not stay in it. */
-import { existsSync } from "node:fs"
-import { resolve } from "node:path"
 import { Effect } from "effect"
 import { Certificate, Collected } from "../../runtime/StorageReports.ts"
 import { command, flag, manyArguments, noArguments } from "../Definition.ts"
-import { NothingThere, UsageError } from "../Exit.ts"
+import { UsageError } from "../Exit.ts"
 import { Io } from "../Io.ts"
+import { namesMeant } from "../Names.ts"
 import { type Page, print } from "../Output.ts"
 import { printable } from "../Printable.ts"
-import { configuration, orIndexAway, withWriter } from "../Session.ts"
+import { orIndexAway, withWriter } from "../Session.ts"
 import { bytes, counted, number, time } from "../Style.ts"
 
 export const gc = command({
@@ -19,17 +18,13 @@ export const gc = command({
   flags: { dryRun: flag("dry-run", "Say what would be freed, and do nothing") },
   arguments: noArguments,
   run: ({ dryRun }, _, common) =>
-    Effect.gen(function* () {
-      const { files, path } = (yield* configuration(common)).directory
-      if (!existsSync(files.log)) return yield* new NothingThere({ directory: path })
-      return yield* withWriter(common, { command: "reprise gc" }, (writer) =>
-        Effect.gen(function* () {
-          const collected = yield* writer.collect({ dryRun })
-          yield* print(common.json, Collected, collected, (page) => collectedPage(page, collected))
-          return 0 as const
-        })
-      )
-    })
+    withWriter(common, { command: "reprise gc" }, (writer) =>
+      Effect.gen(function* () {
+        const collected = yield* writer.collect({ dryRun })
+        yield* print(common.json, Collected, collected, (page) => collectedPage(page, collected))
+        return 0 as const
+      })
+    )
 })
 
 const collectedPage = ({ style }: Page, collected: Collected): string => {
@@ -66,16 +61,11 @@ export const erase = command({
             : "Name what is to be erased, or give --everything for the whole project."
         })
       const { cwd } = yield* Io
-      const { files, path } = (yield* configuration(common)).directory
-      if (!existsSync(files.log)) return yield* new NothingThere({ directory: path })
-      const resolved = names.map((name) => (existsSync(resolve(cwd, name)) ? resolve(cwd, name) : name))
       const { scope } = common
-      return yield* withWriter(common, { command: "reprise erase" }, (writer) =>
+      return yield* withWriter(common, { command: "reprise erase" }, (writer, reader) =>
         Effect.gen(function* () {
-          const certificate = yield* orIndexAway(
-            writer,
-            writer.erase({ scope, names: everything ? "everything" : resolved, dryRun })
-          )
+          const known = everything ? "everything" : yield* namesMeant(scope, cwd, names)(reader)
+          const certificate = yield* orIndexAway(writer, writer.erase({ scope, names: known, dryRun }))
           yield* print(common.json, Certificate, certificate, (page) => certificatePage(page, certificate))
           return 0 as const
         })

@@ -8,7 +8,7 @@ import type { GenerationRow } from "../../log/ReadModels.ts"
 import { analyzerFor, analyzerOf } from "../Analyzers.ts"
 import type { Configuration } from "../Config.ts"
 import { withoutPassword } from "../ConfigInvalid.ts"
-import { configuredModel } from "../ConfiguredModel.ts"
+import { comparedModel, configuredModel } from "../ConfiguredModel.ts"
 import { configuredSpec } from "../ConfiguredSpec.ts"
 import { modelLayer } from "../Models.ts"
 import { readLog } from "../OpenReading.ts"
@@ -25,6 +25,12 @@ export const indexCheck = (status: Status, holder: string | undefined): Finding 
       live.engine === "qdrant"
         ? "Look at the server, and at qdrant.url and qdrant.apiKey (reprise config); what writes next fills it again. Or: reprise replay"
         : "reprise replay"
+    )
+  if (live.lag > 0 && status.indexing.paused)
+    return failed(
+      "index",
+      `${live.id} is ${live.lag} events behind the log, and the index is paused`,
+      "reprise lanes resume index"
     )
   if (live.lag > 0 && holder === undefined) {
     return failed(
@@ -54,7 +60,7 @@ export const analyzerCheck = (live: GenerationRow | undefined): Effect.Effect<Fi
         })
       )
 
-/** The configured model is asked for nothing here where an earlier run knew its dimensions. */
+/** The configured model is asked for nothing here: of another one than that which made the generation there is nothing to know. */
 export const modelCheck = (
   live: GenerationRow | undefined,
   configuration: Configuration
@@ -84,7 +90,12 @@ export const modelCheck = (
   return guarded(
     "model",
     `Check embedding.url (${withoutPassword(embedding.url ?? "not set")}), embedding.model and embedding.apiKey: reprise config`,
-    check.pipe(Effect.provide(modelOf(configuration)), Effect.scoped)
+    check.pipe(
+      Effect.provide(
+        Layer.provide(comparedModel(configuration.settings), readLog(configuration.directory.path))
+      ),
+      Effect.scoped
+    )
   )
 }
 
