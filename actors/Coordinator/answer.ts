@@ -99,6 +99,26 @@ export const refuse = (
   fail(turn, reply, new CommandRefused({ command, code, detail }))
 }
 
+/** New contents are made under the live generation's spec alone. */
+export const refuseForSpec = (
+  desk: Desk,
+  turn: Turn,
+  reply: CommandReply,
+  command: Command["_tag"]
+): void => refuse(turn, reply, command, "spec-differs", differing(desk))
+
+const differing = ({ live, settings }: Desk): string => {
+  const { spec } = settings
+  const differences = (["chunker", "model", "analyzer"] as const).flatMap((part) =>
+    live === undefined || live.spec[part] === spec[part]
+      ? []
+      : [
+          `${part}: configured is ${spec[part]}, the live generation ${live.generation} has ${live.spec[part]}`
+        ]
+  )
+  return `The configuration differs from what the index was made with (${differences.join("; ")}). Run reprise build to make an index under it, or restore the setting.`
+}
+
 export const fail = (turn: Turn, reply: CommandReply, error: CommandError): void => {
   turn.replies.push(() => reply.fail(error))
 }

@@ -5,20 +5,23 @@ import { Effect } from "effect"
 import type { Command } from "../../events/Commands.ts"
 import { type Digest, scopeKey } from "../../events/Ids.ts"
 import type { LogFailed } from "../../src/log/Log.ts"
-import { answeredBefore, bodyDigest, type CommandReply, fail, isKept, refuse } from "./answer.ts"
+import {
+  answeredBefore,
+  bodyDigest,
+  type CommandReply,
+  fail,
+  isKept,
+  refuse,
+  refuseForSpec
+} from "./answer.ts"
 import type { Desk } from "./Desk.ts"
 import { remove, submit, submitKeys } from "./documentCommands.ts"
 import { jobCommand } from "./jobCommands.ts"
 import { sourceCommand, sourceKey } from "./sourceCommands.ts"
 import type { Turn } from "./Turn.ts"
 
-/** They lead to new contents, which can be made only under the spec that is live. */
-const needSpec: ReadonlySet<Command["_tag"]> = new Set([
-  "DocumentSubmit",
-  "SourceAdd",
-  "SyncStart",
-  "JobRetry"
-])
+/** They lead to new contents, which can be made only under the spec that is live. Whether a retry does depends on the job. */
+const needSpec: ReadonlySet<Command["_tag"]> = new Set(["DocumentSubmit", "SourceAdd", "SyncStart"])
 
 /** `again`: to be taken up in the next turn, because this one has decided about the same already. */
 type Handled = "done" | "again"
@@ -61,7 +64,7 @@ const decide = (
   body: Digest | undefined
 ): Effect.Effect<Handled, LogFailed> => {
   if (desk.differs && needSpec.has(command._tag)) {
-    refuse(turn, reply, command._tag, "spec-differs", differing(desk))
+    refuseForSpec(desk, turn, reply, command._tag)
     return Effect.succeed("done")
   }
   switch (command._tag) {
@@ -97,16 +100,4 @@ const digestOf = (command: Command): Digest | "malformed" => {
   } catch {
     return "malformed"
   }
-}
-
-const differing = ({ live, settings }: Desk): string => {
-  const { spec } = settings
-  const differences = (["chunker", "model", "analyzer"] as const).flatMap((part) =>
-    live === undefined || live.spec[part] === spec[part]
-      ? []
-      : [
-          `${part}: configured is ${spec[part]}, the live generation ${live.generation} has ${live.spec[part]}`
-        ]
-  )
-  return `The configuration differs from what the index was made with (${differences.join("; ")}). Run reprise build to make an index under it, or restore the setting.`
 }

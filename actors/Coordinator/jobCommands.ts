@@ -9,7 +9,7 @@ import { buildJobId, JobCancelled, JobRetried, jobStream } from "../../events/Jo
 import type { LogFailed, NewEvent } from "../../src/log/Log.ts"
 import type { JobRow } from "../../src/log/ReadModels.ts"
 import { dropBuild } from "./advance.ts"
-import { type CommandReply, carry, refuse } from "./answer.ts"
+import { type CommandReply, carry, refuse, refuseForSpec } from "./answer.ts"
 import { type Desk, documentKey, unfinished } from "./Desk.ts"
 import { documentEvent } from "./decide.ts"
 import { takeUp } from "./recover.ts"
@@ -54,6 +54,9 @@ const retry = Effect.fnUntraced(function* (
       `The job is ${job.state}; only a parked one is retried.`
     )
   }
+  const builds = [...desk.builds.all()].filter(({ pair }) => isBuildOf(desk, job, pair))
+  // What a build is parked for is made under its own spec, whichever is live.
+  if (desk.differs && builds.length === 0) return refuseForSpec(desk, turn, reply, command._tag)
   yield* carry(desk, turn, {
     command,
     reply,
@@ -63,8 +66,7 @@ const retry = Effect.fnUntraced(function* (
     operational: [],
     steps: [],
     appended: () => {
-      for (const build of desk.builds.all()) {
-        if (!isBuildOf(desk, job, build.pair)) continue
+      for (const build of builds) {
         build.parked.delete(job.documentId)
         build.pending.add(job.documentId)
       }

@@ -1224,6 +1224,44 @@ describe("generations", () => {
     { preparer: Layer.suspend(() => unbuildableUnder(other.chunker, () => unbuildable)) }
   )
 
+  runs(
+    "a parked build is retried under the configuration that it is made for; a parked document is not",
+    [
+      Effect.gen(function* () {
+        unbuildable = true
+        yield* begin
+        yield* settle(submitOf("stubborn", `# stubborn\n\n${long}\n`))
+        failuresLeft = Number.POSITIVE_INFINITY
+        yield* settle(submitOf("parked", "text"))
+        failuresLeft = 0
+      }),
+      Effect.gen(function* () {
+        const coordinator = yield* Coordinator
+        const { jobs } = yield* ReadModels
+        yield* coordinator.operate(new GenerationOpen({ spec: other, reason: "build" }))
+        while ((yield* coordinator.unfinishedBuilds).parked === 0) yield* Effect.sleep("5 millis")
+        unbuildable = false
+        const { rows } = yield* jobs({ state: "parked", limit: 10 })
+        const retry = (name: string) => {
+          const [job] = rows.filter(({ documentId }) => documentId === documentNamed(name))
+          if (job === undefined) return Effect.dieMessage(`${name} is not parked.`)
+          return ask(new JobRetry({ commandId: nextCommandId(), scope: defaultScope, jobId: job.jobId }))
+        }
+        const error = yield* Effect.flip(retry("parked"))
+        assert.strictEqual(error._tag === "CommandRefused" && error.code, "spec-differs")
+        yield* retry("stubborn")
+        while ((yield* eventsOf("DocumentBuilt")).length === 0) yield* Effect.sleep("5 millis")
+      })
+    ],
+    [
+      { model: failing, settings: { attempts: 1 } },
+      {
+        settings: { spec: other },
+        preparer: Layer.suspend(() => unbuildableUnder(other.chunker, () => unbuildable))
+      }
+    ]
+  )
+
   onDisk(
     "hold appends for the last stretch, but not what is operated within",
     Effect.gen(function* () {

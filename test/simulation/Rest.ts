@@ -1,7 +1,7 @@
 /** What is looked at once everything has come to rest, and what the program itself says of its index then. */
 import { Context, Duration, Effect, Schema } from "effect"
 import { Promotion } from "../../actors/Indexer/Promotion.ts"
-import type { GenerationId, Spec } from "../../events/index.ts"
+import { type GenerationId, type Spec, samePair } from "../../events/index.ts"
 import { Projections } from "../../src/index/Projections.ts"
 import type { Recomputed, VerifyReport } from "../../src/index/VerifyReport.ts"
 import { type JobRow, ReadModels } from "../../src/log/ReadModels.ts"
@@ -35,12 +35,23 @@ type Use<A, E> = (served: Context.Context<Served>) => Effect.Effect<A, E>
 export const parkedJobs: Use<ReadonlyArray<JobRow>, unknown> = (served) =>
   Effect.map(Context.get(served, ReadModels).jobs({ state: "parked", limit: 100 }), ({ rows }) => rows)
 
-export const replay = (spec: Spec) => (served: Context.Context<Served>) =>
-  Context.get(served, Promotion).run({
-    spec,
-    reason: "replay",
-    excluded: [],
-    onProgress: () => Effect.void
+const usualPromotion = { excluded: [], onProgress: () => Effect.void } as const
+
+/** Under the live generation's spec. */
+export const replay = (served: Context.Context<Served>) =>
+  Effect.gen(function* () {
+    const live = yield* Context.get(served, ReadModels).live
+    if (live === undefined) return yield* Effect.dieMessage("No generation is live.")
+    const { spec } = live
+    return yield* Context.get(served, Promotion).run({ ...usualPromotion, spec, reason: "replay" })
+  })
+
+/** Nothing where the live generation has that spec. */
+export const build = (spec: Spec) => (served: Context.Context<Served>) =>
+  Effect.gen(function* () {
+    const live = yield* Context.get(served, ReadModels).live
+    if (live !== undefined && samePair(live.spec, spec)) return
+    yield* Context.get(served, Promotion).run({ ...usualPromotion, spec, reason: "build" })
   })
 
 /** A schedule lasts for seconds: the grace is over within it, while messages and vectors are still on their way. */
@@ -70,7 +81,6 @@ export const erase = (project: string, document: string) => (served: Context.Con
 export const prove = (
   until: <A, E>(use: Use<A, E>) => Effect.Effect<A>,
   generation: GenerationId,
-  spec: Spec,
   paid: () => number
 ): Effect.Effect<Proof> =>
   Effect.gen(function* () {
@@ -79,6 +89,6 @@ export const prove = (
     )
     const recomputed = yield* until((served) => Context.get(served, Projections).recompute(generation))
     const before = paid()
-    const { report } = yield* until(replay(spec))
+    const { report } = yield* until(replay)
     return { verified, recomputed, replayed: report, paidByReplay: paid() - before }
   })

@@ -25,6 +25,8 @@ export type Operation = { readonly sender: number; readonly pauseMs: number } & 
   | { readonly kind: "collect" }
   /** Everything of a document is erased, with what it was before it moved. */
   | { readonly kind: "erase"; readonly document: string }
+  /** The server is configured for the other chunker and started again, and a generation under that is built. */
+  | { readonly kind: "build" }
   /** The server is stopped in order and started again. */
   | { readonly kind: "stop" }
   /** The server is killed, and somebody deletes a folder before it is started again. */
@@ -140,7 +142,8 @@ export const scheduleOf = (seed: number): Schedule => {
     if (dice < 0.7) return { ...own, kind: "remove", document: pick([...documents, poisonable]) }
     if (dice < 0.76) return { ...own, kind: "resend", back: 1 + below(3) }
     if (dice < 0.79) return { ...own, kind: "twin", back: 1 + below(2), text: pick(plainTexts) }
-    if (dice < 0.9) return { ...own, kind: "search" }
+    if (dice < 0.82) return { ...own, kind: "search" }
+    if (dice < 0.9) return { ...own, kind: "build" }
     if (dice < 0.92) return { ...own, kind: "erase", document: pick([...documents, poisonable]) }
     if (dice < 0.94) return { ...own, kind: "retry" }
     if (dice < 0.96) return { ...own, kind: "replay" }

@@ -6,7 +6,7 @@ import { Cause, Context, Duration, Effect, Exit } from "effect"
 import { CommandRefused, Coordinator } from "../../actors/Coordinator.ts"
 import { Indexer } from "../../actors/Indexer.ts"
 import { Supervisor } from "../../actors/Supervisor.ts"
-import { type Command, CommandId, JobRetry } from "../../events/index.ts"
+import { type Command, CommandId, JobRetry, type Spec } from "../../events/index.ts"
 import { Log } from "../../src/log/Log.ts"
 import { ReadModels } from "../../src/log/ReadModels.ts"
 import type { Collected } from "../../src/runtime/StorageReports.ts"
@@ -15,11 +15,11 @@ import { type Sent, sentAs, sourceAdded } from "./Commands.ts"
 import { type Beginning, Disk } from "./Disk.ts"
 import { Faults } from "./Faults.ts"
 import { breachOf, Still } from "./Files.ts"
-import { type AtRest, collect, erase, grace, parkedJobs, prove, replay } from "./Rest.ts"
+import { type AtRest, build, collect, erase, grace, parkedJobs, prove, replay } from "./Rest.ts"
 import { type Operation, type Schedule, senders } from "./Schedule.ts"
 import { Gone, type Searched, Searches } from "./Searches.ts"
 import { type Served, server } from "./Server.ts"
-import { busWith, failpointsOf, preparer, providerWith, specOf } from "./Surroundings.ts"
+import { busWith, chunkings, failpointsOf, preparerWith, providerWith, specOf } from "./Surroundings.ts"
 import { Process, World } from "./World.ts"
 
 /** In peace everything has come to rest after this, or never will. */
@@ -68,6 +68,8 @@ export class Simulation {
   #server: { readonly process: Process; readonly interrupt: () => void } | undefined
   #served: Context.Context<Served> | undefined
   #broken: Broken | undefined
+  /** With which the server is configured. */
+  #chunking: keyof typeof chunkings = "large"
   /** Nobody has deleted a part of the index. */
   #isWhole = true
 
@@ -153,9 +155,9 @@ export class Simulation {
     const { directory } = this.#disk
     const serving = server({
       directory,
-      spec: specOf(this.#model),
+      spec: this.#spec,
       model: this.#model,
-      preparer,
+      preparer: preparerWith(chunkings[this.#chunking]),
       bus: busWith(this.faults),
       failpoints: failpointsOf(process, this.faults, (name) => this.#kill(`at ${name}`))
     })
@@ -294,16 +296,15 @@ export class Simulation {
       case "retry":
         return this.#retryParked
       case "replay":
-        return Effect.asVoid(Effect.exit(this.#call(replay(specOf(this.#model)))))
+        return Effect.asVoid(Effect.exit(this.#call(replay)))
       case "collect":
         return this.#collect(this.#call(collect))
       case "erase":
         return this.#erase(project, operation.document)
+      case "build":
+        return this.#build
       case "stop":
-        return Effect.sync(() => {
-          this.note("stop")
-          this.#server?.interrupt()
-        })
+        return this.#stop
     }
   }
 
@@ -345,6 +346,35 @@ export class Simulation {
     )
   }
 
+  get #stop(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.note("stop")
+      this.#server?.interrupt()
+    })
+  }
+
+  get #spec(): Spec {
+    return specOf(this.#model, chunkings[this.#chunking])
+  }
+
+  /** What the provider refused by mistake is tried again: nothing that is found may be left behind. */
+  get #build(): Effect.Effect<void> {
+    return Effect.gen(this, function* () {
+      this.#chunking = this.#chunking === "large" ? "small" : "large"
+      this.note(`configured for ${this.#chunking} chunks`)
+      const life = this.#life
+      yield* this.#stop
+      while (this.#life === life) yield* Effect.sleep(Duration.millis(100))
+      while (true) {
+        const built = yield* Effect.exit(Effect.suspend(() => this.#call(build(this.#spec))))
+        if (Exit.isSuccess(built)) return this.note("built")
+        this.note(`not built: ${String(built.cause).split("\n")[0]}`)
+        yield* this.#retryParked
+        yield* Effect.sleep(Duration.millis(300))
+      }
+    })
+  }
+
   get #retryParked(): Effect.Effect<void> {
     return Effect.gen(this, function* () {
       const parked = yield* this.#until(parkedJobs)
@@ -352,7 +382,8 @@ export class Simulation {
         const commandId = CommandId.make(`retry-${this.world.steps}`)
         this.note(`retry ${jobId}`)
         // It may have been superseded or removed meanwhile.
-        yield* Effect.exit(this.#call(this.#asking(new JobRetry({ commandId, scope, jobId }))))
+        const asked = yield* Effect.exit(this.#call(this.#asking(new JobRetry({ commandId, scope, jobId }))))
+        if (Exit.isFailure(asked)) this.note(`not retried: ${String(asked.cause).split("\n")[0]}`)
       }
     })
   }
@@ -382,7 +413,7 @@ export class Simulation {
       const until: Parameters<typeof prove>[0] = (use) => this.#until(use)
       const proof =
         isCollected || this.schedule.seed % 5 === 0
-          ? yield* prove(until, live.generation, specOf(this.#model), () => this.paid)
+          ? yield* prove(until, live.generation, () => this.paid)
           : undefined
       // A replay ends with events of its own.
       yield* visible

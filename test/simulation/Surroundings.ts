@@ -22,7 +22,11 @@ import { claimOne } from "../support/claimOne.ts"
 import type { Faults } from "./Faults.ts"
 import type { Process } from "./World.ts"
 
-const chunking: ChunkerSettings = { maxTokens: 64, overlapTokens: 0 }
+/** With the smaller one documents have more chunks, and other ones. */
+export const chunkings = {
+  large: { maxTokens: 64, overlapTokens: 0 },
+  small: { maxTokens: 40, overlapTokens: 0 }
+} satisfies { readonly [name: string]: ChunkerSettings }
 export const batchSize = 3
 export const concurrency = 2
 const dimensions = 8
@@ -39,24 +43,25 @@ const named = (letter: string): string =>
 const passage = (letter: string): string =>
   `The ${everywhere} of ${named(letter)} stays ${named(letter)}${letter}. `.repeat(7).trim()
 
-export const preparer: Layer.Layer<Preparer.Preparer> = Layer.effect(
-  Preparer.Preparer,
-  Effect.map(Preparer.Preparer, (real) => {
-    const prepare = (document: Preparer.ToPrepare) =>
-      new TextDecoder().decode(document.raw).includes("unparseable")
-        ? Effect.succeed({
-            _tag: "Unparseable" as const,
-            code: "parser-failed",
-            message: "It cannot be parsed."
-          })
-        : real.prepare(document)
-    return Preparer.Preparer.of({
-      ...real,
-      prepare,
-      prepareAll: (documents) => Effect.forEach(documents, prepare)
+export const preparerWith = (chunking: ChunkerSettings): Layer.Layer<Preparer.Preparer> =>
+  Layer.effect(
+    Preparer.Preparer,
+    Effect.map(Preparer.Preparer, (real) => {
+      const prepare = (document: Preparer.ToPrepare) =>
+        new TextDecoder().decode(document.raw).includes("unparseable")
+          ? Effect.succeed({
+              _tag: "Unparseable" as const,
+              code: "parser-failed",
+              message: "It cannot be parsed."
+            })
+          : real.prepare(document)
+      return Preparer.Preparer.of({
+        ...real,
+        prepare,
+        prepareAll: (documents) => Effect.forEach(documents, prepare)
+      })
     })
-  })
-).pipe(Layer.provide(PreparerInThread.layer({ chunkers: [chunking], limits: defaultPrepareLimits })))
+  ).pipe(Layer.provide(PreparerInThread.layer({ chunkers: [chunking], limits: defaultPrepareLimits })))
 
 /** The direction of a text: eight numbers from its hash. */
 const directionOf = (text: string): ReadonlyArray<number> =>
@@ -93,7 +98,7 @@ export const providerWith = (faults: Faults, paid: (inputs: number) => void): Em
       })
   })
 
-export const specOf = (model: EmbeddingModelService): Spec => ({
+export const specOf = (model: EmbeddingModelService, chunking: ChunkerSettings): Spec => ({
   engine: "embedded",
   chunker: makeChunker(chunking).fingerprint,
   model: model.fingerprint,
