@@ -100,12 +100,8 @@ export const refuse = (
 }
 
 /** New contents are made under the live generation's spec alone. */
-export const refuseForSpec = (
-  desk: Desk,
-  turn: Turn,
-  reply: CommandReply,
-  command: Command["_tag"]
-): void => refuse(turn, reply, command, "spec-differs", differing(desk))
+export const refuseForSpec = (desk: Desk, turn: Turn, reply: CommandReply, command: Command["_tag"]): void =>
+  refuse(turn, reply, command, "spec-differs", differing(desk))
 
 const differing = ({ live, settings }: Desk): string => {
   const { spec } = settings

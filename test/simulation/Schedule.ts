@@ -142,8 +142,8 @@ export const scheduleOf = (seed: number): Schedule => {
     if (dice < 0.7) return { ...own, kind: "remove", document: pick([...documents, poisonable]) }
     if (dice < 0.76) return { ...own, kind: "resend", back: 1 + below(3) }
     if (dice < 0.79) return { ...own, kind: "twin", back: 1 + below(2), text: pick(plainTexts) }
-    if (dice < 0.82) return { ...own, kind: "search" }
-    if (dice < 0.9) return { ...own, kind: "build" }
+    if (dice < 0.805) return { ...own, kind: "build" }
+    if (dice < 0.9) return { ...own, kind: "search" }
     if (dice < 0.92) return { ...own, kind: "erase", document: pick([...documents, poisonable]) }
     if (dice < 0.94) return { ...own, kind: "retry" }
     if (dice < 0.96) return { ...own, kind: "replay" }
