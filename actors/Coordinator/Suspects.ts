@@ -67,6 +67,11 @@ export class Suspects {
     return crashes < mostCrashes ? "decide" : crashes < 2 * mostCrashes ? "give up" : "let go"
   }
 
+  /** Somebody had its document tried again: what it brings is decided about as if it never had crashed. */
+  forgive(job: JobId): void {
+    for (const key of [...this.#alone.keys()]) if (key.endsWith(`/${job}`)) this.#alone.delete(key)
+  }
+
   /** A command that is given up is refused, which cannot crash. */
   #isSuspect(message: Message): boolean {
     const crashes = this.#crashesOf(message)

@@ -173,6 +173,7 @@ const turn = Effect.fnUntraced(function* (
         }
         const answer = yield* handleCommand(desk, now, message)
         if (answer === "again") waiting.push(message)
+        else if (message.command._tag === "JobRetry") office.suspects.forgive(message.command.jobId)
         break
       }
       case "Result": {

@@ -9,6 +9,7 @@ import {
   DocumentRemove,
   defaultScope,
   GenerationOpen,
+  JobRetry,
   LanePause,
   ProjectName,
   sourceId
@@ -341,6 +342,33 @@ describe("a result that crashes the Coordinator", () => {
       }),
       { bus: quickBus, log: dyingOf(isBad), model: { ...hashing, batchSize: 1 } }
     )
+
+  let isMended = false
+  onDisk(
+    "is taken once its job is retried, and the bug is gone",
+    Effect.gen(function* () {
+      isMended = false
+      yield* ask(addSource())
+      yield* ask(submitOf("bad", "# bad\n\nA text of bad."))
+      assert.strictEqual((yield* ended("bad")).outcome, "parked")
+      isMended = true
+      const { rows } = yield* Effect.flatMap(ReadModels, (readModels) =>
+        readModels.jobs({ state: "parked", limit: 10 })
+      )
+      const [parked] = rows
+      if (parked === undefined) return assert.fail("Its job is parked.")
+      yield* ask(new JobRetry({ commandId: nextCommandId(), scope: defaultScope, jobId: parked.jobId }))
+      assert.strictEqual((yield* ended("bad")).outcome, "committed")
+    }),
+    {
+      bus: quickBus,
+      log: dyingOf(
+        ({ appends }) =>
+          !isMended &&
+          (appends ?? []).some(({ events }) => events.some(({ event }) => event._tag === "DocumentChunked"))
+      )
+    }
+  )
 })
 let hashingOfBad: ReadonlyArray<Float32Array | undefined> = []
 
